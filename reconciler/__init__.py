@@ -1,0 +1,1 @@
+"""GitOps for coding agents: a git repository of YAML files decides what runs where, and keeps what happened."""

@@ -1,0 +1,1 @@
+"""What people type: thin commands over the rest of the package."""

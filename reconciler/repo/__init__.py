@@ -1,0 +1,1 @@
+"""Remembers: files, the branch `observed`, the journal. It decides nothing."""

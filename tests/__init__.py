@@ -1,0 +1,1 @@
+"""Tests: pure, property, contract, whole program, faults."""
