@@ -1,0 +1,240 @@
+"""The journal: what changes too often for a commit, kept in one sqlite file next to the fleet.
+
+It never holds anything that could not be lost: without it no task is forgotten and nothing starts twice.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+BUSY_S = 5.0
+MAX_PENDING = 256
+MAX_DELIVERIES = 10_000
+
+_APPLICATION = 0x7265636F
+_MIGRATIONS = (
+    (
+        # the newest valid blob of each file that people wrote
+        "CREATE TABLE good (path TEXT PRIMARY KEY, blob TEXT NOT NULL) WITHOUT ROWID",
+        # when something last moved in a task
+        "CREATE TABLE activity (task TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
+        # how many bytes of a run's output are here already
+        "CREATE TABLE offsets (run TEXT, stream TEXT, bytes INTEGER NOT NULL, PRIMARY KEY (run, stream)) WITHOUT ROWID",
+        # what a run was started with, as its run folder says
+        "CREATE TABLE meta (run TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID",
+        # how long a pull agent holds a task without a heartbeat
+        "CREATE TABLE leases (task TEXT PRIMARY KEY, epoch INTEGER NOT NULL, until TEXT NOT NULL) WITHOUT ROWID",
+        # webhooks that came already, by the forge's id and by what they say
+        "CREATE TABLE deliveries (number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, digest TEXT UNIQUE NOT NULL)",
+    ),
+)
+
+
+class JournalFailed(Exception):
+    """The journal could not be read or written; the message says where and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A pull agent holds the task with this epoch until then."""
+
+    epoch: int
+    until: datetime
+
+
+class Journal:
+    """The journal at `path`, made when missing. What it answers is on disk, but for `keep_activity`.
+
+    A damaged file, or one of another program, is moved aside and a new one begun; `warning` then says so in one line.
+    Raises JournalFailed when the folder cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.warning: str | None = None
+        self._path = path
+        self._lock = threading.RLock()
+        self._activity: dict[str, str] = {}
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._connection = self._open()
+        except (OSError, sqlite3.Error) as error:
+            raise JournalFailed(f"{path}: cannot be opened ({error}); see who may write that folder") from error
+
+    def close(self) -> None:
+        """Write what is pending and let go of the file."""
+        with self._write():
+            pass
+        self._connection.close()
+
+    def good_version(self, path: str) -> str | None:
+        """The blob id of the newest valid version of a file, None where none is known."""
+        return self._text("SELECT blob FROM good WHERE path = ?", path)
+
+    def keep_good_version(self, path: str, blob: str) -> None:
+        """Remember that these bytes were valid."""
+        with self._write() as connection:
+            connection.execute("INSERT OR REPLACE INTO good VALUES (?, ?)", (path, blob))
+
+    def activity(self, task: str) -> datetime | None:
+        """When something last moved in a task."""
+        with self._lock:
+            at = self._activity.get(task) or self._text("SELECT at FROM activity WHERE task = ?", task)
+        return None if at is None else datetime.fromisoformat(at)
+
+    def keep_activity(self, task: str, at: datetime) -> None:
+        """Remember that something moved; an earlier time changes nothing. Written along with whatever comes next."""
+        with self._lock:
+            known = self.activity(task)
+            if known is None or known < at:
+                self._activity[task] = at.astimezone(UTC).isoformat()
+            if len(self._activity) >= MAX_PENDING:
+                with self._write():
+                    pass
+
+    def offset(self, run_id: str, stream: str) -> int:
+        """How many bytes of this stream of a run are here already; 0 when none are."""
+        row = self._row("SELECT bytes FROM offsets WHERE run = ? AND stream = ?", run_id, stream)
+        return 0 if row is None else int(str(row[0]))
+
+    def keep_offset(self, run_id: str, stream: str, offset: int) -> None:
+        """Remember how many bytes of a stream are here."""
+        with self._write() as connection:
+            connection.execute("INSERT OR REPLACE INTO offsets VALUES (?, ?, ?)", (run_id, stream, offset))
+
+    def meta(self, run_id: str) -> str | None:
+        """What a run was started with, as JSON text."""
+        return self._text("SELECT json FROM meta WHERE run = ?", run_id)
+
+    def keep_meta(self, run_id: str, json: str) -> None:
+        """Remember what a run was started with."""
+        with self._write() as connection:
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (run_id, json))
+
+    def lease(self, task: str) -> Lease | None:
+        """The newest lease on a task, run out or not."""
+        row = self._row("SELECT epoch, until FROM leases WHERE task = ?", task)
+        return None if row is None else Lease(epoch=int(str(row[0])), until=datetime.fromisoformat(str(row[1])))
+
+    def keep_lease(self, task: str, lease: Lease) -> None:
+        """Give or renew a lease."""
+        until = lease.until.astimezone(UTC).isoformat()
+        with self._write() as connection:
+            connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (task, lease.epoch, until))
+
+    def seen_delivery(self, delivery: str, digest: str) -> bool:
+        """Whether a webhook with this id or this meaning came before; if not, it is kept. The newest 10,000 count."""
+        with self._write() as connection:
+            added = connection.execute(
+                "INSERT OR IGNORE INTO deliveries (id, digest) VALUES (?, ?)", (delivery, digest)
+            ).rowcount
+            connection.execute(
+                "DELETE FROM deliveries WHERE number <= (SELECT max(number) FROM deliveries) - ?", (MAX_DELIVERIES,)
+            )
+        return added == 0
+
+    def forget(self, run_id: str) -> None:
+        """Drop the offsets and the meta of a run that is over."""
+        with self._write() as connection:
+            connection.execute("DELETE FROM offsets WHERE run = ?", (run_id,))
+            connection.execute("DELETE FROM meta WHERE run = ?", (run_id,))
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return _connect(self._path)
+        except _Unusable as error:
+            aside = _move_aside(self._path)
+            self.warning = f"{self._path.name} {error}; it was moved to {aside.name} and a new one begun"
+            return _connect(self._path)
+
+    def _text(self, query: str, *values: str) -> str | None:
+        row = self._row(query, *values)
+        return None if row is None else str(row[0])
+
+    def _row(self, query: str, *values: str) -> tuple[object, ...] | None:
+        with self._lock, self._told():
+            row: tuple[object, ...] | None = self._connection.execute(query, values).fetchone()
+            return row
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._told():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany("INSERT OR REPLACE INTO activity VALUES (?, ?)", self._activity.items())
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            self._activity.clear()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalFailed(f"{self._path}: {error}; free the disk or move the file away, then restart") from error
+
+
+class _Unusable(Exception):
+    """The file is damaged or not a journal of this program."""
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        _examine(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        _migrate(connection)
+    except sqlite3.OperationalError:
+        connection.close()
+        raise
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise _Unusable(f"is damaged ({error})") from error
+    except _Unusable:
+        connection.close()
+        raise
+    return connection
+
+
+def _examine(connection: sqlite3.Connection) -> None:
+    application, known, tables = (
+        int(connection.execute(question).fetchone()[0])
+        for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
+    )
+    if tables and application != _APPLICATION:
+        raise _Unusable("belongs to another program")
+    if known > len(_MIGRATIONS):
+        raise _Unusable(f"was written by a newer version (format {known})")
+    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise _Unusable(f"is damaged ({str(verdict).splitlines()[0]})")
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    (known,) = connection.execute("PRAGMA user_version").fetchone()
+    for statements in _MIGRATIONS[int(known) :]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+    connection.execute("COMMIT")
+
+
+def _move_aside(path: Path) -> Path:
+    numbers = (path.with_name(f"{path.name}.broken-{number}") for number in range(1, 10_000))
+    aside = next(name for name in numbers if not name.exists())
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        companion = path.with_name(path.name + suffix)
+        if companion.exists():
+            companion.rename(aside.with_name(aside.name + suffix))
+    return aside
