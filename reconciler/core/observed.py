@@ -190,12 +190,16 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What happened (`tasks`, `hosts`: the branch) and what was last seen of live runs (`sightings`, by run id)."""
+    """What happened (`tasks`, `hosts`: the branch) and what was last seen of live runs (`sightings`, by run id).
+
+    `silent`: hosts that did not answer when they were last asked by this process, since when they have been silent.
+    """
 
     fleet: str
     tasks: Mapping[str, ObservedTask] = field(default_factory=dict)
     hosts: Mapping[str, ObservedHost] = field(default_factory=dict)
     sightings: Mapping[str, Sighting] = field(default_factory=dict)
+    silent: Mapping[str, datetime] = field(default_factory=dict)
 
 
 def run_id(fleet: str, task: str, epoch: int) -> str:

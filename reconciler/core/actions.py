@@ -1,0 +1,58 @@
+"""What the planner can ask for: each action is one effect, and may be repeated.
+
+An action says what, never how: `dispatch` does it.
+"""
+
+from dataclasses import dataclass
+
+from reconciler.core.events import CancelReason, Event
+from reconciler.core.observed import Run
+from reconciler.core.terms import StopReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """Commit what follows from an event."""
+
+    task_id: str
+    event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """Prepare the workspace and start the agent; `workspace` is the name of its folder under `work/`."""
+
+    task_id: str
+    run: Run
+    workspace: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """Make sure on the host that a run which did not start never will."""
+
+    task_id: str
+    run: Run
+    cancel: CancelReason | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """End a run's processes. Asked for again until they are gone."""
+
+    task_id: str
+    run: Run
+    reason: StopReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collect:
+    """Fetch what an ended run left, judge it, deliver it where `wanted`, and record its end."""
+
+    task_id: str
+    run: Run
+    wanted: bool = True
+    cancel: CancelReason | None = None
+
+
+Action = Record | Launch | GiveUp | Stop | Collect

@@ -1,0 +1,141 @@
+"""Why a task does not move: the rules that the planner asks, as sentences with the one who can change them.
+
+It explains; it plans nothing and changes no phase.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from reconciler.core import placement, retry
+from reconciler.core.desired import Desired, Task
+from reconciler.core.events import CancelReason
+from reconciler.core.observed import Observed, ObservedTask
+from reconciler.core.terms import TERMINAL, Phase, Wish
+
+DELETED_AFTER = timedelta(seconds=30)
+"""How long a task's file must be gone before its absence cancels the task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One thing that keeps a task from moving, who can change it, and when it ends by itself, if that is known."""
+
+    why: str
+    who: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What the fleet's limits count: live runs in all and by host, tasks in review."""
+
+    running: int = 0
+    in_review: int = 0
+    by_host: Mapping[str, int] = field(default_factory=dict)
+
+
+def usage(observed: Observed) -> Usage:
+    """Count what the limits are about."""
+    by_host = placement.load(observed.tasks.values())
+    in_review = sum(task.phase is Phase.REVIEW_PENDING for task in observed.tasks.values())
+    return Usage(running=by_host.total(), in_review=in_review, by_host=by_host)
+
+
+def cancel_reason(task_id: str, desired: Desired, now: datetime) -> CancelReason | None:
+    """Why the task is to be cancelled, if it is."""
+    document = desired.tasks.get(task_id)
+    if document is not None:
+        return "requested" if document.value.desired is Wish.CANCEL else None
+    gone_since = desired.absent.get(task_id)
+    return "deleted" if gone_since is not None and now - gone_since >= DELETED_AFTER else None
+
+
+def obstacles(task_id: str, desired: Desired, observed: Observed, now: datetime) -> Iterator[Condition]:
+    """Everything about the task itself that keeps the planner from assigning it; hosts and fleet limits apart."""
+    seen = observed.tasks.get(task_id, ObservedTask())
+    if task_id not in desired.tasks:
+        yield Condition(why=desired.refused.get(task_id, "it has no task file in force"), who="author")
+        return
+    task = desired.tasks[task_id].value
+    if task_id in desired.refused:
+        yield Condition(why=desired.refused[task_id], who="author")
+    if task.desired is not Wish.RUN:
+        yield Condition(why=f"its file says desired: {task.desired}", who="author")
+    if seen.phase is not Phase.CREATED:
+        yield _phase(seen)
+    if seen.live_run is not None:
+        yield Condition(why=f"run {seen.live_run.run_id} on {seen.live_run.host} has not ended", who="nobody")
+    yield from _time(seen, desired, now)
+    yield from _dependencies(task, observed)
+    for name in _secrets(task, desired):
+        if name not in desired.secrets:
+            yield Condition(why=f"the secret {name} is not set where the reconciler runs", who="operator")
+
+
+def limits(desired: Desired, used: Usage) -> Iterator[Condition]:
+    """The fleet's limits that are reached."""
+    bounds = desired.settings.limits
+    if bounds.running is not None and used.running >= bounds.running:
+        yield Condition(why=f"limits.running: {used.running} of {bounds.running} runs are live", who="operator")
+    if bounds.review is not None and used.in_review >= bounds.review:
+        yield Condition(why=f"limits.review: {used.in_review} of {bounds.review} tasks wait for review", who="reviewer")
+
+
+def waiting(task_id: str, desired: Desired, observed: Observed, now: datetime) -> tuple[Condition, ...]:
+    """Every condition that keeps the task from moving, hosts and limits too; empty: the next pass assigns it."""
+    found = list(obstacles(task_id, desired, observed, now))
+    document = desired.tasks.get(task_id)
+    seen = observed.tasks.get(task_id, ObservedTask())
+    if document is None or seen.phase is not Phase.CREATED:
+        return tuple(found)
+    used = usage(observed)
+    found.extend(limits(desired, used))
+    found.extend(_hosts(document.value, desired, observed, used, now))
+    return tuple(found)
+
+
+def _hosts(task: Task, desired: Desired, observed: Observed, used: Usage, now: datetime) -> list[Condition]:
+    if not desired.hosts:
+        return [Condition(why="the fleet has no host: add hosts/<id>.yaml", who="operator")]
+    found = []
+    for host_id in sorted(desired.hosts):
+        reason = placement.unfit(task, host_id, desired, observed, now) or placement.full(
+            host_id, desired, used.by_host
+        )
+        if reason is None:
+            return []
+        found.append(Condition(why=reason.why, who=reason.who, until=reason.until))
+    return found
+
+
+def _phase(seen: ObservedTask) -> Condition:
+    if seen.phase is Phase.BLOCKED:
+        return Condition(why=f"it is blocked ({seen.reason}): {seen.needs}", who=seen.owner or "operator")
+    if seen.phase in TERMINAL:
+        reason = f" ({seen.reason})" if seen.reason else ""
+        return Condition(why=f"it is {seen.phase}{reason}: raise generation to have it done again", who="author")
+    if seen.phase is Phase.REVIEW_PENDING:
+        return Condition(why="it waits for review", who="reviewer")
+    return Condition(why=f"it is {seen.phase}", who="nobody")
+
+
+def _time(seen: ObservedTask, desired: Desired, now: datetime) -> Iterator[Condition]:
+    if seen.phase is Phase.CREATED and seen.not_before is not None and seen.not_before > now:
+        yield Condition(why="it waits after a failure", who="nobody", until=seen.not_before)
+    again_at = retry.next_launch_at(seen, desired.settings.limits.launches_per_task_per_hour, now)
+    if seen.phase is Phase.CREATED and again_at is not None:
+        bound = desired.settings.limits.launches_per_task_per_hour
+        yield Condition(why=f"it was launched {bound} times within an hour", who="nobody", until=again_at)
+
+
+def _dependencies(task: Task, observed: Observed) -> Iterator[Condition]:
+    for other in task.depends_on:
+        phase = observed.tasks.get(other, ObservedTask()).phase
+        if phase is not Phase.COMPLETED:
+            yield Condition(why=f"it depends on {other}, which is {phase}", who="nobody")
+
+
+def _secrets(task: Task, desired: Desired) -> tuple[str, ...]:
+    adapter = desired.adapters.get(task.adapter or "")
+    return (*task.secrets, *(adapter.value.secrets if adapter is not None else ()))

@@ -1,0 +1,165 @@
+"""What to do about runs that were started and are not known to have ended.
+
+It looks at the last sighting of each; which runs are to be started is `plan`'s part.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from reconciler.core import conditions
+from reconciler.core.actions import Action, Collect, GiveUp, Launch, Record, Stop
+from reconciler.core.desired import Desired
+from reconciler.core.events import Finished, NotStarted, Started
+from reconciler.core.observed import Observed, ObservedTask, Run, Sighting
+from reconciler.core.terms import TERMINAL, ExecutionMode, Failure, Outcome, StopReason
+
+LINGER = timedelta(seconds=60)
+"""How long a process may live on after its final result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What to do about one run now, and when to look at it again."""
+
+    actions: tuple[Action, ...] = ()
+    alarms: tuple[datetime, ...] = field(default=())
+
+
+def workspace(task_id: str, runs: tuple[Run, ...]) -> str:
+    """The folder under `work/` of the newest run: that of the run before on its host, unless that one was lost."""
+    newest = runs[-1]
+    name = task_id
+    lost = False
+    for run in runs:
+        if run.host == newest.host:
+            name = f"{task_id}.{run.epoch}" if lost else name
+            lost = run.outcome is Outcome.LOST
+    return name
+
+
+def follow(task_id: str, desired: Desired, observed: Observed, now: datetime) -> Step:
+    """What the task's live run needs."""
+    seen = observed.tasks[task_id]
+    run = seen.runs[-1]
+    sighting = observed.sightings.get(run.run_id)
+    if seen.execution_mode is ExecutionMode.HTTP_PULL:
+        return Step()
+    if run.host in observed.silent:
+        return _unreachable(task_id, run, desired, observed.silent[run.host], now)
+    if sighting is None:
+        return Step()
+    return _seen(task_id, sighting, desired, observed, now)
+
+
+def overdue(seen: ObservedTask, task_id: str, observed: Observed) -> Iterator[Action]:
+    """Runs that were taken for lost and came back: they are stopped, and their results refused."""
+    for run in seen.runs:
+        sighting = observed.sightings.get(run.run_id) if run.outcome is Outcome.LOST else None
+        if sighting is not None and sighting.state == "alive":
+            yield Stop(task_id=task_id, run=run, reason=StopReason.SUPERSEDED)
+
+
+def _seen(task_id: str, sighting: Sighting, desired: Desired, observed: Observed, now: datetime) -> Step:
+    seen = observed.tasks[task_id]
+    run = seen.runs[-1]
+    match sighting.state:
+        case "absent":
+            return _absent(task_id, seen, desired, now)
+        case "void":
+            return Step(actions=(Record(task_id=task_id, event=_given_up(task_id, run, desired, now)),))
+        case "alive":
+            return _alive(task_id, seen, sighting, desired, now)
+        case "ended" | "gone":
+            cancel = conditions.cancel_reason(task_id, desired, now)
+            wanted = _unwanted(task_id, seen, desired, now) is None
+            return Step(actions=(Collect(task_id=task_id, run=run, wanted=wanted, cancel=cancel),))
+        case _:
+            assert_never(sighting.state)
+
+
+def _unreachable(task_id: str, run: Run, desired: Desired, since: datetime, now: datetime) -> Step:
+    due = max(since, run.assigned_at) + desired.settings.lost_after.ssh
+    if now < due:
+        return Step(alarms=(due,))
+    return Step(actions=(Record(task_id=task_id, event=_lost(task_id, run, desired, now, "its host did not answer")),))
+
+
+def _absent(task_id: str, seen: ObservedTask, desired: Desired, now: datetime) -> Step:
+    run = seen.runs[-1]
+    if run.started_at is not None:
+        gone = _lost(task_id, run, desired, now, "its run folder is gone from the host")
+        return Step(actions=(Record(task_id=task_id, event=gone),))
+    if _unwanted(task_id, seen, desired, now) is not None:
+        cancel = conditions.cancel_reason(task_id, desired, now)
+        return Step(actions=(GiveUp(task_id=task_id, run=run, cancel=cancel),))
+    return Step(actions=(Launch(task_id=task_id, run=run, workspace=workspace(task_id, seen.runs)),))
+
+
+def _alive(task_id: str, seen: ObservedTask, sighting: Sighting, desired: Desired, now: datetime) -> Step:
+    run = seen.runs[-1]
+    actions: list[Action] = []
+    if run.started_at is None:
+        actions.append(Record(task_id=task_id, event=Started(at=now, actor=f"host:{run.host}", epoch=run.epoch)))
+    reason = sighting.stopping or _unwanted(task_id, seen, desired, now) or _out_of_bounds(sighting)
+    if reason is not None:
+        actions.append(Stop(task_id=task_id, run=run, reason=reason))
+    return Step(actions=tuple(actions), alarms=tuple(_deadlines(sighting, now)))
+
+
+def _unwanted(task_id: str, seen: ObservedTask, desired: Desired, now: datetime) -> StopReason | None:
+    closed = seen.pr is not None and seen.pr.state == "closed"
+    if seen.phase in TERMINAL or closed or conditions.cancel_reason(task_id, desired, now) is not None:
+        return StopReason.CANCELLED
+    return None
+
+
+def _out_of_bounds(sighting: Sighting) -> StopReason | None:
+    if sighting.lingering is not None:
+        return StopReason.LINGERED if sighting.lingering >= LINGER else None
+    if sighting.aborted:
+        return StopReason.ABORTED
+    if sighting.meta is None:
+        return None
+    if sighting.elapsed >= sighting.meta.task.timeout:
+        return StopReason.TIMED_OUT
+    idle_timeout = sighting.meta.task.idle_timeout
+    if idle_timeout is not None and sighting.idle >= idle_timeout:
+        return StopReason.STALLED
+    return None
+
+
+def _deadlines(sighting: Sighting, now: datetime) -> Iterator[datetime]:
+    if sighting.lingering is not None:
+        yield now + max(LINGER - sighting.lingering, timedelta(0))
+    elif sighting.meta is not None:
+        task = sighting.meta.task
+        yield now + max(task.timeout - sighting.elapsed, timedelta(0))
+        if task.idle_timeout is not None:
+            yield now + max(task.idle_timeout - sighting.idle, timedelta(0))
+
+
+def _lost(task_id: str, run: Run, desired: Desired, now: datetime, error: str) -> Finished:
+    document = desired.tasks.get(task_id)
+    return Finished(
+        at=now,
+        actor="planner",
+        epoch=run.epoch,
+        outcome=Outcome.LOST,
+        failure=Failure.HOST_LOST,
+        error=error,
+        cancel=conditions.cancel_reason(task_id, desired, now),
+        **({"max_reviews": document.value.max_reviews} if document is not None else {}),
+    )
+
+
+def _given_up(task_id: str, run: Run, desired: Desired, now: datetime) -> NotStarted:
+    return NotStarted(
+        at=now,
+        actor="planner",
+        epoch=run.epoch,
+        failure=Failure.TRANSPORT,
+        error="it was given up before it started",
+        cancel=conditions.cancel_reason(task_id, desired, now),
+    )

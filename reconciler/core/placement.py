@@ -1,0 +1,86 @@
+"""Which host takes a task: what makes a host unfit, and which of the fit ones is best.
+
+It knows slots and capabilities; whether the task is ready at all is `conditions`' part.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.core.desired import Desired, Document, Host, Task
+from reconciler.core.observed import Observed, ObservedHost, ObservedTask
+from reconciler.core.terms import ExecutionMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfit:
+    """Why a host cannot take a task: `passing` where it can become free by itself, at `until` where that is known."""
+
+    why: str
+    who: str
+    passing: bool = False
+    until: datetime | None = None
+
+
+def load(tasks: Iterable[ObservedTask]) -> Counter[str]:
+    """How many live runs each host has, whatever the phase of their tasks."""
+    return Counter(run.host for task in tasks if (run := task.live_run) is not None)
+
+
+def unfit(task: Task, host_id: str, desired: Desired, observed: Observed, now: datetime) -> Unfit | None:
+    """Why the host can never, or not now, take the task; slots are not looked at. `None`: it fits."""
+    host = desired.hosts[host_id].value
+    lasting = _mismatch(task, host_id, host)
+    if lasting is not None:
+        return Unfit(why=lasting, who="author")
+    if host_id in desired.retired_hosts:
+        return Unfit(why=f"hosts/{host_id}.yaml is gone or broken: it takes nothing new", who="operator")
+    if host.drain is not None and (host.drain.until is None or host.drain.until > now):
+        return Unfit(
+            why=f"{host_id} is drained: {host.drain.reason}", who="operator", passing=True, until=host.drain.until
+        )
+    if host.transport == "pull":
+        return None
+    return _out_of_reach(host_id, desired.hosts[host_id], observed.hosts.get(host_id), silent=observed.silent)
+
+
+def full(host_id: str, desired: Desired, used: Mapping[str, int]) -> Unfit | None:
+    """Why the host has no free slot, `None` where it has one."""
+    slots = desired.hosts[host_id].value.slots
+    if used.get(host_id, 0) < slots:
+        return None
+    return Unfit(why=f"{host_id} is full: {used.get(host_id, 0)} of {slots} slots in use", who="nobody", passing=True)
+
+
+def best(fit: Iterable[str], desired: Desired, used: Mapping[str, int], preferred: str | None) -> str | None:
+    """The preferred host where it is among the fit and has a slot, else the least loaded one; `None`: all are full."""
+    free = [host_id for host_id in fit if full(host_id, desired, used) is None]
+    if preferred in free:
+        return preferred
+    return min(
+        free, default=None, key=lambda host_id: (used.get(host_id, 0) / desired.hosts[host_id].value.slots, host_id)
+    )
+
+
+def _mismatch(task: Task, host_id: str, host: Host) -> str | None:
+    if task.host is not None and task.host != host_id:
+        return f"the task is pinned to {task.host}"
+    if (task.execution_mode is ExecutionMode.HTTP_PULL) != (host.transport == "pull"):
+        return f"{host_id} has transport {host.transport}, the task's execution_mode is {task.execution_mode}"
+    if host.adapters is not None and task.adapter not in host.adapters and host.transport != "pull":
+        return f"{host_id} does not allow the adapter {task.adapter}"
+    lacking = [word for word in task.requires if word not in host.capabilities]
+    return f"{host_id} lacks {', '.join(lacking)}" if lacking else None
+
+
+def _out_of_reach(
+    host_id: str, document: Document[Host], seen: ObservedHost | None, *, silent: Mapping[str, datetime]
+) -> Unfit | None:
+    if seen is None or seen.spec != document.spec:
+        return Unfit(why=f"{host_id} was not asked yet", who="nobody", passing=True)
+    if seen.misconfigured:
+        return Unfit(why=f"{host_id} is misconfigured: {seen.reason}", who="operator")
+    if not seen.reachable or host_id in silent:
+        return Unfit(why=f"{host_id} does not answer: {seen.reason or 'no answer'}", who="operator", passing=True)
+    return None

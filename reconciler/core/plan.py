@@ -1,0 +1,228 @@
+"""What to do next: `plan(desired, observed, now)` gives actions and the time to look again.
+
+Each action is one effect that may be repeated. Nothing is done here.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from reconciler.core import conditions, following, placement
+from reconciler.core.actions import Action, Record
+from reconciler.core.conditions import Usage
+from reconciler.core.desired import Desired, Task
+from reconciler.core.events import Assigned, Cancelled, Event, Regenerated, Released, Revived
+from reconciler.core.observed import Observed, ObservedTask, run_id
+from reconciler.core.terms import TERMINAL, ExecutionMode, Failure, Kind, Outcome, Phase, Wish
+
+PLANNER = "planner"
+PERSON = "person:desired"
+RESCAN = timedelta(seconds=30)
+"""The longest that the planner leaves unfinished work unlooked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to do now, and when to look again though nothing happened; `None`: nothing is left to wait for."""
+
+    actions: tuple[Action, ...]
+    wake_at: datetime | None
+
+
+def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
+    """Decide: follow what lives, do what people asked, assign what is ready."""
+    actions: list[Action] = []
+    alarms: list[datetime] = []
+    for task_id, seen in observed.tasks.items():
+        actions.extend(following.overdue(seen, task_id, observed))
+        if seen.live_run is not None:
+            step = following.follow(task_id, desired, observed, now)
+            actions.extend(step.actions)
+            alarms.extend(step.alarms)
+    settled = dict(_settle(desired, observed, now))
+    actions.extend(Record(task_id=task_id, event=event) for task_id, event in settled.items())
+    placing = _Placing(desired, observed, now)
+    for task_id in _by_priority(desired, observed):
+        if task_id not in settled:
+            placing.place(task_id)
+    actions.extend(placing.actions)
+    alarms.extend(placing.alarms)
+    alarms.extend(_deletions(desired, observed, now))
+    return Plan(actions=tuple(actions), wake_at=_wake_at(alarms, desired, observed, now))
+
+
+def config_digest(task: Task, host_id: str, desired: Desired) -> str:
+    """A digest of what a run depends on beside its task file: adapter, host, secrets."""
+    adapter = desired.adapters.get(task.adapter or "")
+    host = desired.hosts.get(host_id)
+    names = sorted({*task.secrets, *(adapter.value.secrets if adapter else ())})
+    parts = [adapter.spec if adapter else "", host.spec if host else ""]
+    parts += [f"{name}={desired.secrets.get(name, '')}" for name in names]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _settle(desired: Desired, observed: Observed, now: datetime) -> Iterator[tuple[str, Event]]:
+    """What people asked for, of tasks of which nothing runs."""
+    never_assigned = (task_id for task_id in desired.tasks if task_id not in observed.tasks)
+    for task_id in (*observed.tasks, *never_assigned):
+        seen = observed.tasks.get(task_id, ObservedTask())
+        if seen.live_run is None:
+            event = _asked(task_id, seen, desired, now)
+            if event is not None:
+                yield task_id, event
+
+
+def _asked(task_id: str, seen: ObservedTask, desired: Desired, now: datetime) -> Event | None:
+    cancel = conditions.cancel_reason(task_id, desired, now)
+    if cancel is not None:
+        return None if seen.phase in TERMINAL else Cancelled(at=now, actor=PERSON, reason=cancel)
+    if task_id not in desired.tasks:
+        return None
+    task = desired.tasks[task_id].value
+    if seen.epoch > 0 and task.generation > seen.generation and seen.phase in {*TERMINAL, Phase.BLOCKED, Phase.CREATED}:
+        return Regenerated(at=now, actor=PERSON, generation=task.generation)
+    if seen.phase is Phase.CANCELLED and task.desired is Wish.RUN:
+        return Revived(at=now, actor=PERSON)
+    if seen.phase is Phase.BLOCKED:
+        cause = _released_by(task_id, seen, desired)
+        return Released(at=now, actor=PERSON, cause=cause) if cause else None
+    return None
+
+
+def _released_by(task_id: str, seen: ObservedTask, desired: Desired) -> str | None:
+    """What was done of what a blocked task needs."""
+    document = desired.tasks[task_id]
+    run = seen.last_run
+    if seen.reason == "review_limit":
+        return "max_reviews raised" if document.value.max_reviews > seen.review_count else None
+    if run is None or seen.reason == "pr_closed":
+        return None
+    if document.spec != run.spec and seen.reason != Failure.AUTH:
+        return "task file changed"
+    surroundings = {str(Failure.AUTH), str(Failure.CONFIG), "not_started"}
+    if seen.reason in surroundings and config_digest(document.value, run.host, desired) != run.config:
+        return "adapter, host or secret changed"
+    return None
+
+
+def _by_priority(desired: Desired, observed: Observed) -> list[str]:
+    """The tasks that could be assigned, higher priority first, then older first."""
+    candidates = [
+        task_id
+        for task_id, document in desired.tasks.items()
+        if observed.tasks.get(task_id, ObservedTask()).phase is Phase.CREATED and document.value.desired is Wish.RUN
+    ]
+
+    def order(task_id: str) -> tuple[int, float, str]:
+        first_seen = desired.since.get(task_id)
+        return -desired.tasks[task_id].value.priority, first_seen.timestamp() if first_seen else 0.0, task_id
+
+    return sorted(candidates, key=order)
+
+
+class _Placing:
+    """One pass of assignments: what it gives out counts for what comes after."""
+
+    def __init__(self, desired: Desired, observed: Observed, now: datetime) -> None:
+        self._desired = desired
+        self._observed = observed
+        self._now = now
+        used = conditions.usage(observed)
+        self._used = dict(used.by_host)
+        self._running = used.running
+        self._in_review = used.in_review
+        self._fit: dict[tuple[object, ...], tuple[str, ...]] = {}
+        self.actions: list[Action] = []
+        self.alarms: list[datetime] = []
+
+    def place(self, task_id: str) -> None:
+        """Assign the task where nothing stands in its way and a host has a slot."""
+        task = self._desired.tasks[task_id].value
+        if task.execution_mode is ExecutionMode.HTTP_PULL:
+            return
+        blocking = list(conditions.obstacles(task_id, self._desired, self._observed, self._now))
+        self.alarms.extend(condition.until for condition in blocking if condition.until is not None)
+        if blocking or self._limited():
+            return
+        seen = self._observed.tasks.get(task_id, ObservedTask())
+        preferred = seen.last_run.host if seen.rework and seen.last_run else None
+        host_id = placement.best(self._fit_hosts(task), self._desired, self._used, preferred)
+        if host_id is None:
+            return
+        self._used[host_id] = self._used.get(host_id, 0) + 1
+        self._running += 1
+        self.actions.append(Record(task_id=task_id, event=self._assigned(task_id, seen, host_id)))
+
+    def _limited(self) -> bool:
+        used = Usage(running=self._running, in_review=self._in_review, by_host=self._used)
+        return next(conditions.limits(self._desired, used), None) is not None
+
+    def _fit_hosts(self, task: Task) -> tuple[str, ...]:
+        requirement = (task.requires, task.host, task.adapter, task.execution_mode)
+        if requirement not in self._fit:
+            fit = []
+            for host_id in self._desired.hosts:
+                reason = placement.unfit(task, host_id, self._desired, self._observed, self._now)
+                if reason is None:
+                    fit.append(host_id)
+                elif reason.until is not None:
+                    self.alarms.append(reason.until)
+            self._fit[requirement] = tuple(fit)
+        return self._fit[requirement]
+
+    def _assigned(self, task_id: str, seen: ObservedTask, host_id: str) -> Assigned:
+        document = self._desired.tasks[task_id]
+        task = document.value
+        epoch = seen.epoch + 1
+        return Assigned(
+            at=self._now,
+            actor=PLANNER,
+            epoch=epoch,
+            run_id=run_id(self._observed.fleet, task_id, epoch),
+            host=host_id,
+            adapter=task.adapter,
+            kind=Kind.ADDRESS_REVIEW if seen.rework else Kind.IMPLEMENT,
+            spec=document.spec,
+            config=config_digest(task, host_id, self._desired),
+            generation=task.generation,
+            execution_mode=task.execution_mode,
+            branch_name=task.branch or f"task/{task_id}",
+            pr_title=task.pr_title or task.title,
+            resumed=session_to_resume(seen, host_id, task.adapter) if seen.rework else None,
+        )
+
+
+def session_to_resume(seen: ObservedTask, host_id: str, adapter: str | None) -> str | None:
+    """The session that a review round goes on with: the newest one of this host and adapter, unless it was lost."""
+    for run in reversed(seen.runs):
+        if run.generation != seen.generation or run.outcome is Outcome.LOST or run.failure is Failure.SESSION:
+            return None
+        if run.session is not None:
+            return run.session if (run.host, run.adapter) == (host_id, adapter) else None
+    return None
+
+
+def _deletions(desired: Desired, observed: Observed, now: datetime) -> Iterator[datetime]:
+    for task_id, since in desired.absent.items():
+        seen = observed.tasks.get(task_id)
+        due = since + conditions.DELETED_AFTER
+        if seen is not None and seen.phase not in TERMINAL and due > now:
+            yield due
+
+
+def _wake_at(alarms: list[datetime], desired: Desired, observed: Observed, now: datetime) -> datetime | None:
+    soonest = min((alarm for alarm in alarms if alarm > now), default=None)
+    if not _outstanding(desired, observed):
+        return soonest
+    return min(soonest or now + RESCAN, now + RESCAN)
+
+
+def _outstanding(desired: Desired, observed: Observed) -> bool:
+    if any(seen.live_run is not None for seen in observed.tasks.values()):
+        return True
+    return any(
+        document.value.desired is Wish.RUN
+        and observed.tasks.get(task_id, ObservedTask()).phase in {Phase.CREATED, Phase.ASSIGNED, Phase.RUNNING}
+        for task_id, document in desired.tasks.items()
+    )
