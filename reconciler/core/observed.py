@@ -173,16 +173,15 @@ class Sighting:
 
     `absent`: nothing claimed the run folder, it did not start. `void`: given up, it can never start. `alive`: the
     process that claimed it lives. `ended`: `exit` is there. `gone`: claimed, no longer alive (a reboot counts), and no
-    `exit`. `elapsed` and `idle` are measured by the host's own uptime. `aborted` and `lingering` come from the output:
+    `exit`; of either the output was fetched whole. `elapsed` and `idle` are measured by the host's own uptime. `aborted` and `lingering` come from the output:
     a loop that the CLI does not leave, and for how long the final result has been out while the process lives.
     """
 
     state: Literal["absent", "void", "alive", "ended", "gone"]
     elapsed: timedelta = timedelta(0)
     idle: timedelta = timedelta(0)
-    stdout_bytes: int = 0
-    stderr_bytes: int = 0
     stopping: StopReason | None = None
+    exit_code: int | None = None
     aborted: bool = False
     lingering: timedelta | None = None
     meta: Meta | None = None
