@@ -71,7 +71,7 @@ def run(
     name = _name(args)
     try:
         done = subprocess.run(
-            ["git", *_NO_CODE, *args],
+            command(*args),
             cwd=repository,
             env=environment(os.environ),
             input=stdin,
@@ -89,6 +89,11 @@ def run(
     if check and done.returncode != 0:
         raise GitFailed(f"git {name}: {first_line(done.stderr) or f'exit {done.returncode}'}")
     return GitResult(exit=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def command(*args: str) -> list[str]:
+    """The argv of a git command that runs no hook and starts no daemon or maintenance of its own."""
+    return ["git", *_NO_CODE, *args]
 
 
 def environment(inherited: Mapping[str, str]) -> dict[str, str]:
