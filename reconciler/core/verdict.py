@@ -17,6 +17,11 @@ from reconciler.core.terms import Failure, Outcome, StopReason
 SUMMARY_BYTES = 4 * 1024
 """The longest summary and the longest error of a run."""
 
+LAST_WORDS = 1000
+"""How many characters of the end of stderr explain a failure that nothing else explains."""
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
 NOT_STARTED = frozenset({126, 127})
 """What a shell exits with when it cannot execute a command, or cannot find it."""
 
@@ -36,7 +41,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """What the reconciler itself knows of the end: why it stopped the run, which session was to go on, and when it is."""
+    """What the reconciler itself knows of the end: why it stopped the run, what was to go on, and the time now."""
 
     stop: StopReason | None
     resumed: str | None
@@ -211,10 +216,11 @@ def _warnings(adapter: Adapter, output: RawOutput, said: Said) -> Iterator[str]:
 
 def _sentence(output: RawOutput) -> str:
     """What is known of an end that the CLI does not explain itself."""
-    if output.stderr_tail.strip():
-        return output.stderr_tail.strip()[-1000:]
+    last_words = _ESCAPES.sub("", output.stderr_tail).strip()[-LAST_WORDS:]
     if output.signal:
-        return f"the agent was killed by {output.signal}, and not by the reconciler"
+        return f"the agent was killed by {output.signal}, and not by the reconciler\n{last_words}".strip()
+    if last_words:
+        return last_words
     if output.exit_code:
         return f"the agent ended with exit code {output.exit_code} and said nothing of an error"
     return "the agent ended without a final result"
