@@ -20,11 +20,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """Prepare the workspace and start the agent; `workspace` is the name of its folder under `work/`."""
+    """Prepare the workspace and start the agent.
+
+    `reuse`: in the workspace of the run before on its host; not when that one was not seen to end.
+    """
 
     task_id: str
     run: Run
-    workspace: str
+    reuse: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

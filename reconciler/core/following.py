@@ -18,6 +18,9 @@ from reconciler.core.terms import TERMINAL, ExecutionMode, Failure, Outcome, Sto
 LINGER = timedelta(seconds=60)
 """How long a process may live on after its final result."""
 
+STOP_AGAIN = timedelta(seconds=1)
+"""How soon a stop is asked for again: the host counts the grace between TERM and KILL."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -27,16 +30,11 @@ class Step:
     alarms: tuple[datetime, ...] = field(default=())
 
 
-def workspace(task_id: str, runs: tuple[Run, ...]) -> str:
-    """The folder under `work/` of the newest run: that of the run before on its host, unless that one was lost."""
+def may_reuse(runs: tuple[Run, ...]) -> bool:
+    """Whether the newest run may work where the run before it on its host did: not if that one was lost."""
     newest = runs[-1]
-    name = task_id
-    lost = False
-    for run in runs:
-        if run.host == newest.host:
-            name = f"{task_id}.{run.epoch}" if lost else name
-            lost = run.outcome is Outcome.LOST
-    return name
+    before = [run for run in runs[:-1] if run.host == newest.host]
+    return not before or before[-1].outcome is not Outcome.LOST
 
 
 def follow(task_id: str, desired: Desired, observed: Observed, now: datetime) -> Step:
@@ -94,7 +92,7 @@ def _absent(task_id: str, seen: ObservedTask, desired: Desired, now: datetime) -
     if _unwanted(task_id, seen, desired, now) is not None:
         cancel = conditions.cancel_reason(task_id, desired, now)
         return Step(actions=(GiveUp(task_id=task_id, run=run, cancel=cancel),))
-    return Step(actions=(Launch(task_id=task_id, run=run, workspace=workspace(task_id, seen.runs)),))
+    return Step(actions=(Launch(task_id=task_id, run=run, reuse=may_reuse(seen.runs)),))
 
 
 def _alive(task_id: str, seen: ObservedTask, sighting: Sighting, desired: Desired, now: datetime) -> Step:
@@ -105,6 +103,7 @@ def _alive(task_id: str, seen: ObservedTask, sighting: Sighting, desired: Desire
     reason = sighting.stopping or _unwanted(task_id, seen, desired, now) or _out_of_bounds(sighting)
     if reason is not None:
         actions.append(Stop(task_id=task_id, run=run, reason=reason))
+        return Step(actions=tuple(actions), alarms=(now + STOP_AGAIN,))
     return Step(actions=tuple(actions), alarms=tuple(_deadlines(sighting, now)))
 
 

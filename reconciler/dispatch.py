@@ -1,0 +1,146 @@
+"""Acts: each action becomes one effect, and what came of it is recorded.
+
+It decides nothing: what an effect could not do is seen and planned again at the next turn.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import assert_never
+
+from reconciler import collecting, starting, tidying
+from reconciler.collecting import DeliveryDelayed
+from reconciler.core.actions import Action, Collect, GiveUp, Launch, Record, Stop
+from reconciler.core.desired import Desired
+from reconciler.core.events import Event
+from reconciler.core.lifecycle import IllegalTransition, Superseded
+from reconciler.core.observed import Observed
+from reconciler.core.script import stop
+from reconciler.core.script.shell import ProtocolError
+from reconciler.edges import Edges
+from reconciler.transport import Misconfigured, Unreachable
+
+log = logging.getLogger(__name__)
+
+LASTING_PER_HOST = 3
+"""How many workspaces are prepared or delivered on a host at a time, so that polls always find a channel."""
+
+RETRY_AFTER_S = 2.0
+"""How long an effect that failed is left alone before it is tried again."""
+
+DELIVERY_RETRY_AFTER_S = 10.0
+DELIVERY_TRIES = 30
+
+_Key = tuple[str, type[Action]]
+
+
+class Dispatcher:
+    """The effects under way: one of a kind for each task."""
+
+    def __init__(self, edges: Edges, look: Callable[[str], None]) -> None:
+        """`look` has a host polled soon after something was done there."""
+        self._edges = edges
+        self._look = look
+        self._under_way: dict[_Key, asyncio.Task[None]] = {}
+        self._lasting: dict[str, asyncio.Semaphore] = {}
+        self._delays: Counter[str] = Counter()
+        self._failure: BaseException | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether an effect is under way."""
+        return bool(self._under_way)
+
+    async def act(self, actions: Iterable[Action], desired: Desired, observed: Observed) -> None:
+        """Commit what is to be recorded, all at once, and start every other effect that is not under way."""
+        records = [action for action in actions if isinstance(action, Record)]
+        await asyncio.gather(*(self._record(action.task_id, action.event) for action in records))
+        for action in actions:
+            key = (action.task_id, type(action))
+            if not isinstance(action, Record) and key not in self._under_way:
+                effect = asyncio.create_task(self._guarded(key, action, desired, observed))
+                effect.add_done_callback(self._ended)
+                self._under_way[key] = effect
+
+    def check(self) -> None:
+        """Raise what an effect failed with that cannot be tried again: a branch that moved, a full disk, a defect."""
+        if self._failure is not None:
+            raise self._failure
+
+    async def close(self) -> None:
+        """Leave every effect where it is: each can be repeated."""
+        for task in self._under_way.values():
+            task.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    def _ended(self, effect: asyncio.Task[None]) -> None:
+        if not effect.cancelled() and self._failure is None:
+            self._failure = effect.exception()
+
+    async def _guarded(self, key: _Key, action: Action, desired: Desired, observed: Observed) -> None:
+        try:
+            await self._effect(action, desired, observed)
+        except (Unreachable, Misconfigured, ProtocolError) as error:
+            log.info("%s of %s: %s; it will be tried again", key[1].__name__, key[0], error)
+            await asyncio.sleep(RETRY_AFTER_S)
+        except DeliveryDelayed as error:
+            log.warning("delivering %s: %s; it will be tried again", key[0], error)
+            await asyncio.sleep(DELIVERY_RETRY_AFTER_S)
+        finally:
+            del self._under_way[key]
+            self._edges.changed()
+
+    async def _effect(self, action: Action, desired: Desired, observed: Observed) -> None:
+        match action:
+            case Record():
+                await self._record(action.task_id, action.event)
+            case Launch():
+                async with self._lasting_on(action.run.host):
+                    event = await starting.start(self._edges, desired, action)
+                await self._follow_up(action, event)
+            case GiveUp():
+                await self._follow_up(action, await starting.give_up(self._edges, desired, action))
+            case Stop():
+                await self._stop(action, desired)
+            case Collect():
+                await self._collect(action, desired, observed)
+            case _:
+                assert_never(action)
+
+    async def _follow_up(self, action: Launch | GiveUp, event: Event | None) -> None:
+        if event is not None:
+            await self._record(action.task_id, event)
+        self._look(action.run.host)
+
+    async def _stop(self, action: Stop, desired: Desired) -> None:
+        host = starting.host_of(desired, action.run).value
+        run_name = f"{action.task_id}.{action.run.epoch}"
+        workdir = tidying.workdir_of(self._edges, action.run, host)
+        command = stop.stop(workdir, starting.fleet_of(action.run), run_name, action.reason, launcher=host.launcher)
+        stop.parse_stop(await self._edges.run(action.run.host, host, command))
+        self._look(action.run.host)
+
+    async def _collect(self, action: Collect, desired: Desired, observed: Observed) -> None:
+        run_id = action.run.run_id
+        sighting = observed.sightings[run_id]
+        last = self._delays[run_id] >= DELIVERY_TRIES
+        try:
+            async with self._lasting_on(action.run.host):
+                event = await collecting.collect(self._edges, desired, action, sighting, last=last)
+        except DeliveryDelayed:
+            self._delays[run_id] += 1
+            raise
+        await self._record(action.task_id, event)
+        del self._delays[run_id]
+        await tidying.tidy(self._edges, desired, action, sighting)
+
+    def _lasting_on(self, host_id: str) -> asyncio.Semaphore:
+        return self._lasting.setdefault(host_id, asyncio.Semaphore(LASTING_PER_HOST))
+
+    async def _record(self, task_id: str, event: Event) -> None:
+        """Commit what follows from the event; one that a newer one has overtaken is dropped."""
+        try:
+            await asyncio.to_thread(self._edges.branch.record, task_id, event)
+        except (IllegalTransition, Superseded) as error:
+            log.info("%s of %s was dropped: %s", type(event).__name__, task_id, error)

@@ -1,0 +1,37 @@
+"""What the acting and seeing parts get from outside: the fleet, its memory, ways to hosts, clock, secrets.
+
+Only values and functions to call: it does nothing by itself.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.core.command import Command, Completed
+from reconciler.core.desired import Host
+from reconciler.repo.fleet import Fleet
+from reconciler.repo.journal import Journal
+from reconciler.repo.observed import ObservedBranch
+from reconciler.transport import Transport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edges:
+    """The outside of the program, as one value.
+
+    `transports` has one entry for each word of a host's `transport` that runs commands. `secret` gives a secret's value
+    by its name, `None` where it is not set. `changed` is called, from any thread, when something was seen that a new
+    plan may need.
+    """
+
+    fleet: Fleet
+    branch: ObservedBranch
+    journal: Journal
+    transports: Mapping[str, Transport]
+    now: Callable[[], datetime]
+    secret: Callable[[str], str | None]
+    changed: Callable[[], None]
+
+    async def run(self, host_id: str, host: Host, command: Command) -> Completed:
+        """Run a command on a host; raises what the transport raises."""
+        return await self.transports[host.transport].run(host_id, host, command)

@@ -1,0 +1,293 @@
+"""Watches one host: asks what it is, polls all its runs with one command, and fetches what they print.
+
+It decides nothing about tasks; a host that hangs keeps only its own watch waiting.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import PurePosixPath
+from typing import TypedDict, Unpack
+
+from reconciler.core import report, versions
+from reconciler.core.command import Command, Completed
+from reconciler.core.desired import Adapter, Document, Host
+from reconciler.core.observed import Meta, ObservedHost, Run, Sighting
+from reconciler.core.output import Events
+from reconciler.core.script import poll, probe, read
+from reconciler.core.script.shell import ProtocolError
+from reconciler.edges import Edges
+from reconciler.repo import logs, storage
+from reconciler.transport import Misconfigured, Unreachable
+
+log = logging.getLogger(__name__)
+
+FASTEST_S = 0.1
+SLOWEST_S = 2.0
+IDLE_S = 30.0
+"""Pauses between polls: from the fastest to the slowest while nothing changes; without runs, a sign of life."""
+
+RETRY_FIRST_S = 1.0
+RETRY_MOST_S = 30.0
+TOLD_AFTER = timedelta(seconds=10)
+"""For how long a host may be silent before a commit says so."""
+
+
+class _News(TypedDict, total=False):
+    misconfigured: bool
+    reason: str
+    boot_id: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """One run to look at: `name` is that of its folder, `workdir` the one it was started under, where that is known."""
+
+    task_id: str
+    run: Run
+    workdir: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the run's folder."""
+        return f"{self.task_id}.{self.run.epoch}"
+
+
+class HostWatch:
+    """The watch over one host; `sightings` and `silent_since` are what it knows."""
+
+    def __init__(self, host_id: str, document: Document[Host], edges: Edges) -> None:
+        """Know nothing yet; `watch` starts to ask."""
+        self.document = document
+        self.adapters: Mapping[str, Document[Adapter]] = {}
+        self.runs: Mapping[str, Watched] = {}
+        self.sightings: dict[str, Sighting] = {}
+        self.silent_since: datetime | None = None
+        self.asked = False
+        self._host_id = host_id
+        self._edges = edges
+        self._fleet_id = edges.branch.fleet_id
+        self._probed = False
+        self._boot_id = ""
+        self._wake = asyncio.Event()
+        self._metas: dict[str, Meta] = {}
+        self._outputs: dict[str, Events] = {}
+        self._finished_at: dict[str, float] = {}
+
+    def look(self) -> None:
+        """Poll now rather than after the pause."""
+        self._wake.set()
+
+    async def watch(self) -> None:
+        """Ask until cancelled, or until a person must mend the host's file."""
+        pause_s = failures = 0.0
+        while True:
+            self._wake.clear()
+            try:
+                changed = await self._ask()
+                pause_s, failures = self._pause(pause_s, changed=changed), 0
+            except Misconfigured as error:
+                await self._tell(reachable=False, misconfigured=True, reason=str(error))
+                self._fell_silent()
+                return
+            except (Unreachable, ProtocolError) as error:
+                self._fell_silent()
+                await self._tell_silence(str(error))
+                pause_s = min(RETRY_FIRST_S * 2**failures, RETRY_MOST_S)
+                failures += 1
+            except OSError as error:
+                log.warning("watching %s: %s; trying again", self._host_id, error)
+                pause_s = RETRY_FIRST_S
+            await _rest(self._wake, pause_s)
+
+    def _pause(self, before_s: float, *, changed: bool) -> float:
+        if not self.runs:
+            return IDLE_S
+        return FASTEST_S if changed else min(max(before_s, FASTEST_S) * 1.3, SLOWEST_S)
+
+    async def _ask(self) -> bool:
+        """One exchange; true when something changed that a plan may need."""
+        if not self._probed:
+            await self._probe()
+        seen = await self._poll()
+        answered_again = self.silent_since is not None or not self.asked
+        self.silent_since = None
+        self.asked = True
+        changed = _states(seen) != _states(self.sightings)
+        if answered_again:
+            await self._tell(reachable=True)
+        self.sightings = seen
+        if changed or answered_again:
+            self._edges.changed()
+        return changed
+
+    async def _probe(self) -> None:
+        asked = tuple(
+            (adapter_id, document.value.version.run)
+            for adapter_id, document in sorted(self.adapters.items())
+            if document.value.version is not None and self._allowed(adapter_id)
+        )
+        host = self.document.value
+        completed = await self._edges.run(self._host_id, host, probe.probe(host, self._fleet_id, asked))
+        answer = probe.parse_probe(completed)
+        wrong = probe.problem(answer)
+        if wrong is not None:
+            raise Misconfigured(f"{self._host_id}: {wrong}")
+        await self._tell(reachable=True, boot_id=answer.boot_id, versions=self._versions(answer))
+        self._boot_id = answer.boot_id
+        self._probed = True
+
+    def _allowed(self, adapter_id: str) -> bool:
+        allowed = self.document.value.adapters
+        return allowed is None or adapter_id in allowed
+
+    def _versions(self, answer: probe.Probe) -> dict[str, str]:
+        found = {"git": answer.git_version}
+        for adapter_id, said in answer.versions.items():
+            version = self.adapters[adapter_id].value.version
+            if version is not None and said is not None:
+                number = versions.extract(version.pattern, said)
+                found |= {adapter_id: number} if number is not None else {}
+        return found
+
+    async def _poll(self) -> dict[str, Sighting]:
+        seen: dict[str, Sighting] = {}
+        by_workdir: dict[str, list[Watched]] = {}
+        for watched in self.runs.values():
+            by_workdir.setdefault(self._workdir(watched), []).append(watched)
+        if not by_workdir:
+            by_workdir[self.document.value.workdir] = []
+        for workdir, group in by_workdir.items():
+            names = [watched.name for watched in group]
+            command = poll.poll(workdir, self._fleet_id, names, self.document.value.launcher)
+            polled = poll.parse_poll(await self._run(command))
+            self._probed = polled.boot_id == self._boot_id
+            for watched in group:
+                seen[watched.run.run_id] = await self._sighting(watched, polled.runs[watched.name])
+        return seen
+
+    async def _sighting(self, watched: Watched, answer: poll.Seen) -> Sighting:
+        sighting = Sighting(
+            state=answer.state,
+            elapsed=timedelta(seconds=answer.elapsed_s),
+            idle=timedelta(seconds=answer.idle_s),
+            stopping=answer.stopping,
+        )
+        if answer.state in {"absent", "void"}:
+            return sighting
+        meta = await self._meta(watched)
+        await self._fetch(watched, meta, "stdout", answer.stdout_bytes)
+        await self._fetch(watched, meta, "stderr", answer.stderr_bytes)
+        if answer.state == "alive":
+            return replace(sighting, meta=meta, **self._looked(watched, meta))
+        await self._fetch_files(watched, meta)
+        return replace(sighting, meta=meta, exit_code=answer.exit_code)
+
+    async def _meta(self, watched: Watched) -> Meta | None:
+        run_id = watched.run.run_id
+        if run_id not in self._metas:
+            command = read.read_file(self._workdir(watched), self._fleet_id, watched.name, "meta.json")
+            text = read.parse_read(await self._run(command)).data
+            self._metas[run_id] = storage.from_json(Meta, text)
+        return self._metas[run_id]
+
+    async def _fetch(self, watched: Watched, meta: Meta | None, stream: str, upto: int) -> None:
+        fleet, task_id, epoch = self._edges.fleet, watched.task_id, watched.run.epoch
+        offset = logs.size(fleet, task_id, epoch, stream)
+        if stream == "stdout":
+            self._catch_up(watched, meta)
+        while offset < upto:
+            command = read.read(self._workdir(watched), self._fleet_id, watched.name, stream, offset)
+            data = read.parse_read(await self._run(command)).data
+            if not data:
+                return
+            logs.append(fleet, task_id, epoch, stream, data)
+            offset += len(data)
+            if stream == "stdout" and watched.run.run_id in self._outputs:
+                self._outputs[watched.run.run_id].feed(data)
+
+    def _catch_up(self, watched: Watched, meta: Meta | None) -> None:
+        """Begin to read a run's events, with what is here already, where its adapter has something to look for."""
+        run_id = watched.run.run_id
+        if meta is None or run_id in self._outputs or not (meta.adapter.output.finished or meta.adapter.output.abort):
+            return
+        events = Events(meta.adapter.output.format)
+        for chunk in logs.read(self._edges.fleet, watched.task_id, watched.run.epoch, "stdout"):
+            events.feed(chunk)
+        self._outputs[run_id] = events
+
+    def _looked(self, watched: Watched, meta: Meta | None) -> dict[str, object]:
+        """What the output of a live run says so far."""
+        events = self._outputs.get(watched.run.run_id)
+        if meta is None or events is None:
+            return {}
+        seen = report.look(meta.adapter, events.read(ended=False))
+        if not seen.finished:
+            return {"aborted": seen.aborted}
+        clock = asyncio.get_running_loop().time()
+        since = self._finished_at.setdefault(watched.run.run_id, clock)
+        return {"aborted": seen.aborted, "lingering": timedelta(seconds=clock - since)}
+
+    async def _fetch_files(self, watched: Watched, meta: Meta | None) -> None:
+        """Fetch the adapter's output files of an ended run."""
+        for name, path in meta.adapter.output.files.items() if meta is not None else ():
+            inside = PurePosixPath(path.replace("{run_dir}", meta.run_dir if meta else "")).name
+            command = read.read_file(self._workdir(watched), self._fleet_id, watched.name, inside)
+            answer = read.parse_read(await self._run(command))
+            if answer.found:
+                logs.keep_file(self._edges.fleet, watched.task_id, watched.run.epoch, name, answer.data)
+
+    def _workdir(self, watched: Watched) -> str:
+        return watched.workdir or self.document.value.workdir
+
+    async def _run(self, command: Command) -> Completed:
+        return await self._edges.run(self._host_id, self.document.value, command)
+
+    def _fell_silent(self) -> None:
+        if self.silent_since is not None:
+            return
+        known = self._edges.branch.hosts().get(self._host_id)
+        out_of_reach = known is not None and not known.reachable and known.spec == self.document.spec
+        self.silent_since = known.since if known is not None and out_of_reach else self._edges.now()
+        self._edges.changed()
+
+    async def _tell_silence(self, reason: str) -> None:
+        """Commit that the host does not answer, once that has lasted or was never otherwise."""
+        known = self._edges.branch.hosts().get(self._host_id)
+        lasting = self.silent_since is not None and self._edges.now() - self.silent_since >= TOLD_AFTER
+        if known is None or known.spec != self.document.spec or lasting:
+            await self._tell(reachable=False, reason=reason)
+
+    async def _tell(self, *, reachable: bool, **news: Unpack[_News]) -> None:
+        """Commit what is known of the host where it differs in more than words."""
+        known = self._edges.branch.hosts().get(self._host_id)
+        now = self._edges.now()
+        host = ObservedHost(reachable=reachable, since=now, spec=self.document.spec, **news)
+        if known is not None:
+            same = (known.reachable, known.misconfigured) == (host.reachable, host.misconfigured)
+            host = replace(
+                host,
+                since=known.since if same else now,
+                versions=host.versions or known.versions,
+                boot_id=host.boot_id or known.boot_id,
+                reason=known.reason if same and not reachable and not host.misconfigured else host.reason,
+            )
+        if host != known:
+            await asyncio.to_thread(self._edges.branch.record_host, self._host_id, host, f"host:{self._host_id}")
+
+
+def _states(sightings: Mapping[str, Sighting]) -> dict[str, tuple[object, ...]]:
+    """What of the sightings may need a new plan at once; elapsed and idle time have alarms of their own."""
+    return {
+        run_id: (seen.state, seen.stopping, seen.aborted, seen.lingering is not None)
+        for run_id, seen in sightings.items()
+    }
+
+
+async def _rest(wake: asyncio.Event, pause_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(wake.wait(), pause_s)

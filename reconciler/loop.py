@@ -1,0 +1,162 @@
+"""Turns: sees, plans, acts, waits; for ever, or until nothing is left to do.
+
+It neither decides (the plan does) nor acts (dispatch does); every turn starts from the state of the world.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from reconciler.core import conditions, plan, retry
+from reconciler.core.desired import Desired, Problem
+from reconciler.core.observed import Observed, ObservedTask
+from reconciler.core.terms import Phase, Wish
+from reconciler.dispatch import Dispatcher
+from reconciler.edges import Edges
+from reconciler.observe import Observer
+from reconciler.repo import watch
+from reconciler.repo.desired import DesiredFiles
+
+UNSETTLED = frozenset({Phase.FAILED, Phase.BLOCKED})
+PATIENCE = retry.BACKOFF_MOST
+"""With `until_idle`: the longest wait for a task that will start by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How long to go on: for ever, until everything that can be done at once is done, or until nothing can move."""
+
+    once: bool = False
+    until_idle: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Whom the loop tells what: problems of the fleet's files that appeared or were mended, and files put back."""
+
+    problem: Callable[[Problem], None]
+    mended: Callable[[Problem], None]
+    put_back: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How the loop ended: the tasks it saw end failed or blocked."""
+
+    unsettled: tuple[str, ...] = ()
+
+
+class Loop:
+    """The turns of one reconciler."""
+
+    def __init__(self, edges: Edges, files: DesiredFiles, told: Told, wake: asyncio.Event) -> None:
+        """`wake` is set by whatever may need a new plan."""
+        self._edges = edges
+        self._files = files
+        self._told = told
+        self._wake = wake
+        self._observer = Observer(edges)
+        self._dispatcher = Dispatcher(edges, self._observer.look)
+        self._problems: tuple[Problem, ...] = ()
+        self._unsettled: set[str] = set()
+        self._live: set[str] = set()
+
+    async def run(self, options: Options, stop: asyncio.Event) -> Ended:
+        """Turn until `stop` is set, or the options say that it is enough. Runs on hosts go on."""
+        async with self._watching(stop), contextlib.AsyncExitStack() as closing:
+            closing.push_async_callback(self._observer.close)
+            closing.push_async_callback(self._dispatcher.close)
+            while not stop.is_set():
+                self._wake.clear()
+                desired, observed, planned = await self._turn()
+                if self._enough(options, desired, observed, planned):
+                    break
+                await self._wait(planned.wake_at, stop)
+        return Ended(unsettled=tuple(sorted(self._unsettled)))
+
+    async def _turn(self) -> tuple[Desired, Observed, plan.Plan]:
+        self._observer.check()
+        self._dispatcher.check()
+        desired = await asyncio.to_thread(self._refresh)
+        await self._observer.follow(desired)
+        observed = self._observer.observed()
+        self._note(observed)
+        planned = plan.plan(desired, observed, self._edges.now())
+        await self._dispatcher.act(planned.actions, desired, observed)
+        return desired, observed, planned
+
+    def _refresh(self) -> Desired:
+        tasks = self._edges.branch.tasks()
+        desired = self._files.refresh(self._edges.now(), tasks)
+        before, self._problems = self._problems, desired.problems
+        for problem in set(desired.problems) - set(before):
+            self._told.problem(problem)
+        for problem in set(before) - set(desired.problems):
+            self._told.mended(problem)
+        return desired
+
+    def _note(self, observed: Observed) -> None:
+        """Remember which tasks were seen at work, and how they ended."""
+        for task_id, seen in observed.tasks.items():
+            if seen.live_run is not None:
+                self._live.add(task_id)
+            if task_id in self._live:
+                (self._unsettled.add if seen.phase in UNSETTLED else self._unsettled.discard)(task_id)
+
+    async def _wait(self, wake_at: datetime | None, stop: asyncio.Event) -> None:
+        """Until something happened or the time has come."""
+        pause_s = None if wake_at is None else max((wake_at - self._edges.now()).total_seconds(), 0.0)
+        waiting = {asyncio.ensure_future(self._wake.wait()), asyncio.ensure_future(stop.wait())}
+        await asyncio.wait(waiting, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+        for waiter in waiting:
+            waiter.cancel()
+
+    def _enough(self, options: Options, desired: Desired, observed: Observed, planned: plan.Plan) -> bool:
+        if planned.actions or self._dispatcher.busy or self._observer.pending():
+            return False
+        if options.once:
+            return True
+        return options.until_idle and is_idle(desired, observed, self._edges.now())
+
+    @contextlib.asynccontextmanager
+    async def _watching(self, stop: asyncio.Event) -> AsyncIterator[None]:
+        """Turn file changes into wake-ups, and put back what was changed in `state/observed/`."""
+        task = asyncio.create_task(self._follow_files(stop))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _follow_files(self, stop: asyncio.Event) -> None:
+        async for paths in watch.changes(self._edges.fleet, stop):
+            inside = [path for path in paths if self._is_observed(path)]
+            if inside:
+                for path in await asyncio.to_thread(self._edges.branch.restore, inside):
+                    self._told.put_back(path)
+            if len(inside) < len(paths) or not paths:
+                self._wake.set()
+
+    def _is_observed(self, path: Path) -> bool:
+        return path.is_relative_to(self._edges.fleet.observed)
+
+
+def is_idle(desired: Desired, observed: Observed, now: datetime) -> bool:
+    """Whether nothing runs and nothing will start by itself before long."""
+    if any(seen.live_run is not None for seen in observed.tasks.values()):
+        return False
+    return not any(
+        _starts_soon(task_id, desired, observed, now)
+        for task_id, document in desired.tasks.items()
+        if document.value.desired is Wish.RUN and observed.tasks.get(task_id, ObservedTask()).phase is Phase.CREATED
+    )
+
+
+def _starts_soon(task_id: str, desired: Desired, observed: Observed, now: datetime) -> bool:
+    """Whether only time stands in the task's way, and not for long."""
+    soon = now + timedelta(seconds=1) + PATIENCE
+    reasons = conditions.waiting(task_id, desired, observed, now)
+    return all(reason.until is not None and reason.until <= soon for reason in reasons)

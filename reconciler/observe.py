@@ -1,0 +1,135 @@
+"""Sees: one watch for each host, and what all of them know together.
+
+It decides nothing and starts nothing; a watch that fails is started again only when its host's file changes.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from reconciler.core.desired import Adapter, Desired, Document, Host
+from reconciler.core.observed import Observed, ObservedTask, Run, Sighting
+from reconciler.core.terms import ExecutionMode, Outcome
+from reconciler.edges import Edges
+from reconciler.hostwatch import HostWatch, Watched
+from reconciler.repo import storage
+
+OVER = frozenset({"absent", "void", "ended", "gone"})
+
+
+class Observer:
+    """The watches over all hosts of the fleet."""
+
+    def __init__(self, edges: Edges) -> None:
+        """Watch nothing yet; `follow` says what to watch."""
+        self._edges = edges
+        self._watches: dict[str, HostWatch] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._confirmed: set[str] = set()
+        self._unknown_since: dict[str, datetime] = {}
+
+    async def follow(self, desired: Desired) -> None:
+        """Watch the hosts that are in force, and on each the runs whose end was not seen."""
+        runs = self._unended()
+        for host_id in [host_id for host_id in self._watches if host_id not in desired.hosts]:
+            await self._end(host_id)
+        for host_id, document in desired.hosts.items():
+            wanted = runs.pop(host_id, {})
+            if document.value.transport == "pull" or (host_id in desired.retired_hosts and not wanted):
+                continue
+            await self._watch(host_id, document, desired.adapters, wanted)
+        self._unknown_since = {host_id: self._unknown_since.get(host_id, self._edges.now()) for host_id in runs}
+
+    def observed(self) -> Observed:
+        """What happened and what is seen, for the planner."""
+        sightings: dict[str, Sighting] = {}
+        silent = dict(self._unknown_since)
+        for host_id, watch in self._watches.items():
+            sightings |= watch.sightings
+            if watch.silent_since is not None:
+                silent[host_id] = watch.silent_since
+        branch = self._edges.branch
+        return Observed(
+            fleet=branch.fleet_id, tasks=branch.tasks(), hosts=branch.hosts(), sightings=sightings, silent=silent
+        )
+
+    def look(self, host_id: str) -> None:
+        """Have a host polled now."""
+        if host_id in self._watches:
+            self._watches[host_id].look()
+
+    def pending(self) -> bool:
+        """Whether a host was not asked yet since its watch began."""
+        return any(not watch.asked and watch.silent_since is None for watch in self._watches.values())
+
+    def check(self) -> None:
+        """Raise what a watch failed with that is no matter of its host: a branch that moved, a full disk, a defect."""
+        for task in self._tasks.values():
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    async def close(self) -> None:
+        """End all watches; runs on hosts go on."""
+        for host_id in list(self._watches):
+            await self._end(host_id)
+
+    def _unended(self) -> dict[str, dict[str, Watched]]:
+        """By host, the runs to look at: live ones, and lost ones that were not seen to have ended since."""
+        found: dict[str, dict[str, Watched]] = {}
+        for task_id, seen in self._edges.branch.tasks().items():
+            for run in self._open_runs(seen):
+                found.setdefault(run.host, {})[run.run_id] = self._watched(task_id, run)
+        return found
+
+    def _open_runs(self, seen: ObservedTask) -> Iterator[Run]:
+        if seen.execution_mode is ExecutionMode.HTTP_PULL:
+            return
+        if seen.live_run is not None:
+            yield seen.live_run
+        for run in seen.runs:
+            if run.outcome is Outcome.LOST and not self._over(run):
+                yield run
+
+    def _over(self, run: Run) -> bool:
+        """Whether a run that was given up as lost is known to live no more."""
+        watch = self._watches.get(run.host)
+        sighting = watch.sightings.get(run.run_id) if watch is not None else None
+        if sighting is not None and sighting.state in OVER:
+            self._confirmed.add(run.run_id)
+        return run.run_id in self._confirmed
+
+    def _watched(self, task_id: str, run: Run) -> Watched:
+        kept = self._edges.journal.meta(run.run_id)
+        workdir = storage.started_under(kept) if kept is not None else None
+        return Watched(task_id=task_id, run=run, workdir=workdir)
+
+    async def _watch(
+        self,
+        host_id: str,
+        document: Document[Host],
+        adapters: Mapping[str, Document[Adapter]],
+        runs: Mapping[str, Watched],
+    ) -> None:
+        watch = self._watches.get(host_id)
+        if watch is None or watch.document.spec != document.spec:
+            await self._end(host_id)
+            watch = HostWatch(host_id, document, self._edges)
+            self._watches[host_id] = watch
+            watch.adapters = adapters
+            watch.runs = runs
+            self._tasks[host_id] = asyncio.create_task(watch.watch(), name=f"watch {host_id}")
+            return
+        news = runs.keys() - watch.runs.keys()
+        watch.adapters = adapters
+        watch.runs = runs
+        if news:
+            watch.look()
+
+    async def _end(self, host_id: str) -> None:
+        watch = self._watches.pop(host_id, None)
+        task = self._tasks.pop(host_id, None)
+        if watch is None or task is None:
+            return
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await self._edges.transports[watch.document.value.transport].forget(host_id)
