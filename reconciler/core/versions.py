@@ -19,11 +19,11 @@ def at_least(version: str, minimum: str) -> bool:
     return _order(version) >= _order(minimum)
 
 
-def _order(version: str) -> tuple[tuple[int, ...], bool]:
+def _order(version: str) -> tuple[bool, tuple[int, ...], bool]:
     found = _NUMBERS.match(version)
     if found is None:
-        return (-1,), False
+        return False, (), False
     numbers = [int(number) for number in found.group(1).split(".")]
     while numbers and not numbers[-1]:
         numbers.pop()
-    return tuple(numbers), not found.group(2)
+    return True, tuple(numbers), not found.group(2)
