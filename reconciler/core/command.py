@@ -39,11 +39,15 @@ class Completed:
 
 
 def command_line(command: Command) -> str:
-    """The one command line that every login shell reads alike: no newline, backslash or exclamation mark in it."""
-    return f"sh -c 'eval \"$(head -c {len(command.script.encode())})\"'"
+    """The one command line that every login shell reads alike: no newline, backslash or exclamation mark in it.
+
+    `dd` and not `head -c`, because the one of busybox reads ahead and takes the words with it.
+    """
+    length = len(command.script.encode())
+    return f"sh -c 'eval \"$(dd bs={length} count=1 iflag=fullblock 2>/dev/null)\"'"
 
 
 def stdin(command: Command) -> bytes:
-    """The bytes for the command's stdin: script, words, payload. `head -c` and `read` take no byte too many."""
+    """The bytes for the command's stdin: script, words, payload. `dd` and `read` take no byte too many."""
     words = "".join(f"{word}\n" for word in command.words)
     return command.script.encode() + words.encode() + command.payload

@@ -1,0 +1,197 @@
+"""Launching a run: fill its folder, start the detached supervisor, see it claim; and giving an epoch up for good.
+
+A launch may be repeated for ever and runs at most once, because only the supervisor claims; no secret is an argument.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from reconciler.core.command import Command, Completed
+from reconciler.core.desired import Engine
+from reconciler.core.script import engine, shell, supervise
+
+State = Literal["absent", "void", "alive", "ended", "gone"]
+
+LAUNCH_TIMEOUT_S = 30.0
+CLAIM_WAIT_S = 2
+
+_LAUNCH = (
+    "set -u\nmask=$(umask)\numask 077\n"
+    + shell.take("workdir", "fleet", "run", "meta_size", "prompt_size", "env_size", "command_size", "script_size")
+    + shell.take("engine_size", "workspace")
+    + shell.MARK_ANSWER
+    + shell.FLEET_ROOT
+    + shell.PROCESSES
+    + shell.CLAIM
+    + engine.CALLS
+    + supervise.QUOTE
+    + rf"""
+dir=$root/runs/$run
+mkdir -p "$dir" && cd "$dir" || {{ answer; echo 'failed the run folder cannot be made'; exit 1; }}
+tell() {{
+  look
+  if [ -e stdout ]; then rm -f env; fi
+  answer
+  printf 'state %s\n' "$claim"
+  exit 0
+}}
+short() {{ rm -f ./*."$$"; answer; echo 'failed the run folder cannot be filled'; exit 1; }}
+submit() {{
+  . ./engine
+  run_id=$fleet.$run
+  if job_lives; then return 0; fi
+  rm -f job
+  dir=$(pwd -P)
+  {{ printf '#!/bin/sh\ncd '; quote "$dir"; printf ' && exec sh ./supervise %s\n' "$mask"; }} >job.sh || short
+  chmod 700 job.sh || short
+  engine_submit >submitted </dev/null || short
+  set -- $(tail -n 1 submitted)
+  if [ $# = 0 ]; then echo 'the engine named no job' >&2; short; fi
+  shift $(($# - 1))
+  printf '%s\n' "$1" >job."$$" && mv -f job."$$" job || short
+}}
+if [ -e started ]; then cat >/dev/null; tell; fi
+cat >all."$$" || short
+skip=1
+part() {{
+  tail -c +"$skip" all."$$" | head -c "$2" >"$1.$$" || short
+  set -- "$1" "$2" $(wc -c <"$1.$$")
+  if [ "$2" != "$3" ]; then short; fi
+  skip=$((skip + $2))
+}}
+part meta.json "$meta_size"
+part prompt "$prompt_size"
+part env "$env_size"
+part command "$command_size"
+part supervise "$script_size"
+part engine "$engine_size"
+printf '%s\n' "$workspace" >workspace."$$" || short
+for name in meta.json prompt command supervise workspace engine env; do
+  if [ -e started ]; then break; fi
+  mv -f "$name.$$" "$name" || short
+done
+rm -f ./*."$$"
+if [ -e started ]; then tell; fi
+if [ -s engine ]; then
+  submit
+else
+  setsid sh ./supervise "$mask" </dev/null >/dev/null 2>&1 &
+fi
+turns=0
+while [ ! -e started ] && [ "$turns" -lt {CLAIM_WAIT_S * 50} ]; do
+  turns=$((turns + 1))
+  sleep 0.02 2>/dev/null || {{ sleep 1; turns=$((turns + 50)); }}
+done
+if [ ! -e started ] && [ -s job ]; then answer; echo 'state alive'; exit 0; fi
+tell
+"""
+)
+
+_GIVE_UP = (
+    "set -u\numask 077\n"
+    + shell.take("workdir", "fleet", "run")
+    + shell.MARK_ANSWER
+    + shell.FLEET_ROOT
+    + shell.PROCESSES
+    + shell.CLAIM
+    + r"""
+dir=$root/runs/$run
+mkdir -p "$dir" && cd "$dir" || { answer; echo 'failed the run folder cannot be made'; exit 1; }
+if [ ! -e started ]; then
+  echo void >void."$$" && [ -s void."$$" ] && ln void."$$" started 2>/dev/null
+  rm -f void."$$"
+fi
+look
+if [ "$claim" = void ]; then rm -f env; fi
+answer
+printf 'state %s\n' "$claim"
+"""
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """What a run is started with.
+
+    `meta_json` is the run's `Meta` as it is to be kept. `words` is the agent's argv, filled in. `variables` are those
+    of host, adapter, task and secrets, merged; `unset` takes names away again. `workspace` is absolute on the host.
+    """
+
+    workdir: str
+    fleet: str
+    run: str
+    workspace: str
+    meta_json: bytes
+    prompt: bytes
+    words: tuple[str, ...]
+    prompt_on_stdin: bool = True
+    variables: Mapping[str, str]
+    unset: tuple[str, ...] = ()
+    launcher: Literal["setsid"] | Engine = "setsid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launched:
+    """What stands in the run folder now. `absent`: nothing claimed it yet, the launch may be repeated."""
+
+    state: State
+    message: str = ""
+
+
+def launch(order: Launch) -> Command:
+    """Fill the run folder and start the run, unless something claimed the folder already.
+
+    ValueError for a word, a variable or an id that cannot be carried exactly.
+    """
+    run = shell.checked_run(order.run)
+    parts = (
+        order.meta_json,
+        order.prompt,
+        supervise.exports(order.variables, order.unset, f"{order.fleet}.{run}"),
+        supervise.command_text(order.words, order.workspace, order.prompt_on_stdin),
+        supervise.SUPERVISE.encode(),
+        engine.text(order.launcher),
+    )
+    sizes = tuple(str(len(part)) for part in parts)
+    return Command(
+        name="launch",
+        script=_LAUNCH,
+        words=(*shell.place(order.workdir, order.fleet), run, *sizes, order.workspace),
+        payload=b"".join(parts),
+        timeout_s=LAUNCH_TIMEOUT_S,
+    )
+
+
+def parse_launch(completed: Completed) -> Launched:
+    """The state after a launch; ProtocolError for an answer that is none."""
+    return _parse("launch", completed)
+
+
+def give_up(workdir: str, fleet: str, run: str) -> Command:
+    """Make sure that a run which nothing claimed can never start."""
+    words = (*shell.place(workdir, fleet), shell.checked_run(run))
+    return Command(name="give-up", script=_GIVE_UP, words=words)
+
+
+def parse_give_up(completed: Completed) -> Launched:
+    """`void` when it can never start, else what claimed it before; ProtocolError for an answer that is none."""
+    return _parse("give-up", completed)
+
+
+def _parse(name: str, completed: Completed) -> Launched:
+    found = shell.fields(name, shell.body(name, completed))
+    if "failed" in found:
+        said = " ".join(shell.text(completed.stderr)[-300:].split())
+        return Launched(state="absent", message=f"{found['failed']}: {said}")
+    return Launched(state=state(name, shell.needed(name, found, "state")))
+
+
+def state(name: str, word: str) -> State:
+    """One of the five states of a run folder; ProtocolError for any other word."""
+    match word:
+        case "absent" | "void" | "alive" | "ended" | "gone":
+            return word
+        case _:
+            message = f"{name}: {word!r} is no state of a run"
+            raise shell.ProtocolError(message)

@@ -1,0 +1,175 @@
+"""Reading a run folder: the agent's output from a byte offset on, its other files, and what it was started with.
+
+It never reads beyond the run folder, and never follows a link that the agent put there.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from reconciler.core.command import Command, Completed
+from reconciler.core.script import shell
+from reconciler.core.script.launch import State, state
+from reconciler.core.script.poll import stop_reason
+from reconciler.core.terms import StopReason
+
+MOST_BYTES = 4 * 1024 * 1024
+READ_TIMEOUT_S = 60.0
+MOST_EXIT = 255
+
+_OPEN = (
+    "set -u\n"
+    + shell.take("workdir", "fleet", "run")
+    + shell.MARK_ANSWER
+    + shell.FLEET_ROOT
+    + 'cd "$root/runs/$run" 2>/dev/null || { answer; echo missing; exit 0; }\n'
+)
+
+_READ = (
+    _OPEN
+    + shell.take("file", "offset", "limit")
+    + r"""
+case $file in
+  */*) folder=$(pwd -P); case $(cd "./${file%/*}" 2>/dev/null && pwd -P)/ in "$folder"/*) ;; *) file= ;; esac ;;
+esac
+if [ -z "$file" ] || [ -L "$file" ] || [ ! -f "$file" ]; then answer; echo missing; exit 0; fi
+set -- $(LC_ALL=C ls -ln -- "./$file")
+answer
+printf 'size %s\n' "$5"
+tail -c +$((offset + 1)) -- "./$file" | head -c "$limit"
+"""
+)
+
+_META = (
+    _OPEN
+    + shell.PROCESSES
+    + shell.CLAIM
+    + r"""
+look
+code=
+if [ -e exit ]; then { IFS= read -r code; } 2>/dev/null <exit || :; fi
+stopping=
+if [ -e stop ]; then { read -r stopping rest; } 2>/dev/null <stop || :; fi
+answer
+printf 'state %s\nexit %s\nstop %s\nmeta\n' "$claim" "$code" "$stopping"
+cat meta.json 2>/dev/null
+printf .
+"""
+)
+
+_LIST = (
+    "set -u\n"
+    + shell.take("workdir", "fleet")
+    + shell.MARK_ANSWER
+    + shell.FLEET_ROOT
+    + r"""
+answer
+cd "$root/runs" 2>/dev/null || exit 0
+for run in *; do
+  if [ -d "$run" ]; then printf '%s\n' "$run"; fi
+done
+"""
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Bytes of a file from `offset` on. `size` is that of the file just before; the next offset is `end`."""
+
+    offset: int
+    size: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        """Where the next read goes on, with nothing lost or doubled."""
+        return self.offset + len(self.data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFolder:
+    """What a run folder says of its run. `exit_code` is None when `exit` is missing, empty or unreadable: unknown.
+
+    128 + n stands for a death by signal n. `meta_json` is as it was written at the launch, None where it is not there.
+    """
+
+    state: State
+    exit_code: int | None = None
+    stopping: StopReason | None = None
+    meta_json: bytes | None = None
+
+
+def read(  # noqa: PLR0913, PLR0917 - the words of one command
+    workdir: str, fleet: str, run: str, stream: Literal["stdout", "stderr"], offset: int, limit: int
+) -> Command:
+    """Read at most `limit` bytes of what the agent printed, from byte `offset` (0 is the first)."""
+    return _read(workdir, fleet, run, (stream, str(offset), str(limit)))
+
+
+def read_file(workdir: str, fleet: str, run: str, path: str, limit: int = MOST_BYTES) -> Command:
+    """Read the beginning of a file in the run folder; ValueError for a path that leads out of it."""
+    if path.startswith(("/", "-")) or ".." in path.split("/") or path in {"", "env"}:
+        message = f"{path!r} is no path inside the run folder"
+        raise ValueError(message)
+    return _read(workdir, fleet, run, (path, "0", str(limit)))
+
+
+def parse_read(completed: Completed, offset: int = 0) -> Chunk | None:
+    """The bytes, or None where there is no such file; ProtocolError for an answer that is none."""
+    answer = shell.body("read", completed)
+    if answer == b"missing\n":
+        return None
+    head, newline, data = answer.partition(b"\n")
+    size = re.fullmatch(rb"size (\d+)", head)
+    if not newline or size is None:
+        message = f"read: {shell.text(head[:80])!r} is no size"
+        raise shell.ProtocolError(message)
+    return Chunk(offset=offset, size=int(size[1]), data=data)
+
+
+def read_meta(workdir: str, fleet: str, run: str) -> Command:
+    """Read what a run was started with and how it ended, to take it over or to judge it."""
+    return Command(name="read-meta", script=_META, words=(*shell.place(workdir, fleet), shell.checked_run(run)))
+
+
+def parse_read_meta(completed: Completed) -> RunFolder:
+    """The run folder's word; `absent` where it is not there. ProtocolError for an answer that is none or is cut."""
+    answer = shell.body("read-meta", completed)
+    if answer == b"missing\n":
+        return RunFolder(state="absent")
+    head, mark, meta = answer.partition(b"\nmeta\n")
+    if not mark or not meta.endswith(b"."):
+        raise shell.ProtocolError("read-meta: the answer is cut")
+    found = shell.fields("read-meta", head + b"\n")
+    return RunFolder(
+        state=state("read-meta", shell.needed("read-meta", found, "state")),
+        exit_code=exit_code(shell.needed("read-meta", found, "exit")),
+        stopping=stop_reason(shell.needed("read-meta", found, "stop")),
+        meta_json=meta[:-1] or None,
+    )
+
+
+def exit_code(word: str) -> int | None:
+    """The exit status that a run folder holds; None, never 0, for anything that is no exit status."""
+    if not re.fullmatch(r"\d{1,3}", word, re.ASCII) or int(word) > MOST_EXIT:
+        return None
+    return int(word)
+
+
+def list_runs(workdir: str, fleet: str) -> Command:
+    """Ask for the names of all run folders of the fleet on a host."""
+    return Command(name="list-runs", script=_LIST, words=shell.place(workdir, fleet))
+
+
+def parse_list_runs(completed: Completed) -> tuple[str, ...]:
+    """The run folders, `<task>.<epoch>`; anything else that stands among them is left out."""
+    lines = shell.text(shell.body("list-runs", completed)).split("\n")
+    return tuple(line for line in lines if shell.is_run(line))
+
+
+def _read(workdir: str, fleet: str, run: str, rest: tuple[str, str, str]) -> Command:
+    if not rest[1].isdigit() or not rest[2].isdigit() or int(rest[2]) > MOST_BYTES:
+        message = f"offset {rest[1]} and limit {rest[2]}: both count bytes, the limit at most {MOST_BYTES}"
+        raise ValueError(message)
+    words = (*shell.place(workdir, fleet), shell.checked_run(run), *rest)
+    return Command(name="read", script=_READ, words=words, timeout_s=READ_TIMEOUT_S)

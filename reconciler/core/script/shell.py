@@ -1,0 +1,188 @@
+"""What all scripts share: fragments of POSIX `sh`, quoting, the names of folders, and the frame of an answer.
+
+It never puts data into a script: data travel as words and payload of a `Command`.
+"""
+
+import re
+import shlex
+
+from reconciler.core.command import Completed
+
+MARK = b"reconciler answers\n"
+"""Where an answer begins; what a login shell's start-up files print before it is no part of it."""
+
+_RUN = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\.[1-9][0-9]{0,8}")
+_FLEET = re.compile(r"[0-9a-f]{12}")
+_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+MARK_ANSWER = r"""
+answer() { printf 'reconciler answers\n'; }
+"""
+
+FLEET_ROOT = r"""
+case $workdir in
+  "~") workdir=$HOME ;;
+  "~/"*) workdir=$HOME/${workdir#"~/"} ;;
+  /*) ;;
+  *) workdir=$HOME/$workdir ;;
+esac
+root=$workdir/$fleet
+"""
+"""From the words `workdir` and `fleet` to `root`, the absolute folder of the fleet."""
+
+PROCESSES = r"""
+read -r boot </proc/sys/kernel/random/boot_id
+uptime_s() { read -r up rest </proc/uptime; up=${up%.*}; }
+started_at() {
+  start= stat= state=
+  { while IFS= read -r part || [ -n "$part" ]; do stat="$stat$part "; done; } 2>/dev/null </proc/"$1"/stat || return 1
+  set -- ${stat##*) }
+  [ $# -ge 20 ] || return 1
+  state=$1
+  shift 19
+  start=$1
+  case $state in Z | X) return 1 ;; esac
+}
+lives() { [ -n "$1" ] && [ -n "$2" ] && started_at "$1" && [ "$start" = "$2" ]; }
+"""
+"""`boot`; `uptime_s` sets `up`; `lives PID START` is true for that very process, and never for a reused pid."""
+
+CLAIM = r"""
+look() {
+  claim=absent pid= began= where= since= wall= agent= agent_began=
+  [ -e started ] || return 0
+  claim=gone
+  { IFS=' ' read -r pid began where since wall; } 2>/dev/null <started || :
+  if [ "$pid" = void ]; then claim=void; return 0; fi
+  case $pid$began$since$wall in *[!0-9]*) pid= began= since= wall= ;; esac
+  if [ -s exit ]; then claim=ended; fi
+  if [ "$where" != "$boot" ]; then return 0; fi
+  if [ -e agent ]; then { read -r agent agent_began; } 2>/dev/null <agent || :; fi
+  case $agent$agent_began in *[!0-9]*) agent= agent_began= ;; esac
+  if [ "$claim" = ended ]; then return 0; fi
+  if lives "$pid" "$began" || lives "$agent" "$agent_began"; then claim=alive; return 0; fi
+  if [ -s exit ]; then claim=ended; fi
+}
+"""
+"""In a run folder, `look` sets `claim` to absent, void, alive, ended or gone; `exit` is asked again after a death."""
+
+TAGGED = r"""
+tagged() {
+  carriers=
+  for environ in $(grep -l -s -F -e "RECONCILER_RUN=$1" /proc/[0-9]*/environ); do
+    carrier=${environ#/proc/}
+    carrier=${carrier%/environ}
+    if [ "$carrier" != "$$" ] && tr '\n\0' '\1\n' 2>/dev/null <"$environ" | grep -q -x -F -e "RECONCILER_RUN=$1"; then
+      carriers="$carriers $carrier"
+    fi
+  done 2>/dev/null
+}
+count() { carried=$#; }
+sweep() {
+  rounds=0
+  tagged "$1"
+  while [ -n "$carriers" ] && [ "$rounds" -lt 20 ]; do
+    kill -KILL $carriers 2>/dev/null
+    rounds=$((rounds + 1))
+    if [ "$rounds" -gt 2 ]; then sleep 0.05 2>/dev/null || sleep 1; fi
+    tagged "$1"
+  done
+  count $carriers
+}
+"""
+"""`sweep RUN_ID` kills every process whose environment holds that tag as a whole entry; `carried` is what is left."""
+
+
+class ProtocolError(Exception):
+    """A host answered something that this protocol does not have; the message is one line."""
+
+
+def take(*names: str) -> str:
+    """Script text that reads one word into each of the variables."""
+    return "".join(f"IFS= read -r {name} || exit 97\n" for name in names)
+
+
+def quoted(words: tuple[str, ...]) -> str:
+    """The words as `sh` text, each quoted by itself; ValueError where one holds a NUL."""
+    if any("\0" in word for word in words):
+        raise ValueError("a word of a command holds a NUL, which no process can be given: take it out")
+    return " ".join(shlex.quote(word) if word else "''" for word in words)
+
+
+def run_name(task: str, epoch: int) -> str:
+    """The name of a run's folder; ValueError for what cannot be one."""
+    return checked_run(f"{task}.{epoch}")
+
+
+def checked_run(run: str) -> str:
+    """The run's folder name, `<task>.<epoch>`, as it was given; ValueError when it is none."""
+    if not _RUN.fullmatch(run):
+        message = f"{run!r} is no run: write <task>.<epoch>"
+        raise ValueError(message)
+    return run
+
+
+def is_run(name: str) -> bool:
+    """Whether this is the name of a run folder."""
+    return _RUN.fullmatch(name) is not None
+
+
+def checked_id(task: str) -> str:
+    """The task's id as it was given; ValueError when it is none."""
+    if not _ID.fullmatch(task):
+        message = f"{task!r} is no task id: lower case letters, digits, '-' and '_', at most 63"
+        raise ValueError(message)
+    return task
+
+
+def place(workdir: str, fleet: str) -> tuple[str, str]:
+    """The two words that every script begins with; ValueError for an impossible folder or fleet."""
+    if not _FLEET.fullmatch(fleet):
+        message = f"{fleet!r} is no fleet id: 12 hexadecimal digits"
+        raise ValueError(message)
+    if not workdir:
+        raise ValueError("a host's workdir is empty: name a folder")
+    return workdir, fleet
+
+
+def body(name: str, completed: Completed) -> bytes:
+    """What a script answered, without noise of the login shell; ProtocolError where it did not answer."""
+    _, mark, answer = completed.stdout.partition(MARK)
+    if not mark:
+        said = " ".join(text(completed.stderr or completed.stdout)[-300:].split())
+        message = f"{name}: the host's sh ended with {completed.exit} and no answer: {said or 'it said nothing'}"
+        raise ProtocolError(message)
+    return answer
+
+
+def fields(name: str, answer: bytes) -> dict[str, str]:
+    """The lines `key value` of an answer; ProtocolError when one line is no such pair or its last is cut."""
+    if answer and not answer.endswith(b"\n"):
+        message = f"{name}: the answer is cut: {text(answer)[-80:]!r}"
+        raise ProtocolError(message)
+    found: dict[str, str] = {}
+    for line in text(answer).split("\n")[:-1]:
+        key, _, value = line.partition(" ")
+        found[key] = value
+    return found
+
+
+def needed(name: str, found: dict[str, str], key: str) -> str:
+    """A value that the answer must hold; ProtocolError without it."""
+    if key not in found:
+        message = f"{name}: the answer has no {key!r}"
+        raise ProtocolError(message)
+    return found[key]
+
+
+def number(name: str, value: str) -> int:
+    """A count in an answer; ProtocolError for anything but digits."""
+    if not (value.isascii() and value.isdigit()):
+        message = f"{name}: {value!r} is no count"
+        raise ProtocolError(message)
+    return int(value)
+
+
+def text(raw: bytes) -> str:
+    """Bytes of a host as text that turns back into the same bytes."""
+    return raw.decode("utf-8", "surrogateescape")

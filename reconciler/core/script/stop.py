@@ -1,0 +1,136 @@
+"""Stopping a run, gently and then not, and sweeping what an ended run left behind.
+
+It never signals a process that is not this very run's: pid, start time and boot must match, or the tag as a whole.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reconciler.core.command import Command, Completed
+from reconciler.core.desired import Engine
+from reconciler.core.script import engine, shell
+from reconciler.core.terms import StopReason
+
+GRACE_S = 20
+STOP_TIMEOUT_S = 60.0
+
+_STOP = (
+    "set -u\numask 077\n"
+    + shell.take("workdir", "fleet", "run", "reason", "grace")
+    + 'engine=$(cat)\neval "$engine"\n'
+    + shell.MARK_ANSWER
+    + shell.FLEET_ROOT
+    + shell.PROCESSES
+    + shell.CLAIM
+    + shell.TAGGED
+    + engine.CALLS
+    + r"""
+run_id=$fleet.$run
+dir=$root/runs/$run
+mkdir -p "$dir" && cd "$dir" || exit 96
+tell() {
+  answer
+  printf 'state %s\nsurvivors %s\n' "$1" "$carried"
+  exit 0
+}
+group() {
+  if lives "$agent" "$agent_began"; then kill -"$1" -- -"$agent" 2>/dev/null; fi
+}
+carried=0
+if [ ! -e started ] && [ "$reason" != - ]; then
+  echo void >void."$$" && [ -s void."$$" ] && ln void."$$" started 2>/dev/null
+  rm -f void."$$"
+fi
+look
+job=
+if [ -n "$engine" ] && job_lives; then
+  case $claim in void) engine_cancel </dev/null >/dev/null 2>&1 ;; absent | gone) claim=alive ;; esac
+fi
+if [ "$claim" != alive ]; then
+  if [ "$claim" = void ]; then rm -f env; fi
+  if [ "$claim" != absent ]; then sweep "$run_id"; fi
+  tell ended
+fi
+if [ "$reason" = - ]; then tell alive; fi
+uptime_s
+if [ ! -s stop ]; then
+  printf '%s %s\n' "$reason" "$up" >stop."$$" && [ -s stop."$$" ] && ln stop."$$" stop 2>/dev/null
+  rm -f stop."$$"
+fi
+finish() {
+  if [ -n "$job" ]; then engine_cancel </dev/null >/dev/null 2>&1; fi
+  group KILL
+  sweep "$run_id"
+  turns=0
+  while look; [ "$claim" = alive ] && [ "$turns" -lt 40 ]; do
+    turns=$((turns + 1))
+    sleep 0.05 2>/dev/null || { sleep 1; turns=$((turns + 20)); }
+  done
+  if [ "$claim" = alive ] && [ -z "$job" ] && lives "$pid" "$began"; then kill -KILL "$pid" 2>/dev/null; fi
+  tell killed
+}
+asked=
+{ read -r first asked rest; } 2>/dev/null <stop || :
+case $asked in
+  '' | *[!0-9]*) group TERM; sleep "$grace"; finish ;;
+esac
+if [ $((up - asked)) -ge "$grace" ] && { [ -e stop.sent ] || [ "$up" -gt "$asked" ]; }; then finish; fi
+if [ ! -e stop.sent ]; then
+  if [ -n "$job" ]; then engine_cancel </dev/null >/dev/null 2>&1 && : >stop.sent
+  elif group TERM; then if [ -n "$agent" ]; then : >stop.sent; fi; fi
+fi
+tell signalled
+"""
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Where a stop stands.
+
+    `signalled`: TERM was sent, come again after the grace. `killed`: KILL was sent. `ended`: no process that claimed
+    the run lives, and it can never start. `alive`: only a sweep says so, and it did nothing. `survivors` are processes
+    of the run that could not be killed.
+    """
+
+    state: Literal["signalled", "killed", "ended", "alive"]
+    survivors: int = 0
+
+
+def stop(  # noqa: PLR0913 - the words of one command
+    workdir: str,
+    fleet: str,
+    run: str,
+    reason: StopReason,
+    *,
+    grace_s: int = GRACE_S,
+    launcher: Literal["setsid"] | Engine = "setsid",
+) -> Command:
+    """Bring a run to its end, one step per call; call it again until it answers `ended`, then once more is harmless.
+
+    The first reason stays. A run that did not start is given up for good.
+    """
+    return _command(
+        "stop", (*shell.place(workdir, fleet), shell.checked_run(run), reason.value, str(grace_s)), launcher
+    )
+
+
+def sweep(workdir: str, fleet: str, run: str) -> Command:
+    """Kill what an ended run left behind; a run that is alive, or did not start, is left alone."""
+    return _command("sweep", (*shell.place(workdir, fleet), shell.checked_run(run), "-", "0"), "setsid")
+
+
+def parse_stop(completed: Completed) -> Stopped:
+    """Where a stop or a sweep stands; ProtocolError for an answer that is none."""
+    found = shell.fields("stop", shell.body("stop", completed))
+    survivors = shell.number("stop", shell.needed("stop", found, "survivors"))
+    match shell.needed("stop", found, "state"):
+        case ("signalled" | "killed" | "ended" | "alive") as word:
+            return Stopped(state=word, survivors=survivors)
+        case other:
+            message = f"stop: {other!r} is no state of a stop"
+            raise shell.ProtocolError(message)
+
+
+def _command(name: str, words: tuple[str, ...], launcher: Literal["setsid"] | Engine) -> Command:
+    return Command(name=name, script=_STOP, words=words, payload=engine.text(launcher), timeout_s=STOP_TIMEOUT_S)
