@@ -1,0 +1,109 @@
+"""The messages of commits on `observed`: a subject that says what moved, and trailers that programs read.
+
+Text that people or agents wrote never breaks a line here, so that no title can pass for a trailer.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reconciler.core.events import Event, Finished, NotStarted
+from reconciler.core.observed import ObservedHost, ObservedTask
+
+MAX_SUBJECT = 100
+MAX_TRAILER = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskStep:
+    """What one event did to one task."""
+
+    id: str
+    before: ObservedTask
+    after: ObservedTask
+    event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostStep:
+    """What became of one host; `after` is None when it is forgotten."""
+
+    id: str
+    before: ObservedHost | None
+    after: ObservedHost | None
+    actor: str
+
+
+Step = TaskStep | HostStep
+
+
+def message(steps: Sequence[Step]) -> str:
+    """Subject, a line for each step where there are several, and the trailers; without a newline at the end."""
+    lines = [_line(step) for step in steps]
+    body = ["", *lines] if len(steps) > 1 else []
+    trailers = [trailer for step in steps for trailer in _trailers(step)]
+    return "\n".join([_subject(steps), *body, "", *trailers])
+
+
+def plain(text: str, limit: int) -> str:
+    """The text on one line of at most `limit` characters, without anything that a terminal would act on."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= limit else f"{line[: max(0, limit - 3)].rstrip()}..."
+
+
+def _subject(steps: Sequence[Step]) -> str:
+    tasks = [step for step in steps if isinstance(step, TaskStep)]
+    hosts = [step for step in steps if isinstance(step, HostStep)]
+    names = dict.fromkeys(step.id for step in tasks)
+    if len(names) == 1:
+        whole = TaskStep(id=tasks[0].id, before=tasks[0].before, after=tasks[-1].after, event=tasks[-1].event)
+        return _line(whole)
+    if not names and len({step.id for step in hosts}) == 1:
+        return _line(hosts[-1])
+    last = {step.id: str(step.after.phase) for step in tasks}
+    moves = Counter(last.values()) if names else Counter(_standing(step.after) for step in hosts)
+    counted = ", ".join(f"{number} {word}" for word, number in moves.items())
+    return plain(f"{len(names)} tasks: {counted}" if names else f"{len(hosts)} hosts: {counted}", MAX_SUBJECT)
+
+
+def _line(step: Step) -> str:
+    match step:
+        case TaskStep():
+            before, after, why = str(step.before.phase), str(step.after.phase), step.event.why
+        case HostStep():
+            before, after = _standing(step.before), _standing(step.after)
+            why = (step.after.reason if step.after else None) or f"seen by {step.actor}"
+    move = after if before == after else f"{before} -> {after}"
+    head = f"{step.id}: {move}"
+    return f"{head} ({plain(why, MAX_SUBJECT - len(head) - 3)})"
+
+
+def _standing(host: ObservedHost | None) -> str:
+    if host is None:
+        return "unknown"
+    if host.misconfigured:
+        return "misconfigured"
+    return "reachable" if host.reachable else "unreachable"
+
+
+def _trailers(step: Step) -> list[str]:
+    match step:
+        case HostStep():
+            pairs = [("Host", step.id), ("Actor", step.actor), ("Reason", step.after.reason if step.after else None)]
+        case TaskStep():
+            event = step.event
+            runs = {run.epoch: run.run_id for run in step.after.runs}
+            pairs = [
+                ("Task", step.id),
+                ("Run", runs.get(event.epoch) if event.epoch is not None else None),
+                ("Epoch", None if event.epoch is None else str(event.epoch)),
+                ("Actor", event.actor),
+                ("Reason", _reason(step.after, event)),
+                ("Event", type(event).__name__),
+            ]
+    return [f"{name}: {plain(value, MAX_TRAILER)}" for name, value in pairs if value]
+
+
+def _reason(after: ObservedTask, event: Event) -> str | None:
+    failure = event.failure if isinstance(event, Finished | NotStarted) else None
+    return after.reason or (str(failure) if failure else None)

@@ -1,0 +1,254 @@
+"""The funnel: every fact about a task or host becomes a commit on `observed` here, and nowhere else.
+
+It decides nothing: what follows from a fact is `lifecycle.advance`. It never shows what is not yet on disk.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from reconciler.core.desired import Identity
+from reconciler.core.events import Event
+from reconciler.core.observed import ObservedHost, ObservedTask
+from reconciler.repo import git, reading, records
+from reconciler.repo.branch import Branch, BranchAdvanced, BranchFailed, BranchMoved, Place
+from reconciler.repo.draft import Draft, HostSeen
+from reconciler.repo.fastimport import Change
+from reconciler.repo.fleet import OBSERVED, Fleet
+from reconciler.repo.journal import Journal
+from reconciler.repo.lock import Lock
+from reconciler.repo.messages import TaskStep
+from reconciler.repo.projection import Projection
+from reconciler.repo.records import Recorded
+
+MAX_BATCH = 1000
+MAX_RELOADS = 10
+CLOSE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What the funnel is given. `new_id` gives 12 random hex digits; `lock` is held for as long as it is open.
+
+    `on_record` is called in the writer's thread with (task id, before, after, event) once a fact is on disk; `warn` is
+    told in one line what went wrong where nobody waits for an answer.
+    """
+
+    fleet: Fleet
+    journal: Journal
+    lock: Lock
+    identity: Identity
+    new_id: Callable[[], str]
+    on_record: Callable[[str, ObservedTask, ObservedTask, Event], None]
+    warn: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One fact that somebody waits for, and what became of it."""
+
+    id: str
+    fact: Event | HostSeen
+    done: Future[ObservedTask]
+
+
+class ObservedBranch:
+    """The branch `observed` of one fleet, open for writing. Safe for many threads; one thread of its own commits.
+
+    Opening makes the fleet's id where there is none, and lays the files out under `state/observed/`; `put_back` are
+    the paths there that a person had changed. Raises UnreadableRecord, BranchMoved or BranchFailed.
+    """
+
+    def __init__(self, setting: Setting, at: datetime) -> None:
+        self._setting, fleet = setting, setting.fleet
+        reading.adopt(fleet)
+        self._branch = Branch(_place(setting))
+        self._changed = threading.Condition()
+        self._waiting: list[_Request] = []
+        self._closing = False
+        try:
+            self._recorded = self._load()
+            if self._recorded.fleet is None:
+                self._begin(setting.new_id(), at)
+        except BaseException:
+            self._branch.close()
+            raise
+        name = reading.namer(git.object_format(fleet.top))
+        self._view = Projection(fleet.observed, lambda ids: git.read_blobs(fleet.top, ids), name, setting.warn)
+        laid_out = fleet.observed.exists()
+        shown = self._show_all()
+        self.put_back = shown if laid_out else []
+        self._writer = threading.Thread(target=self._run, name="observed", daemon=True)
+        self._writer.start()
+
+    @property
+    def fleet_id(self) -> str:
+        """The fleet's own id: 12 hex digits."""
+        return self._recorded.fleet or ""
+
+    @property
+    def child(self) -> int | None:
+        """The process id of the git process that writes, None between two."""
+        return self._branch.child
+
+    def tasks(self) -> Mapping[str, ObservedTask]:
+        """Every task of which something is recorded, as it is on disk now; does not change under the reader."""
+        return self._recorded.tasks
+
+    def hosts(self) -> Mapping[str, ObservedHost]:
+        """Every host of which something is recorded."""
+        return self._recorded.hosts
+
+    def record(self, task_id: str, event: Event) -> ObservedTask:
+        """Record a fact; the task after it, once that is on disk.
+
+        Raises IllegalTransition or Superseded when the fact changes nothing, BranchFailed or BranchMoved when it could
+        not be written; in each case nothing of it is recorded.
+        """
+        (done,) = self._enqueue([(task_id, event)])
+        return done.result()
+
+    def record_many(self, facts: Sequence[tuple[str, Event]]) -> list[ObservedTask | Exception]:
+        """Record facts as one batch: for each the task after it, or the error that `record` would have raised."""
+        waiting = self._enqueue(facts)
+        errors = [done.exception() for done in waiting]
+        return [
+            error if isinstance(error, Exception) else done.result()
+            for done, error in zip(waiting, errors, strict=True)
+        ]
+
+    def record_host(self, host_id: str, seen: HostSeen) -> None:
+        """Record what was seen of a host, or that it is forgotten; returns once that is on disk."""
+        (done,) = self._enqueue([(host_id, seen)])
+        done.result()
+
+    def restore(self, paths: Iterable[Path] = ()) -> list[str]:
+        """Put back what a person changed under `state/observed/`, all of it when none is named; what was put back."""
+        return [f"{records.ROOT}/{path}" for path in self._view.restore(paths)]
+
+    def flush(self) -> None:
+        """Return when the files under `state/observed/` show everything that is recorded."""
+        self._view.flush()
+
+    def close(self) -> None:
+        """Commit what is queued, show it, and end the child. What is recorded afterwards is refused."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._writer.join(CLOSE_S)
+        self._branch.close()
+        self._view.close()
+
+    def _enqueue(self, facts: Sequence[tuple[str, Event | HostSeen]]) -> list[Future[ObservedTask]]:
+        requests = [_Request(records.checked_id(name), fact, Future()) for name, fact in facts]
+        with self._changed:
+            if self._closing:
+                raise BranchFailed("the reconciler is stopping; nothing more is recorded")
+            self._waiting.extend(requests)
+            self._changed.notify_all()
+        return [request.done for request in requests]
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closing)
+                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            if not batch:
+                return
+            self._commit(batch)
+
+    def _commit(self, batch: Sequence[_Request]) -> None:
+        """Make one commit of a batch and answer everybody in it; a failed commit fails them all alike."""
+        try:
+            draft, answers = self._landed(batch)
+        except Exception as error:  # noqa: BLE001 - whoever waits raises it; the thread must live for the others
+            for request in batch:
+                request.done.set_exception(error)
+            return
+        for request, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, Exception):
+                request.done.set_exception(answer)
+            else:
+                request.done.set_result(answer)
+        for step in draft.steps:
+            if isinstance(step, TaskStep):
+                self._tell(step)
+
+    def _landed(self, batch: Sequence[_Request]) -> tuple[Draft, list[ObservedTask | Exception]]:
+        for _ in range(MAX_RELOADS):
+            draft = Draft(self._recorded, self._setting.journal)
+            answers = [_applied(draft, request) for request in batch]
+            change = draft.change()
+            if change is None:
+                return draft, answers
+            try:
+                self._branch.commit(change)
+            except BranchAdvanced:
+                self._reload()
+                continue
+            self._recorded = draft.recorded()
+            self._view.update(_below_root(change.files))
+            return draft, answers
+        raise BranchFailed(f"somebody else keeps committing on {OBSERVED}; stop the other writer")
+
+    def _tell(self, step: TaskStep) -> None:
+        try:
+            self._setting.on_record(step.id, step.before, step.after, step.event)
+        except Exception as error:  # noqa: BLE001 - a listener's fault must not stop the recording
+            self._setting.warn(f"{step.id}: a listener failed: {type(error).__name__}: {error}")
+
+    def _begin(self, fleet_id: str, at: datetime) -> None:
+        message = f"Begin the record of fleet {fleet_id}\n\nActor: planner\nEvent: Begun"
+        self._branch.commit(Change(message=message, at=at, files={records.FLEET: records.fleet_record(fleet_id)}))
+        self._recorded = self._load()
+
+    def _load(self) -> Recorded:
+        return reading.load(self._setting.fleet, self._branch.files())
+
+    def _reload(self) -> None:
+        """Take over what somebody else committed on top, unless it takes back an epoch: a run would start twice."""
+        before, known = self._recorded, self._branch.tip
+        self._branch.follow()
+        now = self._load()
+        back = [name for name, task in before.tasks.items() if now.tasks.get(name, ObservedTask()).epoch < task.epoch]
+        if back or now.fleet != before.fleet:
+            self._branch.tip = known
+            what = f"takes back the epoch of {back[0]}" if back else "changes the fleet's id"
+            raise BranchMoved(f"a commit on {OBSERVED} {what}; undo it with `git branch --force {OBSERVED} {known}`")
+        self._recorded = now
+        self._show_all()
+
+    def _show_all(self) -> list[str]:
+        prefix = f"{records.ROOT}/"
+        files = {path: blob for path, blob in self._branch.files().items() if records.belongs(path)}
+        shown = self._view.replace({path.removeprefix(prefix): blob for path, blob in files.items()})
+        return [f"{prefix}{path}" for path in shown]
+
+
+def _applied(draft: Draft, request: _Request) -> ObservedTask | Exception:
+    try:
+        if isinstance(request.fact, HostSeen):
+            draft.record_host(request.id, request.fact)
+            return ObservedTask()
+        return draft.record(request.id, request.fact)
+    except Exception as error:  # noqa: BLE001 - it is raised where that fact is waited for, and nowhere else
+        return error
+
+
+def _below_root(files: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+    return {path.removeprefix(f"{records.ROOT}/"): content for path, content in files.items()}
+
+
+def _place(setting: Setting) -> Place:
+    return Place(
+        repository=setting.fleet.top,
+        common=setting.fleet.common,
+        name=OBSERVED,
+        identity=setting.identity,
+        writer=setting.new_id(),
+        warn=setting.warn,
+        shares=(setting.lock.descriptor,),
+    )
