@@ -190,7 +190,8 @@ def _wanted(rule: str | list[str], rules: Mapping[str, Any], value: object) -> s
 def _instead(value: object, rule: str | list[str], rules: Mapping[str, Any]) -> str:
     if value is None:
         return "but has no value: write one or remove the key"
-    quotable = "string" in rule and isinstance(value, int | float) and "minLength" not in rules
+    number = "string" in rule and isinstance(value, int | float)
+    quotable = number and pattern_matches(str(rules.get("pattern", "")), str(value))
     return f"not {shown(value)}{': put it in quotes if it is text' if quotable else ''}"
 
 

@@ -1,0 +1,262 @@
+"""The files that people wrote, as values in force: what changed is read again, what broke keeps its last good version.
+
+Never writes a file of the work tree or moves a branch; it adds blobs to the object store and notes to the journal.
+"""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from reconciler.core.desired import Desired, Document, Host, Problem, Settings
+from reconciler.repo import assembly, blobs, documents, entries, fleetfiles, git, loading
+from reconciler.repo.assembly import Files, Resolved
+from reconciler.repo.documents import InvalidDocument
+from reconciler.repo.entries import Entry
+from reconciler.repo.fleetfiles import SETTINGS, Listing
+from reconciler.repo.goodversions import Good, GoodVersions
+from reconciler.repo.journal import Journal
+from reconciler.repo.yamlnodes import Path as KeyPath
+
+_MAX_PLACES = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tip:
+    """The commit at the tip of the branch, and the files in it."""
+
+    commit: str | None = None
+    listing: Listing = field(default_factory=Listing)
+    settings: bytes = b""
+
+    def blob(self, path: str) -> str | None:
+        found = self.listing.files.get(path)
+        return str(found[1]) if found else None
+
+
+class DesiredFiles:
+    """The desired side of the fleet at `root`, read again by `refresh` as far as it changed.
+
+    `secret` gives the value of a secret's name, or None; only digests under `key` are kept. With `remote` in the
+    settings (of the work tree or of the branch) everything is read from the tip of the branch, else from the work tree.
+    """
+
+    def __init__(
+        self, root: Path, *, journal: Journal, secret: Callable[[str], str | None], key: bytes, branch: str = "main"
+    ) -> None:
+        self._root = root
+        self._ref = f"refs/heads/{branch}"
+        self._secret = secret
+        self._key = key
+        self._good = GoodVersions(root=root, journal=journal, ref=self._ref)
+        self._algorithm = git.object_format(root)
+        self._tip = _Tip()
+        self._entries: dict[str, Entry] = {}
+        self._resolved = Resolved()
+        self._positions: dict[tuple[str, KeyPath], tuple[int, int]] = {}
+        self._gone: dict[str, datetime] = {}
+        self._last: tuple[object, Desired] | None = None
+
+    def refresh(
+        self,
+        now: datetime,
+        *,
+        observed_ids: Collection[str] = (),
+        finished_ids: Collection[str] = frozenset(),
+        live_hosts: Collection[str] = (),
+    ) -> Desired:
+        """Everything in force at this moment.
+
+        `observed_ids` are the tasks with an observed file, `finished_ids` those in a terminal phase, `live_hosts` the
+        hosts of live runs: the last good version of such a host is kept when its file is gone.
+        """
+        self._move_to_tip()
+        committed = self._reads_commits()
+        listing = self._tip.listing if committed else fleetfiles.work_tree(self._root)
+        changed = self._read(listing, now, committed=committed)
+        known = frozenset(observed_ids)
+        finished = frozenset(finished_ids)
+        others = (known, finished, frozenset(live_hosts))
+        state = (self._tip.commit, tuple(listing.problems), frozenset(listing.archived), others)
+        if changed or self._last is None or self._last[0] != state:
+            self._last = (state, self._assembled(listing, known, finished, live_hosts))
+        desired = self._last[1]
+        ids = {entry.place.id for entry in self._entries.values() if entry.place.kind == "task"}
+        absent, waiting = self._absent(known - finished - ids, now, committed=committed)
+        names = {name for task in desired.tasks.values() for name in task.value.secrets}
+        names.update(name for adapter in desired.adapters.values() for name in adapter.value.secrets)
+        refused = {**desired.refused, **waiting}
+        return replace(desired, absent=absent, refused=refused, secrets=self._digests(names))
+
+    def _move_to_tip(self) -> None:
+        commit = git.tip(self._root, self._ref)
+        if commit == self._tip.commit:
+            return
+        listing = fleetfiles.commit(self._root, commit) if commit else Listing()
+        blob = _Tip(listing=listing).blob(SETTINGS)
+        settings = git.read_blobs(self._root, (blob,)).get(blob, b"") if blob else b""
+        self._tip = _Tip(commit=commit, listing=listing, settings=settings)
+
+    def _reads_commits(self) -> bool:
+        """Whether only what is committed counts: a remote is set at the tip or in the work tree."""
+        try:
+            return self._remote(self._tip.settings) or self._remote(fleetfiles.read(self._root, SETTINGS))
+        except OSError:
+            return False
+
+    def _remote(self, content: bytes) -> bool:
+        loaded = loading.load("settings", content, SETTINGS) if b"remote" in content else None
+        value = loaded.value if loaded else None
+        if loaded and value is None and (good := self._good.find("settings", SETTINGS, self._tip.commit)):
+            value = good.value
+        return isinstance(value, Settings) and value.remote is not None
+
+    def _read(self, listing: Listing, now: datetime, *, committed: bool) -> bool:
+        """Bring the entries up to date with the listing; whether anything changed."""
+        old = self._entries
+        stale = {path: found for path, found in listing.files.items() if entries.differs(old.get(path), found)}
+        gone = old.keys() - listing.files.keys()
+        reader = entries.Reader(root=self._root, algorithm=self._algorithm, old=old)
+        read = reader.from_commit(stale) if committed else reader.from_work_tree(stale, int(now.timestamp() * 1e9))
+        kept = {path: entry for path, entry in old.items() if path not in gone and path not in stale}
+        self._entries = kept | read
+        fresh = {path: entry for path, entry in read.items() if not entries.same(old.get(path), entry)}
+        self._keep(fresh, committed=committed)
+        return bool(fresh or gone or stale.keys() - read.keys())
+
+    def _keep(self, fresh: Mapping[str, Entry], *, committed: bool) -> None:
+        """Put the valid versions where they can be found again: into the object store and the journal."""
+        valid = {path: entry.blob for path, entry in fresh.items() if entry.loaded.value is not None}
+        changed = frozenset[str]() if committed else blobs.store(self._root, valid)
+        for path in changed:
+            self._entries[path] = replace(self._entries[path], stamp=None)
+        for path, blob in valid.items():
+            if path not in changed:
+                self._good.keep(path, blob, self._tip.blob(path))
+
+    def _assembled(
+        self, listing: Listing, known: frozenset[str], finished: frozenset[str], live_hosts: Collection[str]
+    ) -> Desired:
+        good = {path: self._in_force(path, entry) for path, entry in self._entries.items()}
+        problems = {path: entry.loaded.problems for path, entry in self._entries.items() if entry.loaded.problems}
+        for problem in listing.problems:
+            problems[problem.file] = (*problems.get(problem.file, ()), problem)
+        places = {path: entry.place for path, entry in self._entries.items()}
+        files = Files(places=places, good=good, problems=problems, known=known | listing.archived, finished=finished)
+        made = assembly.assemble(files, self._resolved, self._locate)
+        retired = self._retired(live_hosts, made.hosts)
+        return Desired(
+            settings=made.settings,
+            tasks=made.tasks,
+            hosts=made.hosts | retired,
+            adapters=made.adapters,
+            refused=made.refused,
+            retired_hosts=frozenset(retired) | (self._broken_hosts() & made.hosts.keys()),
+            archived=frozenset(listing.archived),
+            problems=made.problems,
+        )
+
+    def _in_force(self, path: str, entry: Entry) -> Good | None:
+        if entry.loaded.value is not None:
+            return Good(blob=entry.blob, value=entry.loaded.value)
+        return self._good.find(entry.place.kind, path, self._tip.commit)
+
+    def _broken_hosts(self) -> frozenset[str]:
+        entries = self._entries.values()
+        return frozenset(one.place.id for one in entries if one.place.kind == "host" and one.loaded.value is None)
+
+    def _retired(self, live_hosts: Collection[str], hosts: Mapping[str, Document[Host]]) -> dict[str, Document[Host]]:
+        """Hosts whose file is gone while runs live there, in their last good version."""
+        retired = {}
+        for name in live_hosts:
+            good = None if name in hosts else self._good.find("host", f"hosts/{name}.yaml", self._tip.commit)
+            if good is not None and isinstance(good.value, Host):
+                retired[name] = Document(value=good.value, spec=good.blob)
+        return retired
+
+    def _locate(self, path: str, key: KeyPath) -> tuple[int, int]:
+        """Where a key stands in the version that was last read; the start of the file when that is no longer there."""
+        entry = self._entries[path]
+        place = (entry.blob, key)
+        if place not in self._positions:
+            if len(self._positions) >= _MAX_PLACES:
+                self._positions.clear()
+            content = git.read_blobs(self._root, (entry.blob,)).get(entry.blob) if entry.loaded.value else None
+            self._positions[place] = _position(content, path, key)
+        return self._positions[place]
+
+    def _absent(
+        self, missing: Collection[str], now: datetime, *, committed: bool
+    ) -> tuple[dict[str, datetime], dict[str, str]]:
+        """Since when ids are certainly gone, and why the others without a file may not start."""
+        if not missing:
+            self._gone = {}
+            return {}, {}
+        busy = None if committed else self._busy()
+        at_tip = {place.id for place, _ in self._tip.listing.files.values() if place.kind == "task"}
+        certain = () if busy else [name for name in missing if name not in at_tip]
+        self._gone = {name: self._gone.get(name, now) for name in certain}
+        said = f"the file is gone, and {busy} is under way: finish it" if busy else _STILL_COMMITTED
+        return dict(self._gone), {name: said for name in missing if name not in self._gone}
+
+    def _busy(self) -> str | None:
+        if step := git.in_progress(self._root):
+            return f"a {step}"
+        return "a git command" if git.index_locked(self._root) else None
+
+    def _digests(self, names: Iterable[str]) -> dict[str, str]:
+        found = {name: self._secret(name) for name in sorted(names)}
+        return {
+            name: hmac.new(self._key, value.encode(errors="surrogateescape"), hashlib.sha256).hexdigest()
+            for name, value in found.items()
+            if value is not None
+        }
+
+
+_STILL_COMMITTED = "the file is gone from the work tree but still committed: commit its removal, or restore it"
+
+
+def validate_paths(root: Path, paths: Collection[Path] = ()) -> tuple[Problem, ...]:
+    """Everything that is wrong with these files or folders of the work tree at `root`; with none given, with all of it.
+
+    It needs no journal, no history and no running reconciler.
+    """
+    listing = fleetfiles.work_tree(root)
+    known, finished = fleetfiles.observed(root)
+    contents = {path: fleetfiles.read(root, path) for path in listing.files}
+    places = {path: place for path, (place, _) in listing.files.items()}
+    loaded = {path: loading.load(places[path].kind, content, path) for path, content in contents.items()}
+    problems = {path: one.problems for path, one in loaded.items()} | {one.file: (one,) for one in listing.problems}
+    good = {path: Good(blob="", value=one.value) if one.value else None for path, one in loaded.items()}
+    known = known | listing.archived
+    files = Files(places=places, good=good, problems=problems, known=known, finished=finished)
+    found = assembly.assemble(files, Resolved(), lambda path, key: _position(contents[path], path, key)).problems
+    if not paths:
+        return found
+    asked = {path: Path(os.path.relpath(path.resolve(), root.resolve())).as_posix() for path in paths}
+    some = tuple(one for one in found if any(_within(one.file, name) for name in asked.values()))
+    names = {*places, *problems}
+    return some + tuple(
+        Problem(file=str(path), line=0, column=0, message=_NOT_OURS)
+        for path, name in asked.items()
+        if not path.is_dir() and name not in names
+    )
+
+
+_NOT_OURS = "not a file of this fleet: tasks are state/tasks/**/*.yaml, hosts hosts/*.yaml, adapters adapters/*.yaml"
+
+
+def _within(path: str, name: str) -> bool:
+    return name in (".", path) or path.startswith(f"{name}/")
+
+
+def _position(content: bytes | None, path: str, key: KeyPath) -> tuple[int, int]:
+    if content is None:
+        return 1, 1
+    try:
+        return documents.parse(content, path).value(key)
+    except InvalidDocument:
+        return 1, 1

@@ -1,0 +1,161 @@
+"""Which files of a fleet people's wishes stand in, in the work tree or in a commit, and how to read them.
+
+Never looks into a file for its meaning, and never follows a symbolic link.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from reconciler.core.desired import Problem
+from reconciler.repo import checks, git, yamlbytes
+
+SETTINGS = "state/settings.yaml"
+SUFFIX = ".yaml"
+ID_RULE = "a-z, 0-9, _ and -, at most 63, the first a letter or digit"
+
+_FOLDERS = {"hosts": "host", "adapters": "adapter"}
+
+Stamp = tuple[int, int, int] | str
+"""What tells one version of a file from another: time in ns, size and inode, or the blob id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What a path stands for: the kind of its file (`archived` for a task that was put away) and its id."""
+
+    kind: str
+    id: str
+
+
+@dataclass(slots=True)
+class Listing:
+    """The files that there are, and those that have no good name."""
+
+    files: dict[str, tuple[Place, Stamp]] = field(default_factory=dict)
+    archived: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, path: str, stamp: Stamp) -> None:
+        """Take in one path; names of no interest are passed over."""
+        match classify(path):
+            case Problem() as problem:
+                self.problems.append(problem)
+            case Place(kind="archived", id=name):
+                self.archived.add(name)
+            case Place() as place:
+                self.files[path] = (place, stamp)
+            case None:
+                return
+
+
+def classify(path: str) -> Place | Problem | None:
+    """What a path relative to the fleet stands for: None for other files, a Problem for a name that cannot be used."""
+    pure = PurePosixPath(path)
+    parts, suffix = pure.parts, pure.suffix
+    kind = _kind(parts)
+    if kind is None or any(part.startswith((".", "#")) for part in parts) or suffix.lower() not in (SUFFIX, ".yml"):
+        return None
+    if suffix != SUFFIX:
+        return _bad_name(path, f"the name ends in {suffix}: rename to .yaml") if kind != "archived" else None
+    if kind != "settings" and not checks.ID.fullmatch(pure.stem):
+        return _bad_name(path, f"the name is no id ({ID_RULE}): rename the file") if kind != "archived" else None
+    return Place(kind=kind, id=pure.stem)
+
+
+def work_tree(root: Path) -> Listing:
+    """The files of the work tree."""
+    listing = Listing()
+    for folder in ("state/tasks", *_FOLDERS):
+        _scan(root, folder, listing, deep=folder == "state/tasks")
+    _scan(root, "state", listing, deep=False)
+    for base, _, names in os.walk(root / "state" / "archive"):
+        where = Path(base).relative_to(root).as_posix()
+        for name in names:
+            listing.add(f"{where}/{name}", "")
+    return listing
+
+
+def commit(root: Path, ref: str) -> Listing:
+    """The files of a commit."""
+    listing = Listing()
+    for path, blob in at(root, ref, ("state", *_FOLDERS)).items():
+        listing.add(path, blob)
+    return listing
+
+
+def at(root: Path, ref: str, folders: Iterable[str]) -> dict[str, str]:
+    """Path relative to the fleet -> blob id, for every file in these folders at `ref`."""
+    prefix = os.fsdecode(git.run(root, "rev-parse", "--show-prefix").stdout.rstrip(b"\n"))
+    found: dict[str, str] = {}
+    for folder in folders:
+        files = git.ls_tree(root, ref, f"{prefix}{folder}")
+        found |= {path.removeprefix(prefix): blob for path, blob in files.items()}
+    return found
+
+
+def observed(root: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """The ids of tasks with an observed file in the work tree, and those among them that are finished."""
+    folder = root / "state" / "observed"
+    done = frozenset(path.stem for path in folder.glob(f"done/*/*{SUFFIX}"))
+    return done | {path.stem for path in folder.glob(f"tasks/*{SUFFIX}")}, done
+
+
+def read(root: Path, path: str) -> bytes:
+    """The bytes of a file of the work tree, at most one more than a document may have; OSError as the system has it."""
+    descriptor = os.open(root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - the file is open already, and was no symbolic link
+        return file.read(yamlbytes.MAX_BYTES + 1)
+
+
+def stems(places: Mapping[str, Place]) -> dict[str, list[str]]:
+    """Task id -> the paths that carry it."""
+    found: dict[str, list[str]] = {}
+    for path, place in places.items():
+        if place.kind == "task":
+            found.setdefault(place.id, []).append(path)
+    return found
+
+
+def _kind(parts: tuple[str, ...]) -> str | None:
+    match parts:
+        case ("state", "settings.yaml" | "settings.yml"):
+            return "settings"
+        case ("state", "tasks", _, *_):
+            return "task"
+        case ("state", "archive", _, *_):
+            return "archived"
+        case (folder, _) if folder in _FOLDERS:
+            return _FOLDERS[folder]
+        case _:
+            return None
+
+
+def _bad_name(path: str, message: str) -> Problem:
+    return Problem(file=path, line=0, column=0, message=message)
+
+
+def _scan(root: Path, folder: str, listing: Listing, *, deep: bool) -> None:
+    for name, entry in _entries(root / folder):
+        path = f"{folder}/{name}"
+        if entry.is_dir(follow_symlinks=False):
+            if deep and not name.startswith("."):
+                _scan(root, path, listing, deep=True)
+        elif not entry.is_file(follow_symlinks=False):
+            if isinstance(classify(path), Place):
+                listing.problems.append(_bad_name(path, "not a plain file: put the file itself here, not a link to it"))
+        elif name.endswith((SUFFIX, ".yml")) or classify(path) is not None:
+            try:
+                stat = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            listing.add(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from sorted((entry.name, entry) for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return

@@ -1,0 +1,62 @@
+"""The last good version of a file that is broken or gone: from the journal, else from the history of the branch.
+
+Never takes a version that does not load today.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reconciler.repo import git, loading
+from reconciler.repo.checks import Value
+from reconciler.repo.journal import Journal
+
+MAX_VERSIONS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Good:
+    """A valid version of a file: its blob id and its value."""
+
+    blob: str
+    value: Value
+
+
+@dataclass(slots=True, kw_only=True)
+class GoodVersions:
+    """Knows the newest valid version of every file.
+
+    A version that is the committed one needs no note in the journal: the history of the branch tells it.
+    """
+
+    root: Path
+    journal: Journal
+    ref: str
+    _searched: dict[tuple[str, str | None, str | None], Good | None] = field(default_factory=dict)
+
+    def keep(self, path: str, blob: str, committed: str | None) -> None:
+        """Note that this version of a file is valid; `committed` is the blob id at the branch's tip."""
+        known = self.journal.good_version(path)
+        if known != blob and not (known is None and committed == blob):
+            self.journal.keep_good_version(path, blob)
+
+    def find(self, kind: str, path: str, tip: str | None) -> Good | None:
+        """The newest valid version of a file; None when none is known to the journal or to the branch at `tip`."""
+        noted = self.journal.good_version(path)
+        key = (path, noted, tip)
+        if key not in self._searched:
+            if len(self._searched) > 10 * MAX_VERSIONS:
+                self._searched.clear()
+            self._searched[key] = self._search(kind, path, noted, tip)
+        return self._searched[key]
+
+    def _search(self, kind: str, path: str, noted: str | None, tip: str | None) -> Good | None:
+        if noted is not None and (good := self._valid(kind, path, noted)):
+            return good
+        history = git.history(self.root, self.ref, path) if tip else ()
+        versions = (self._valid(kind, path, blob) for blob in history[:MAX_VERSIONS])
+        return next((good for good in versions if good), None)
+
+    def _valid(self, kind: str, path: str, blob: str) -> Good | None:
+        content = git.read_blobs(self.root, (blob,)).get(blob)
+        loaded = loading.load(kind, content, path) if content is not None else None
+        return Good(blob=blob, value=loaded.value) if loaded and loaded.value else None
