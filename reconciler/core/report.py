@@ -180,14 +180,19 @@ def _text(value: object) -> str | None:
 
 
 def _amount(value: object, before: float) -> float | None:
-    """A figure that is a finite number and not negative, less what was used before."""
+    """A figure that is a finite number and not negative, less what was used before.
+
+    A total that is smaller than what was used before began anew: it is counted whole.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         amount = float(value)
     except OverflowError:
         return None
-    return max(amount - before, 0.0) if math.isfinite(amount) and amount >= 0 else None
+    if not math.isfinite(amount) or amount < 0:
+        return None
+    return amount - before if amount >= before else amount
 
 
 def _count(value: object, before: int) -> int | None:

@@ -56,15 +56,15 @@ class Result:
     """
 
     outcome: Outcome
-    failure: Failure | None
-    exit_code: int | None
-    signal: str | None
-    summary: str | None
-    error: str | None
-    session: str | None
-    input_tokens: int | None
-    output_tokens: int | None
-    cost_usd: float | None
+    failure: Failure | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    summary: str | None = None
+    error: str | None = None
+    session: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
     warnings: tuple[str, ...] = ()
     resets_at: datetime | None = None
 

@@ -196,8 +196,9 @@ def test_a_command_that_the_agent_did_not_find_is_the_agents_error() -> None:
 def test_a_resumed_run_reports_only_what_it_used_itself() -> None:
     before = Resumed(session="s1", input_tokens=10, output_tokens=25, cost_usd=0.2)
     result = judged(CLI, GOOD, resumed=before)
-    assert (result.outcome, result.input_tokens, result.output_tokens) == (Outcome.SUCCEEDED, 20, 0)
+    assert (result.outcome, result.input_tokens, result.output_tokens) == (Outcome.SUCCEEDED, 20, 20)
     assert result.cost_usd == pytest.approx(0.3)
+    assert judged(CLI, GOOD, resumed=replace(before, output_tokens=20)).output_tokens == 0
     alone = replace(CLI, output=replace(CLI.output, cumulative=()))
     assert judged(alone, GOOD, resumed=before).input_tokens == 30
 
