@@ -64,7 +64,7 @@ async def answers(connection: asyncssh.SSHClientConnection, *, limit_s: float) -
     except (asyncssh.Error, OSError):
         return not connection.is_closed()
     finally:
-        session.give_up()
+        session.let_go()
     return True
 
 
@@ -99,9 +99,13 @@ class _Session(asyncssh.SSHClientSession[bytes]):
 
     def give_up(self) -> None:
         """Kill what still runs there, as far as the other side takes part, and let the channel go."""
+        if self._channel is not None and not self._channel.is_closing():
+            self._channel.kill()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close the channel, whatever it was doing."""
         if self._channel is not None:
-            if not self._channel.is_closing():
-                self._channel.kill()
             self._channel.abort()
 
 
