@@ -24,8 +24,6 @@ NEEDS = {
 
 def finished(task: ObservedTask, event: Finished) -> ObservedTask:
     """The task after its current run has ended or is lost."""
-    earlier = task.runs[:-1]
-    counted = event.outcome is Outcome.FAILED and retry.counts_as_attempt(event.failure, earlier)
     run = replace(
         task.runs[-1],
         started_at=task.runs[-1].started_at or event.at,
@@ -33,7 +31,6 @@ def finished(task: ObservedTask, event: Finished) -> ObservedTask:
         outcome=event.outcome,
         failure=event.failure,
         exit_code=event.exit_code,
-        counts_as_attempt=counted,
         session=event.session,
         input_tokens=event.input_tokens,
         output_tokens=event.output_tokens,
@@ -43,7 +40,9 @@ def finished(task: ObservedTask, event: Finished) -> ObservedTask:
         error=event.error,
         warnings=event.warnings,
     )
-    ended = replace(task, runs=(*earlier, run), attempts=task.attempts + counted)
+    counted = retry.counts_as_attempt((*task.runs[:-1], run))
+    run = replace(run, counts_as_attempt=counted)
+    ended = replace(task, runs=(*task.runs[:-1], run), attempts=task.attempts + counted)
     settled = _settled(ended, event.cancel)
     if settled is not None:
         return settled
@@ -101,9 +100,10 @@ def _failed(ended: ObservedTask, event: Finished) -> ObservedTask:
     if ended.runs[-1].counts_as_attempt and ended.attempts >= event.max_attempts:
         needs = f"{ended.attempts} of {event.max_attempts} attempts are used up: retry, or change the task"
         return replace(ended, phase=Phase.FAILED, reason=str(failure), owner="author", needs=needs)
+    again = _again(ended)
     if failure is Failure.USAGE_LIMIT and event.resets_at is not None:
-        return replace(_again(ended), not_before=event.resets_at)
-    return _again(ended)
+        return replace(again, not_before=max(event.resets_at, again.not_before or event.resets_at))
+    return again
 
 
 def _not_delivered_again(runs: tuple[Run, ...]) -> bool:

@@ -52,7 +52,7 @@ TABLE: Mapping[type[Event], Mapping[Phase, frozenset[Phase]]] = {
     NotStarted: {
         **_STAYS,
         ASSIGNED: frozenset({CREATED, BLOCKED, CANCELLED}),
-        REVIEW_PENDING: frozenset({REVIEW_PENDING, CREATED, BLOCKED, CANCELLED}),
+        REVIEW_PENDING: frozenset({REVIEW_PENDING, BLOCKED, CANCELLED}),
     },
     Finished: {
         **_STAYS,
@@ -72,6 +72,7 @@ TABLE: Mapping[type[Event], Mapping[Phase, frozenset[Phase]]] = {
         CREATED: frozenset({CREATED, REVIEW_PENDING}),
         ASSIGNED: frozenset({ASSIGNED, REVIEW_PENDING}),
         RUNNING: frozenset({RUNNING, REVIEW_PENDING}),
+        BLOCKED: frozenset({BLOCKED, REVIEW_PENDING}),
     },
     Merged: dict.fromkeys(Phase, frozenset({COMPLETED})),
     Closed: {**_STAYS, **{phase: frozenset({phase, BLOCKED}) for phase in UNFINISHED}},
@@ -91,7 +92,8 @@ def advance(task: ObservedTask, event: Event) -> ObservedTask:
 
     Raises `Superseded` for a run that is not the current one, `IllegalTransition` where the table has no row.
     """
-    if event.epoch is not None and event.epoch != task.epoch and not isinstance(event, Assigned):
+    about_a_run = event.epoch is not None or isinstance(event, Started | NotStarted | Finished)
+    if about_a_run and event.epoch != task.epoch and not isinstance(event, Assigned):
         raise Superseded(f"epoch {event.epoch} is not the current epoch {task.epoch}")
     after = _after(task, event)
     if after is task:
@@ -131,7 +133,7 @@ def _after(task: ObservedTask, event: Event) -> ObservedTask:  # noqa: C901, PLR
             return replace(task, phase=CANCELLED, reason=event.reason, owner=None, needs=None, not_before=None)
         case Revived():
             _idle(task)
-            return _created(task)
+            return review.revived(_created(task))
         case Released():
             _idle(task)
             return review.released(_created(task), task.reason)
@@ -169,7 +171,7 @@ def _assigned(task: ObservedTask, event: Assigned) -> ObservedTask:
         adapter=event.adapter,
         assigned_host=event.host,
         branch_name=event.branch_name,
-        pr_title=task.pr_title or event.pr_title,
+        pr_title=task.pr_title if task.pr is not None else event.pr_title,
         spec=event.spec,
         runs=(*task.runs, run),
     )

@@ -28,11 +28,14 @@ def in_a_row(runs: Sequence[Run], holds: Callable[[Run], bool]) -> int:
     return count
 
 
-def counts_as_attempt(failure: Failure | None, earlier: Sequence[Run]) -> bool:
-    """Whether a run that failed so uses up an attempt. A provider's failure does from the fourth in a row."""
-    if failure is Failure.PROVIDER:
-        return in_a_row(earlier, lambda run: run.failure is Failure.PROVIDER) >= PROVIDER_FAILURES_FREE
-    return failure in COUNTED
+def counts_as_attempt(runs: Sequence[Run]) -> bool:
+    """Whether the newest run uses up an attempt by its failure. A provider's failure does from the fourth in a row."""
+    run = runs[-1]
+    if run.outcome is not Outcome.FAILED:
+        return False
+    if run.failure is Failure.PROVIDER:
+        return in_a_row(runs, lambda run: run.failure is Failure.PROVIDER) > PROVIDER_FAILURES_FREE
+    return run.failure is None or run.failure in COUNTED
 
 
 def not_before(runs: Sequence[Run], ended_at: datetime) -> datetime:
