@@ -11,7 +11,7 @@ from reconciler.core import placement, retry
 from reconciler.core.desired import Desired, Task
 from reconciler.core.events import CancelReason
 from reconciler.core.observed import Observed, ObservedTask
-from reconciler.core.terms import TERMINAL, Phase, Wish
+from reconciler.core.terms import TERMINAL, ExecutionMode, Outcome, Phase, Wish
 
 DELETED_AFTER = timedelta(seconds=30)
 """How long a task's file must be gone before its absence cancels the task."""
@@ -37,7 +37,7 @@ class Usage:
 
 def usage(observed: Observed) -> Usage:
     """Count what the limits are about."""
-    by_host = placement.load(observed.tasks.values())
+    by_host = placement.load(observed)
     in_review = sum(task.phase is Phase.REVIEW_PENDING for task in observed.tasks.values())
     return Usage(running=by_host.total(), in_review=in_review, by_host=by_host)
 
@@ -64,10 +64,10 @@ def obstacles(task_id: str, desired: Desired, observed: Observed, now: datetime)
         yield Condition(why=f"its file says desired: {task.desired}", who="author")
     if seen.phase is not Phase.CREATED:
         yield _phase(seen)
-    if seen.live_run is not None:
-        yield Condition(why=f"run {seen.live_run.run_id} on {seen.live_run.host} has not ended", who="nobody")
+    yield from _runs(seen, desired, observed)
     yield from _time(seen, desired, now)
     yield from _dependencies(task, observed)
+    yield from _adapter(task, desired)
     for name in _secrets(task, desired):
         if name not in desired.secrets:
             yield Condition(why=f"the secret {name} is not set where the reconciler runs", who="operator")
@@ -120,6 +120,20 @@ def _phase(seen: ObservedTask) -> Condition:
     return Condition(why=f"it is {seen.phase}", who="nobody")
 
 
+def _runs(seen: ObservedTask, desired: Desired, observed: Observed) -> Iterator[Condition]:
+    for run in seen.runs:
+        sighting = observed.sightings.get(run.run_id) if run.outcome is Outcome.LOST else None
+        if sighting is not None and sighting.state == "alive":
+            yield Condition(why=f"run {run.run_id} was lost and came back on {run.host}: it is stopped", who="nobody")
+    live = seen.live_run
+    if live is None:
+        return
+    yield Condition(why=f"run {live.run_id} on {live.host} has not ended", who="nobody")
+    if live.host in observed.silent:
+        lost_at = max(observed.silent[live.host], live.assigned_at) + desired.settings.lost_after.ssh
+        yield Condition(why=f"{live.host} does not answer: its run is lost after that", who="operator", until=lost_at)
+
+
 def _time(seen: ObservedTask, desired: Desired, now: datetime) -> Iterator[Condition]:
     if seen.phase is Phase.CREATED and seen.not_before is not None and seen.not_before > now:
         yield Condition(why="it waits after a failure", who="nobody", until=seen.not_before)
@@ -131,9 +145,19 @@ def _time(seen: ObservedTask, desired: Desired, now: datetime) -> Iterator[Condi
 
 def _dependencies(task: Task, observed: Observed) -> Iterator[Condition]:
     for other in task.depends_on:
-        phase = observed.tasks.get(other, ObservedTask()).phase
-        if phase is not Phase.COMPLETED:
-            yield Condition(why=f"it depends on {other}, which is {phase}", who="nobody")
+        before = observed.tasks.get(other, ObservedTask())
+        if before.phase is not Phase.COMPLETED:
+            who = "author" if before.phase in TERMINAL else before.owner or "nobody"
+            yield Condition(why=f"it depends on {other}, which is {before.phase}", who=who)
+
+
+def _adapter(task: Task, desired: Desired) -> Iterator[Condition]:
+    if task.execution_mode is ExecutionMode.HTTP_PULL:
+        return
+    if task.adapter is None:
+        yield Condition(why="it names no adapter, and the settings have no default_adapter", who="author")
+    elif task.adapter not in desired.adapters:
+        yield Condition(why=f"there is no adapter {task.adapter}: add adapters/{task.adapter}.yaml", who="operator")
 
 
 def _secrets(task: Task, desired: Desired) -> tuple[str, ...]:

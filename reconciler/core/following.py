@@ -4,11 +4,11 @@ It looks at the last sighting of each; which runs are to be started is `plan`'s 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from reconciler.core import conditions
+from reconciler.core import conditions, placement
 from reconciler.core.actions import Action, Collect, GiveUp, Launch, Record, Stop
 from reconciler.core.desired import Desired
 from reconciler.core.events import Finished, NotStarted, Started
@@ -51,12 +51,10 @@ def follow(task_id: str, desired: Desired, observed: Observed, now: datetime) ->
     return _seen(task_id, sighting, desired, observed, now)
 
 
-def overdue(seen: ObservedTask, task_id: str, observed: Observed) -> Iterator[Action]:
+def overdue(observed: Observed) -> Iterator[Action]:
     """Runs that were taken for lost and came back: they are stopped, and their results refused."""
-    for run in seen.runs:
-        sighting = observed.sightings.get(run.run_id) if run.outcome is Outcome.LOST else None
-        if sighting is not None and sighting.state == "alive":
-            yield Stop(task_id=task_id, run=run, reason=StopReason.SUPERSEDED)
+    for task_id, run in placement.returned(observed):
+        yield Stop(task_id=task_id, run=run, reason=StopReason.SUPERSEDED)
 
 
 def _seen(task_id: str, sighting: Sighting, desired: Desired, observed: Observed, now: datetime) -> Step:
@@ -141,7 +139,7 @@ def _deadlines(sighting: Sighting, now: datetime) -> Iterator[datetime]:
 
 def _lost(task_id: str, run: Run, desired: Desired, now: datetime, error: str) -> Finished:
     document = desired.tasks.get(task_id)
-    return Finished(
+    finished = Finished(
         at=now,
         actor="planner",
         epoch=run.epoch,
@@ -149,8 +147,8 @@ def _lost(task_id: str, run: Run, desired: Desired, now: datetime, error: str) -
         failure=Failure.HOST_LOST,
         error=error,
         cancel=conditions.cancel_reason(task_id, desired, now),
-        **({"max_reviews": document.value.max_reviews} if document is not None else {}),
     )
+    return finished if document is None else replace(finished, max_reviews=document.value.max_reviews)
 
 
 def _given_up(task_id: str, run: Run, desired: Desired, now: datetime) -> NotStarted:

@@ -4,13 +4,13 @@ It knows slots and capabilities; whether the task is ready at all is `conditions
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.core.desired import Desired, Document, Host, Task
-from reconciler.core.observed import Observed, ObservedHost, ObservedTask
-from reconciler.core.terms import ExecutionMode
+from reconciler.core.observed import Observed, ObservedHost, Run
+from reconciler.core.terms import ExecutionMode, Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +23,23 @@ class Unfit:
     until: datetime | None = None
 
 
-def load(tasks: Iterable[ObservedTask]) -> Counter[str]:
-    """How many live runs each host has, whatever the phase of their tasks."""
-    return Counter(run.host for task in tasks if (run := task.live_run) is not None)
+def load(observed: Observed) -> Counter[str]:
+    """How many live runs each host has, whatever the phase of their tasks; those that came back count too."""
+    used = Counter(run.host for task in observed.tasks.values() if (run := task.live_run) is not None)
+    used.update(run.host for _, run in returned(observed))
+    return used
+
+
+def returned(observed: Observed) -> Iterator[tuple[str, Run]]:
+    """The runs that were taken for lost and are seen alive, with the ids of their tasks."""
+    for name, sighting in observed.sightings.items():
+        if sighting.state != "alive":
+            continue
+        task_id = name.split(".")[1]
+        runs = observed.tasks[task_id].runs if task_id in observed.tasks else ()
+        for run in runs:
+            if run.run_id == name and run.outcome is Outcome.LOST and run.host not in observed.silent:
+                yield task_id, run
 
 
 def unfit(task: Task, host_id: str, desired: Desired, observed: Observed, now: datetime) -> Unfit | None:
@@ -47,20 +61,24 @@ def unfit(task: Task, host_id: str, desired: Desired, observed: Observed, now: d
 
 def full(host_id: str, desired: Desired, used: Mapping[str, int]) -> Unfit | None:
     """Why the host has no free slot, `None` where it has one."""
-    slots = desired.hosts[host_id].value.slots
-    if used.get(host_id, 0) < slots:
+    if _has_slot(host_id, desired, used):
         return None
+    slots = desired.hosts[host_id].value.slots
     return Unfit(why=f"{host_id} is full: {used.get(host_id, 0)} of {slots} slots in use", who="nobody", passing=True)
 
 
 def best(fit: Iterable[str], desired: Desired, used: Mapping[str, int], preferred: str | None) -> str | None:
     """The preferred host where it is among the fit and has a slot, else the least loaded one; `None`: all are full."""
-    free = [host_id for host_id in fit if full(host_id, desired, used) is None]
+    free = [host_id for host_id in fit if _has_slot(host_id, desired, used)]
     if preferred in free:
         return preferred
     return min(
         free, default=None, key=lambda host_id: (used.get(host_id, 0) / desired.hosts[host_id].value.slots, host_id)
     )
+
+
+def _has_slot(host_id: str, desired: Desired, used: Mapping[str, int]) -> bool:
+    return used.get(host_id, 0) < desired.hosts[host_id].value.slots
 
 
 def _mismatch(task: Task, host_id: str, host: Host) -> str | None:

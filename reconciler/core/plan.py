@@ -8,16 +8,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.core import conditions, following, placement
+from reconciler.core import conditions, following, placement, review
 from reconciler.core.actions import Action, Record
 from reconciler.core.conditions import Usage
 from reconciler.core.desired import Desired, Task
-from reconciler.core.events import Assigned, Cancelled, Event, Regenerated, Released, Revived
+from reconciler.core.events import Assigned, Cancelled, Event, Regenerated, Released, Reviewed, Revived
 from reconciler.core.observed import Observed, ObservedTask, run_id
 from reconciler.core.terms import TERMINAL, ExecutionMode, Failure, Kind, Outcome, Phase, Wish
 
 PLANNER = "planner"
 PERSON = "person:desired"
+NOT_STARTED = "not_started"
+RELEASED_BY_TASK_FILE = frozenset({Failure.CONFIG, Failure.WAITING_INPUT, Failure.NOT_DELIVERED, NOT_STARTED})
+RELEASED_BY_SURROUNDINGS = frozenset({Failure.AUTH, Failure.CONFIG, NOT_STARTED})
 RESCAN = timedelta(seconds=30)
 """The longest that the planner leaves unfinished work unlooked at."""
 
@@ -34,8 +37,8 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     """Decide: follow what lives, do what people asked, assign what is ready."""
     actions: list[Action] = []
     alarms: list[datetime] = []
+    actions.extend(following.overdue(observed))
     for task_id, seen in observed.tasks.items():
-        actions.extend(following.overdue(seen, task_id, observed))
         if seen.live_run is not None:
             step = following.follow(task_id, desired, observed, now)
             actions.extend(step.actions)
@@ -80,14 +83,23 @@ def _asked(task_id: str, seen: ObservedTask, desired: Desired, now: datetime) ->
     if task_id not in desired.tasks:
         return None
     task = desired.tasks[task_id].value
-    if seen.epoch > 0 and task.generation > seen.generation and seen.phase in {*TERMINAL, Phase.BLOCKED, Phase.CREATED}:
+    begun = seen.epoch > 0 or seen.phase is not Phase.CREATED
+    if begun and task.generation > seen.generation and seen.phase in {*TERMINAL, Phase.BLOCKED, Phase.CREATED}:
         return Regenerated(at=now, actor=PERSON, generation=task.generation)
-    if seen.phase is Phase.CANCELLED and task.desired is Wish.RUN:
+    if seen.phase is Phase.CANCELLED and (task.desired is Wish.RUN or seen.reason == "deleted"):
         return Revived(at=now, actor=PERSON)
-    if seen.phase is Phase.BLOCKED:
-        cause = _released_by(task_id, seen, desired)
-        return Released(at=now, actor=PERSON, cause=cause) if cause else None
-    return None
+    cause = _released_by(task_id, seen, desired) if seen.phase is Phase.BLOCKED else None
+    if cause is not None:
+        return Released(at=now, actor=PERSON, cause=cause)
+    return _demanded(seen, task, now)
+
+
+def _demanded(seen: ObservedTask, task: Task, now: datetime) -> Reviewed | None:
+    """The review that could not send the task back to work when it came: something of it ran, or it was early."""
+    waiting = review.pending(seen)
+    if waiting is None:
+        return None
+    return Reviewed(at=now, actor=f"forge:{waiting.reviewer}", review=waiting, max_reviews=task.max_reviews)
 
 
 def _released_by(task_id: str, seen: ObservedTask, desired: Desired) -> str | None:
@@ -96,12 +108,11 @@ def _released_by(task_id: str, seen: ObservedTask, desired: Desired) -> str | No
     run = seen.last_run
     if seen.reason == "review_limit":
         return "max_reviews raised" if document.value.max_reviews > seen.review_count else None
-    if run is None or seen.reason == "pr_closed":
+    if run is None:
         return None
-    if document.spec != run.spec and seen.reason != Failure.AUTH:
+    if seen.reason in RELEASED_BY_TASK_FILE and document.spec != run.spec:
         return "task file changed"
-    surroundings = {str(Failure.AUTH), str(Failure.CONFIG), "not_started"}
-    if seen.reason in surroundings and config_digest(document.value, run.host, desired) != run.config:
+    if seen.reason in RELEASED_BY_SURROUNDINGS and config_digest(document.value, run.host, desired) != run.config:
         return "adapter, host or secret changed"
     return None
 
@@ -146,9 +157,9 @@ class _Placing:
         if blocking or self._limited():
             return
         seen = self._observed.tasks.get(task_id, ObservedTask())
-        preferred = seen.last_run.host if seen.rework and seen.last_run else None
-        host_id = placement.best(self._fit_hosts(task), self._desired, self._used, preferred)
+        host_id = placement.best(self._fit_hosts(task), self._desired, self._used, _home(seen))
         if host_id is None:
+            self._fit[_requirement(task)] = ()
             return
         self._used[host_id] = self._used.get(host_id, 0) + 1
         self._running += 1
@@ -159,7 +170,7 @@ class _Placing:
         return next(conditions.limits(self._desired, used), None) is not None
 
     def _fit_hosts(self, task: Task) -> tuple[str, ...]:
-        requirement = (task.requires, task.host, task.adapter, task.execution_mode)
+        requirement = _requirement(task)
         if requirement not in self._fit:
             fit = []
             for host_id in self._desired.hosts:
@@ -193,6 +204,17 @@ class _Placing:
         )
 
 
+def _requirement(task: Task) -> tuple[object, ...]:
+    """What decides which hosts fit: tasks that are equal in this fit the same ones."""
+    return task.requires, task.host, task.adapter, task.execution_mode
+
+
+def _home(seen: ObservedTask) -> str | None:
+    """The host of the round before, which a review round goes back to where it can."""
+    ran = (run.host for run in reversed(seen.runs) if run.outcome is not Outcome.NOT_STARTED)
+    return next(ran, None) if seen.rework else None
+
+
 def session_to_resume(seen: ObservedTask, host_id: str, adapter: str | None) -> str | None:
     """The session that a review round goes on with: the newest one of this host and adapter, unless it was lost."""
     for run in reversed(seen.runs):
@@ -213,7 +235,7 @@ def _deletions(desired: Desired, observed: Observed, now: datetime) -> Iterator[
 
 def _wake_at(alarms: list[datetime], desired: Desired, observed: Observed, now: datetime) -> datetime | None:
     soonest = min((alarm for alarm in alarms if alarm > now), default=None)
-    if not _outstanding(desired, observed):
+    if not _outstanding(desired, observed) and next(placement.returned(observed), None) is None:
         return soonest
     return min(soonest or now + RESCAN, now + RESCAN)
 
