@@ -67,13 +67,10 @@ class Events:
         """Take the next bytes of stdout."""
         self._tail += chunk[-TAIL_BYTES:]
         del self._tail[:-TAIL_BYTES]
-        match self._format:
-            case "text":
-                return
-            case "json":
-                self._extend(chunk)
-            case "jsonl":
-                self._lines(chunk)
+        if self._format == "json":
+            self._extend(chunk)
+        elif self._format == "jsonl":
+            self._lines(chunk)
 
     def read(self, *, ended: bool) -> RawOutput:
         """What was read so far; with `ended` a last line without its newline counts as a line.

@@ -22,7 +22,7 @@ from tests.contract import captures
 pytestmark = pytest.mark.cli
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 RUN_S = 120
-PROFILES = {"codex": Permissions.FULL, "claude-code": Permissions.WORKSPACE}
+PROFILES = {"codex": Permissions.WORKSPACE, "claude-code": Permissions.WORKSPACE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

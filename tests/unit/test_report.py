@@ -296,6 +296,7 @@ def test_what_was_resumed_stands_in_the_meta_of_the_run() -> None:
     [
         ("a.b[?c=='d'] | [-1].{x: y, z: not_null(a, b, c)}", None),
         ("max_by(a, &b)", None),
+        ("a[0:1]", None),
         ("", "Invalid JMESPath expression: cannot be empty."),
         ("nope(a)", "there is no function nope()"),
         ("a[?length(b, c) > `1`]", "length() takes another number of arguments than 2"),
