@@ -4,7 +4,7 @@ It starts nothing; until the event is recorded, collecting again gives the same.
 """
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core import mask, output, report
@@ -17,7 +17,7 @@ from reconciler.core.report import Result
 from reconciler.core.script import deliver, stop
 from reconciler.core.terms import Delivery, Failure, Outcome
 from reconciler.edges import Edges
-from reconciler.repo import logs
+from reconciler.repo import logs, metas
 from reconciler.transport import Unreachable
 
 RETRIED = frozenset({Failure.TRANSPORT})
@@ -37,14 +37,37 @@ async def collect(edges: Edges, desired: Desired, action: Collect, sighting: Sig
     run_name = f"{action.task_id}.{action.run.epoch}"
     meta = sighting.meta
     if meta is None:
-        return _finished(edges.now(), action, desired, _unknown("its run folder has no readable meta.json"))
+        return _finished(edges.now(), action, desired, _Ending(result=_unknown("it left no readable meta.json")))
+    if sighting.rebooted:
+        return _finished(edges.now(), action, desired, _Ending(result=_REBOOTED, meta=meta))
     result = await asyncio.to_thread(_judge, edges, action, meta, sighting)
-    workdir = meta.run_dir.removesuffix(f"/{_fleet(meta)}/runs/{run_name}")
+    workdir = metas.workdir(meta)
     await edges.run(action.run.host, host, stop.sweep(workdir, _fleet(meta), run_name))
     head_sha = None
-    if action.wanted and result.outcome is Outcome.SUCCEEDED and meta.task.repository is not None:
-        result, head_sha = await _deliver(edges, desired, action, meta, result, last=last)
-    return _finished(edges.now(), action, desired, result, meta=meta, head_sha=head_sha)
+    if meta.task.repository is not None and meta.task.delivery is Delivery.NONE:
+        head_sha = await _head(edges, desired, action, meta)
+    elif action.wanted and result.outcome is Outcome.SUCCEEDED and meta.task.repository is not None:
+        head_sha, missed = await _deliver(edges, desired, action, meta, last=last)
+        if missed is not None:
+            result = replace(result, outcome=Outcome.FAILED, failure=missed.failure, error=missed.error)
+    return _finished(edges.now(), action, desired, _Ending(result=result, meta=meta, head_sha=head_sha))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Missed:
+    """Why good work did not reach the remote."""
+
+    failure: Failure
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ending:
+    """What is known of an ended run."""
+
+    result: Result
+    meta: Meta | None = None
+    head_sha: str | None = None
 
 
 def _host(desired: Desired, host_id: str) -> Host:
@@ -88,32 +111,38 @@ def _output(edges: Edges, action: Collect, meta: Meta, sighting: Sighting) -> Ra
 
 
 async def _deliver(
-    edges: Edges, desired: Desired, action: Collect, meta: Meta, result: Result, *, last: bool
-) -> tuple[Result, str | None]:
-    """The result after its work was pushed and seen at the remote, and the commit that the remote's branch holds."""
-    command = deliver.deliver(
-        deliver.Delivering(
-            workdir=meta.run_dir.removesuffix(f"/{_fleet(meta)}/runs/{action.task_id}.{action.run.epoch}"),
-            fleet=_fleet(meta),
-            run=f"{action.task_id}.{action.run.epoch}",
-            workspace=meta.workspace,
-            branch=meta.branch,
-            base_sha=meta.base_sha,
-            start_sha=meta.start_sha,
-            message=_message(meta),
-            identity=desired.settings.commit,
-            push=meta.task.delivery is not Delivery.NONE,
-        )
+    edges: Edges, desired: Desired, action: Collect, meta: Meta, *, last: bool
+) -> tuple[str | None, _Missed | None]:
+    """The commit that the remote's branch holds after the push, or why there is none."""
+    order = deliver.Delivery(
+        workdir=metas.workdir(meta),
+        fleet=_fleet(meta),
+        workspace=meta.workspace,
+        repository=meta.task.repository or "",
+        branch=meta.branch,
+        base_sha=meta.base_sha or "",
+        start_sha=meta.start_sha,
+        message=_message(meta),
+        identity=desired.settings.commit,
     )
     host = _host(desired, action.run.host)
-    answer = deliver.parse_deliver(await edges.run(action.run.host, host, command))
+    answer = deliver.parse_deliver(await edges.run(action.run.host, host, deliver.deliver(order)))
     match answer:
         case deliver.Delivered():
-            return result, answer.head_sha
+            return answer.head_sha, None
         case deliver.NotDelivered():
+            return answer.head_sha, _Missed(failure=Failure.NOT_DELIVERED, error=answer.reason)
+        case deliver.DeliverFailed():
             if answer.failure in RETRIED and not last:
                 raise DeliveryDelayed(answer.message)
-            return replace(result, outcome=Outcome.FAILED, failure=answer.failure, error=answer.message), None
+            return None, _Missed(failure=answer.failure, error=answer.message)
+
+
+async def _head(edges: Edges, desired: Desired, action: Collect, meta: Meta) -> str | None:
+    """What the workspace stands at, where nothing is to be delivered."""
+    command = deliver.inspect(metas.workdir(meta), _fleet(meta), meta.workspace)
+    host = _host(desired, action.run.host)
+    return deliver.parse_inspect(await edges.run(action.run.host, host, command))
 
 
 def _message(meta: Meta) -> str:
@@ -122,19 +151,15 @@ def _message(meta: Meta) -> str:
     return f"{subject}\n\nTask: {meta.task_id}\nRun: {meta.run_id}\n"
 
 
+_REBOOTED = Result(outcome=Outcome.LOST, failure=Failure.HOST_LOST, error="its host was booted anew while it ran")
+
+
 def _unknown(error: str) -> Result:
     return Result(outcome=Outcome.FAILED, failure=Failure.UNKNOWN, error=error)
 
 
-def _finished(
-    at: datetime,
-    action: Collect,
-    desired: Desired,
-    result: Result,
-    *,
-    meta: Meta | None = None,
-    head_sha: str | None = None,
-) -> Finished:
+def _finished(at: datetime, action: Collect, desired: Desired, ending: _Ending) -> Finished:
+    meta, result = ending.meta, ending.result
     document = desired.tasks.get(action.task_id)
     limits = document.value if document is not None else meta.task if meta is not None else None
     return Finished(
@@ -153,7 +178,7 @@ def _finished(
         input_tokens=result.input_tokens,
         output_tokens=result.output_tokens,
         cost_usd=result.cost_usd,
-        head_sha=head_sha,
+        head_sha=ending.head_sha,
         summary=result.summary,
         error=result.error,
         warnings=result.warnings,

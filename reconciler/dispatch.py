@@ -55,7 +55,7 @@ class Dispatcher:
     async def act(self, actions: Iterable[Action], desired: Desired, observed: Observed) -> None:
         """Commit what is to be recorded, all at once, and start every other effect that is not under way."""
         records = [action for action in actions if isinstance(action, Record)]
-        await asyncio.gather(*(self._record(action.task_id, action.event) for action in records))
+        await self._record(*((action.task_id, action.event) for action in records))
         for action in actions:
             key = (action.task_id, type(action))
             if not isinstance(action, Record) and key not in self._under_way:
@@ -94,7 +94,7 @@ class Dispatcher:
     async def _effect(self, action: Action, desired: Desired, observed: Observed) -> None:
         match action:
             case Record():
-                await self._record(action.task_id, action.event)
+                await self._record((action.task_id, action.event))
             case Launch():
                 async with self._lasting_on(action.run.host):
                     event = await starting.start(self._edges, desired, action)
@@ -110,7 +110,7 @@ class Dispatcher:
 
     async def _follow_up(self, action: Launch | GiveUp, event: Event | None) -> None:
         if event is not None:
-            await self._record(action.task_id, event)
+            await self._record((action.task_id, event))
         self._look(action.run.host)
 
     async def _stop(self, action: Stop, desired: Desired) -> None:
@@ -131,16 +131,21 @@ class Dispatcher:
         except DeliveryDelayed:
             self._delays[run_id] += 1
             raise
-        await self._record(action.task_id, event)
+        await self._record((action.task_id, event))
         del self._delays[run_id]
         await tidying.tidy(self._edges, desired, action, sighting)
 
     def _lasting_on(self, host_id: str) -> asyncio.Semaphore:
         return self._lasting.setdefault(host_id, asyncio.Semaphore(LASTING_PER_HOST))
 
-    async def _record(self, task_id: str, event: Event) -> None:
-        """Commit what follows from the event; one that a newer one has overtaken is dropped."""
-        try:
-            await asyncio.to_thread(self._edges.branch.record, task_id, event)
-        except (IllegalTransition, Superseded) as error:
-            log.info("%s of %s was dropped: %s", type(event).__name__, task_id, error)
+    async def _record(self, *facts: tuple[str, Event]) -> None:
+        """Commit what follows from the events; one that a newer one has overtaken is dropped."""
+        if not facts:
+            return
+        for (task_id, event), after in zip(
+            facts, await asyncio.to_thread(self._edges.branch.record_many, facts), strict=True
+        ):
+            if isinstance(after, IllegalTransition | Superseded):
+                log.info("%s of %s was dropped: %s", type(event).__name__, task_id, after)
+            elif isinstance(after, Exception):
+                raise after

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import PurePosixPath
 from typing import TypedDict, Unpack
 
 from reconciler.core import report, versions
@@ -20,7 +19,8 @@ from reconciler.core.output import Events
 from reconciler.core.script import poll, probe, read
 from reconciler.core.script.shell import ProtocolError
 from reconciler.edges import Edges
-from reconciler.repo import logs, storage
+from reconciler.repo import logs, metas
+from reconciler.repo.draft import HostSeen
 from reconciler.transport import Misconfigured, Unreachable
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,12 @@ FASTEST_S = 0.1
 SLOWEST_S = 2.0
 IDLE_S = 30.0
 """Pauses between polls: from the fastest to the slowest while nothing changes; without runs, a sign of life."""
+
+CHUNK_BYTES = 4 * 1024 * 1024
+"""How much of an output is fetched with one command."""
+
+CLAIM_BOOT = 2
+"""Which word of a claim is the boot id."""
 
 RETRY_FIRST_S = 1.0
 RETRY_MOST_S = 30.0
@@ -41,6 +47,12 @@ class _News(TypedDict, total=False):
     reason: str
     boot_id: str
     versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    aborted: bool = False
+    lingering: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +86,7 @@ class HostWatch:
         self._probed = False
         self._boot_id = ""
         self._wake = asyncio.Event()
-        self._metas: dict[str, Meta] = {}
+        self._metas: dict[str, Meta | None] = {}
         self._outputs: dict[str, Events] = {}
         self._finished_at: dict[str, float] = {}
 
@@ -132,9 +144,9 @@ class HostWatch:
             if document.value.version is not None and self._allowed(adapter_id)
         )
         host = self.document.value
-        completed = await self._edges.run(self._host_id, host, probe.probe(host, self._fleet_id, asked))
+        completed = await self._edges.run(self._host_id, host, probe.probe(host, asked, self._fleet_id))
         answer = probe.parse_probe(completed)
-        wrong = probe.problem(answer)
+        wrong = probe.problems(answer)
         if wrong is not None:
             raise Misconfigured(f"{self._host_id}: {wrong}")
         await self._tell(reachable=True, boot_id=answer.boot_id, versions=self._versions(answer))
@@ -167,10 +179,10 @@ class HostWatch:
             polled = poll.parse_poll(await self._run(command))
             self._probed = polled.boot_id == self._boot_id
             for watched in group:
-                seen[watched.run.run_id] = await self._sighting(watched, polled.runs[watched.name])
+                seen[watched.run.run_id] = await self._sighting(watched, polled.runs[watched.name], polled.boot_id)
         return seen
 
-    async def _sighting(self, watched: Watched, answer: poll.Seen) -> Sighting:
+    async def _sighting(self, watched: Watched, answer: poll.Seen, boot_id: str) -> Sighting:
         sighting = Sighting(
             state=answer.state,
             elapsed=timedelta(seconds=answer.elapsed_s),
@@ -183,17 +195,34 @@ class HostWatch:
         await self._fetch(watched, meta, "stdout", answer.stdout_bytes)
         await self._fetch(watched, meta, "stderr", answer.stderr_bytes)
         if answer.state == "alive":
-            return replace(sighting, meta=meta, **self._looked(watched, meta))
+            looked = self._looked(watched, meta)
+            return replace(sighting, meta=meta, aborted=looked.aborted, lingering=looked.lingering)
         await self._fetch_files(watched, meta)
-        return replace(sighting, meta=meta, exit_code=answer.exit_code)
+        folder = await self._folder(watched)
+        rebooted = answer.state == "gone" and await self._rebooted(watched, boot_id)
+        return replace(sighting, meta=meta, exit_code=folder.exit_code, stopping=folder.stopping, rebooted=rebooted)
+
+    async def _folder(self, watched: Watched) -> read.RunFolder:
+        command = read.read_meta(self._workdir(watched), self._fleet_id, watched.name)
+        return read.parse_read_meta(await self._run(command))
 
     async def _meta(self, watched: Watched) -> Meta | None:
         run_id = watched.run.run_id
         if run_id not in self._metas:
-            command = read.read_file(self._workdir(watched), self._fleet_id, watched.name, "meta.json")
-            text = read.parse_read(await self._run(command)).data
-            self._metas[run_id] = storage.from_json(Meta, text)
+            text = (await self._folder(watched)).meta_json
+            try:
+                self._metas[run_id] = metas.read(text) if text is not None else None
+            except metas.UnreadableMeta as error:
+                log.warning("%s: %s", run_id, error)
+                self._metas[run_id] = None
         return self._metas[run_id]
+
+    async def _rebooted(self, watched: Watched, boot_id: str) -> bool:
+        """Whether the run was claimed under another boot of the host."""
+        command = read.read_file(self._workdir(watched), self._fleet_id, watched.name, "started")
+        claim = read.parse_read(await self._run(command))
+        words = claim.data.decode(errors="replace").split() if claim is not None else []
+        return len(words) > CLAIM_BOOT and words[CLAIM_BOOT] != boot_id
 
     async def _fetch(self, watched: Watched, meta: Meta | None, stream: str, upto: int) -> None:
         fleet, task_id, epoch = self._edges.fleet, watched.task_id, watched.run.epoch
@@ -201,14 +230,14 @@ class HostWatch:
         if stream == "stdout":
             self._catch_up(watched, meta)
         while offset < upto:
-            command = read.read(self._workdir(watched), self._fleet_id, watched.name, stream, offset)
-            data = read.parse_read(await self._run(command)).data
-            if not data:
+            command = read.read(self._workdir(watched), self._fleet_id, watched.name, stream, offset, CHUNK_BYTES)
+            chunk = read.parse_read(await self._run(command), offset)
+            if chunk is None or not chunk.data:
                 return
-            logs.append(fleet, task_id, epoch, stream, data)
-            offset += len(data)
+            await asyncio.to_thread(logs.append, fleet, task_id, epoch, stream, chunk.data)
+            offset = chunk.end
             if stream == "stdout" and watched.run.run_id in self._outputs:
-                self._outputs[watched.run.run_id].feed(data)
+                self._outputs[watched.run.run_id].feed(chunk.data)
 
     def _catch_up(self, watched: Watched, meta: Meta | None) -> None:
         """Begin to read a run's events, with what is here already, where its adapter has something to look for."""
@@ -220,26 +249,26 @@ class HostWatch:
             events.feed(chunk)
         self._outputs[run_id] = events
 
-    def _looked(self, watched: Watched, meta: Meta | None) -> dict[str, object]:
+    def _looked(self, watched: Watched, meta: Meta | None) -> _Looked:
         """What the output of a live run says so far."""
         events = self._outputs.get(watched.run.run_id)
         if meta is None or events is None:
-            return {}
+            return _Looked()
         seen = report.look(meta.adapter, events.read(ended=False))
         if not seen.finished:
-            return {"aborted": seen.aborted}
-        clock = asyncio.get_running_loop().time()
-        since = self._finished_at.setdefault(watched.run.run_id, clock)
-        return {"aborted": seen.aborted, "lingering": timedelta(seconds=clock - since)}
+            return _Looked(aborted=seen.aborted)
+        clock_s = asyncio.get_running_loop().time()
+        since_s = self._finished_at.setdefault(watched.run.run_id, clock_s)
+        return _Looked(aborted=seen.aborted, lingering=timedelta(seconds=clock_s - since_s))
 
     async def _fetch_files(self, watched: Watched, meta: Meta | None) -> None:
         """Fetch the adapter's output files of an ended run."""
         for name, path in meta.adapter.output.files.items() if meta is not None else ():
-            inside = PurePosixPath(path.replace("{run_dir}", meta.run_dir if meta else "")).name
+            inside = path.removeprefix("{run_dir}").removeprefix("/")
             command = read.read_file(self._workdir(watched), self._fleet_id, watched.name, inside)
-            answer = read.parse_read(await self._run(command))
-            if answer.found:
-                logs.keep_file(self._edges.fleet, watched.task_id, watched.run.epoch, name, answer.data)
+            chunk = read.parse_read(await self._run(command))
+            if chunk is not None:
+                logs.keep_file(self._edges.fleet, watched.task_id, watched.run.epoch, name, chunk.data)
 
     def _workdir(self, watched: Watched) -> str:
         return watched.workdir or self.document.value.workdir
@@ -277,7 +306,8 @@ class HostWatch:
                 reason=known.reason if same and not reachable and not host.misconfigured else host.reason,
             )
         if host != known:
-            await asyncio.to_thread(self._edges.branch.record_host, self._host_id, host, f"host:{self._host_id}")
+            seen = HostSeen(host=host, at=now, actor=f"host:{self._host_id}")
+            await asyncio.to_thread(self._edges.branch.record_host, self._host_id, seen)
 
 
 def _states(sightings: Mapping[str, Sighting]) -> dict[str, tuple[object, ...]]:

@@ -6,14 +6,14 @@ It neither decides (the plan does) nor acts (dispatch does); every turn starts f
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from reconciler.core import conditions, plan, retry
 from reconciler.core.desired import Desired, Problem
 from reconciler.core.observed import Observed, ObservedTask
-from reconciler.core.terms import Phase, Wish
+from reconciler.core.terms import TERMINAL, Phase, Wish
 from reconciler.dispatch import Dispatcher
 from reconciler.edges import Edges
 from reconciler.observe import Observer
@@ -90,7 +90,15 @@ class Loop:
 
     def _refresh(self) -> Desired:
         tasks = self._edges.branch.tasks()
-        desired = self._files.refresh(self._edges.now(), tasks)
+        now = self._edges.now()
+        desired = self._files.refresh(
+            now,
+            observed_ids=tasks.keys(),
+            finished_ids=frozenset(task_id for task_id, seen in tasks.items() if seen.phase in TERMINAL),
+            live_hosts=frozenset(run.host for seen in tasks.values() if (run := seen.live_run) is not None),
+        )
+        since = self._edges.journal.first_seen(dict.fromkeys(desired.tasks, now))
+        desired = replace(desired, since=since)
         before, self._problems = self._problems, desired.problems
         for problem in set(desired.problems) - set(before):
             self._told.problem(problem)

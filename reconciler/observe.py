@@ -12,7 +12,7 @@ from reconciler.core.observed import Observed, ObservedTask, Run, Sighting
 from reconciler.core.terms import ExecutionMode, Outcome
 from reconciler.edges import Edges
 from reconciler.hostwatch import HostWatch, Watched
-from reconciler.repo import storage
+from reconciler.repo import metas
 
 OVER = frozenset({"absent", "void", "ended", "gone"})
 
@@ -100,7 +100,7 @@ class Observer:
 
     def _watched(self, task_id: str, run: Run) -> Watched:
         kept = self._edges.journal.meta(run.run_id)
-        workdir = storage.started_under(kept) if kept is not None else None
+        workdir = metas.workdir(metas.read(kept)) if kept is not None else None
         return Watched(task_id=task_id, run=run, workdir=workdir)
 
     async def _watch(

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from reconciler.core import prompt, review
 from reconciler.core.actions import GiveUp, Launch
+from reconciler.core.command import Command
 from reconciler.core.desired import Adapter, Desired, Document, Host, Task, with_settings
 from reconciler.core.events import NotStarted
 from reconciler.core.observed import Meta, ObservedTask, Run
 from reconciler.core.script import argv, launch, prepare
 from reconciler.core.terms import Failure, Kind
 from reconciler.edges import Edges
-from reconciler.repo import documents, git, storage
+from reconciler.repo import documents, git, metas, storage
 from reconciler.transport import Unreachable
 
 SESSIONS = uuid.UUID("4f1c8f9e-6d0b-5f0a-9a57-0d8c5b6f2f11")
@@ -89,7 +90,7 @@ async def _start(edges: Edges, desired: Desired, action: Launch) -> None:
     reviews = review.to_address(order.seen) if order.run.kind is Kind.ADDRESS_REVIEW else ()
     text = prompt.build(order.task, order.adapter, base=prepared.base, reviews=reviews)
     meta = _meta(order, prepared, text)
-    edges.journal.keep_meta(order.run.run_id, storage.to_json(meta))
+    edges.journal.keep_meta(order.run.run_id, metas.text(meta))
     command = _command(order, meta, text)
     launched = launch.parse_launch(await edges.run(order.run.host, order.host.value, command))
     if launched.message:
@@ -197,7 +198,7 @@ def _meta(order: _Order, prepared: prepare.Prepared, text: str) -> Meta:
     )
 
 
-def _command(order: _Order, meta: Meta, text: str) -> launch.Command:
+def _command(order: _Order, meta: Meta, text: str) -> Command:
     adapter, host = order.adapter, order.host.value
     try:
         return launch.launch(
@@ -206,8 +207,7 @@ def _command(order: _Order, meta: Meta, text: str) -> launch.Command:
                 fleet=order.fleet_id,
                 run=f"{order.task_id}.{order.run.epoch}",
                 workspace=meta.workspace,
-                run_dir=meta.run_dir,
-                meta_json=storage.to_json(meta).encode(),
+                meta_json=metas.text(meta).encode(),
                 prompt=text.encode(),
                 words=words(adapter, meta, text),
                 prompt_on_stdin=adapter.prompt == "stdin",

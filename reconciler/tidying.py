@@ -12,7 +12,7 @@ from reconciler.core.script import clean
 from reconciler.core.script.shell import ProtocolError
 from reconciler.core.terms import Phase
 from reconciler.edges import Edges
-from reconciler.repo import storage
+from reconciler.repo import metas
 from reconciler.transport import Misconfigured, Unreachable
 
 log = logging.getLogger(__name__)
@@ -23,8 +23,7 @@ def workdir_of(edges: Edges, run: Run, host: Host) -> str:
     kept = edges.journal.meta(run.run_id)
     if kept is None:
         return host.workdir
-    fleet, _, name = run.run_id.partition(".")
-    return storage.meta_from_json(kept).run_dir.removesuffix(f"/{fleet}/runs/{name}")
+    return metas.workdir(metas.read(kept))
 
 
 async def tidy(edges: Edges, desired: Desired, action: Collect, sighting: Sighting) -> None:

@@ -175,6 +175,7 @@ class Sighting:
     process that claimed it lives. `ended`: `exit` is there. `gone`: claimed, no longer alive (a reboot counts), and no
     `exit`; of either the output was fetched whole. `elapsed` and `idle` are measured by the host's own uptime. `aborted` and `lingering` come from the output:
     a loop that the CLI does not leave, and for how long the final result has been out while the process lives.
+    `rebooted`: it is gone because its host was booted anew.
     """
 
     state: Literal["absent", "void", "alive", "ended", "gone"]
@@ -182,6 +183,7 @@ class Sighting:
     idle: timedelta = timedelta(0)
     stopping: StopReason | None = None
     exit_code: int | None = None
+    rebooted: bool = False
     aborted: bool = False
     lingering: timedelta | None = None
     meta: Meta | None = None

@@ -91,6 +91,11 @@ class DesiredFiles:
         refused = {**desired.refused, **waiting}
         return replace(desired, absent=absent, refused=refused, secrets=self._digests(names))
 
+    def host(self, host_id: str) -> Host | None:
+        """The host that was in force at the last refresh."""
+        document = self._last[1].hosts.get(host_id) if self._last is not None else None
+        return document.value if document is not None else None
+
     def _move_to_tip(self) -> None:
         commit = git.tip(self._root, self._ref)
         if commit == self._tip.commit:

@@ -5,7 +5,7 @@ It never holds anything that could not be lost: without it no task is forgotten 
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,14 +22,14 @@ _MIGRATIONS = (
         "CREATE TABLE good (path TEXT PRIMARY KEY, blob TEXT NOT NULL) WITHOUT ROWID",
         # when something last moved in a task
         "CREATE TABLE activity (task TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
-        # how many bytes of a run's output are here already
-        "CREATE TABLE offsets (run TEXT, stream TEXT, bytes INTEGER NOT NULL, PRIMARY KEY (run, stream)) WITHOUT ROWID",
         # what a run was started with, as its run folder says
         "CREATE TABLE meta (run TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID",
         # how long a pull agent holds a task without a heartbeat
         "CREATE TABLE leases (task TEXT PRIMARY KEY, epoch INTEGER NOT NULL, until TEXT NOT NULL) WITHOUT ROWID",
         # webhooks that came already, by the forge's id and by what they say
         "CREATE TABLE deliveries (number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, digest TEXT UNIQUE NOT NULL)",
+        # when a task was seen for the first time: of equal priority the older goes first
+        "CREATE TABLE first_seen (task TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
     ),
 )
 
@@ -79,6 +79,18 @@ class Journal:
         with self._write() as connection:
             connection.execute("INSERT OR REPLACE INTO good VALUES (?, ?)", (path, blob))
 
+    def first_seen(self, tasks: Mapping[str, datetime]) -> dict[str, datetime]:
+        """When each of the tasks was first seen: as was kept, else the time given with it, which is kept from now on."""
+        with self._lock, self._told():
+            rows = self._connection.execute("SELECT task, at FROM first_seen").fetchall()
+        known = {str(task): datetime.fromisoformat(str(at)) for task, at in rows}
+        new = {task: at for task, at in tasks.items() if task not in known}
+        if new:
+            values = [(task, at.astimezone(UTC).isoformat()) for task, at in new.items()]
+            with self._write() as connection:
+                connection.executemany("INSERT OR IGNORE INTO first_seen VALUES (?, ?)", values)
+        return {task: known.get(task, at) for task, at in tasks.items()}
+
     def activity(self, task: str) -> datetime | None:
         """When something last moved in a task."""
         with self._lock:
@@ -94,16 +106,6 @@ class Journal:
             if len(self._activity) >= MAX_PENDING:
                 with self._write():
                     pass
-
-    def offset(self, run_id: str, stream: str) -> int:
-        """How many bytes of this stream of a run are here already; 0 when none are."""
-        row = self._row("SELECT bytes FROM offsets WHERE run = ? AND stream = ?", run_id, stream)
-        return 0 if row is None else int(str(row[0]))
-
-    def keep_offset(self, run_id: str, stream: str, offset: int) -> None:
-        """Remember how many bytes of a stream are here."""
-        with self._write() as connection:
-            connection.execute("INSERT OR REPLACE INTO offsets VALUES (?, ?, ?)", (run_id, stream, offset))
 
     def meta(self, run_id: str) -> str | None:
         """What a run was started with, as JSON text."""
@@ -137,9 +139,8 @@ class Journal:
         return added == 0
 
     def forget(self, run_id: str) -> None:
-        """Drop the offsets and the meta of a run that is over."""
+        """Drop the meta of a run that is over."""
         with self._write() as connection:
-            connection.execute("DELETE FROM offsets WHERE run = ?", (run_id,))
             connection.execute("DELETE FROM meta WHERE run = ?", (run_id,))
 
     def _open(self) -> sqlite3.Connection:

@@ -1,0 +1,133 @@
+"""Opens a fleet for a reconciler: takes its lock, reads its memory, reaches for its hosts; and closes it again.
+
+Here the parts meet; none of them is told here what to do.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from reconciler.core.desired import Host
+from reconciler.core.events import Event
+from reconciler.core.observed import ObservedTask
+from reconciler.edges import Edges
+from reconciler.loop import Ended, Loop, Options, Told
+from reconciler.repo import fleet as fleets
+from reconciler.repo import lock
+from reconciler.repo.desired import DesiredFiles
+from reconciler.repo.fleet import Fleet
+from reconciler.repo.journal import Journal
+from reconciler.repo.observed import ObservedBranch, Setting
+from reconciler.transport import Transport
+from reconciler.transport.local import Local
+from reconciler.transport.ssh import Ssh
+
+WRITERS = 64
+"""Threads that may wait for one shared commit: a group is as large as those who wait for it."""
+
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What the program gets from its surroundings, and whom it tells what.
+
+    `recorded` is called, from a thread of its own, with task id, before, after and event once that is on disk; `warn`
+    with one line about something that nobody waits for.
+    """
+
+    env: Mapping[str, str]
+    now: Callable[[], datetime]
+    told: Told
+    recorded: Callable[[str, ObservedTask, ObservedTask, Event], None]
+    warn: Callable[[str], None]
+
+
+async def reconcile(fleet: Fleet, options: Options, world: World, stop: asyncio.Event) -> Ended:
+    """Reconcile the fleet until `stop` is set or the options are satisfied. Runs on hosts go on.
+
+    Raises `Locked` where another reconciler has the fleet, and what its memory raises when it cannot be written.
+    """
+    wake = asyncio.Event()
+    here = asyncio.get_running_loop()
+    here.set_default_executor(ThreadPoolExecutor(WRITERS))
+
+    def changed() -> None:
+        here.call_soon_threadsafe(wake.set)
+
+    async with _opened(fleet, world, changed) as (edges, files):
+        return await Loop(edges, files, world.told, wake).run(options, stop)
+
+
+@asynccontextmanager
+async def _opened(fleet: Fleet, world: World, changed: Callable[[], None]) -> AsyncIterator[tuple[Edges, DesiredFiles]]:
+    fleets.exclude(fleet)
+    held = lock.acquire(fleet.lock)
+    try:
+        journal = Journal(fleet.journal)
+        try:
+            if journal.warning is not None:
+                world.warn(journal.warning)
+            files = DesiredFiles(fleet.root, journal=journal, secret=world.env.get, key=key(fleet))
+            desired = await asyncio.to_thread(files.refresh, world.now())
+
+            def recorded(task_id: str, before: ObservedTask, after: ObservedTask, event: Event) -> None:
+                world.recorded(task_id, before, after, event)
+                changed()
+
+            setting = Setting(
+                fleet=fleet,
+                journal=journal,
+                lock=held,
+                identity=desired.settings.commit,
+                new_id=lambda: secrets.token_hex(6),
+                on_record=recorded,
+                warn=world.warn,
+            )
+            branch = await asyncio.to_thread(ObservedBranch, setting, world.now())
+            for path in branch.put_back:
+                world.told.put_back(path)
+            reaching = transports(world.env, files.host)
+            try:
+                yield (
+                    Edges(
+                        fleet=fleet,
+                        branch=branch,
+                        journal=journal,
+                        transports=reaching,
+                        now=world.now,
+                        secret=world.env.get,
+                        changed=changed,
+                    ),
+                    files,
+                )
+            finally:
+                for transport in reaching.values():
+                    await transport.close()
+                await asyncio.to_thread(branch.close)
+        finally:
+            journal.close()
+    finally:
+        held.release()
+
+
+def transports(env: Mapping[str, str], find_host: Callable[[str], Host | None]) -> dict[str, Transport]:
+    """A way to every kind of host that runs commands."""
+    return {"local": Local(env), "ssh": Ssh(env=env, find_host=find_host)}
+
+
+def key(fleet: Fleet) -> bytes:
+    """The key of this machine under which digests of secrets are kept; made when missing, and safe to delete."""
+    path = fleet.local / "key"
+    if not path.exists():
+        fleet.local.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = Path(f"{path}.new")
+        temporary.touch(mode=0o600)
+        temporary.write_bytes(secrets.token_bytes(KEY_BYTES))
+        temporary.replace(path)
+    return path.read_bytes()

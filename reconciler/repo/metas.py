@@ -1,0 +1,32 @@
+"""A run's `meta.json`: the text of a `Meta`, and back.
+
+The text is made here and read here; what it means is `core.observed.Meta`.
+"""
+
+import json
+
+from reconciler.core.observed import Meta
+from reconciler.repo import storage
+
+
+class UnreadableMeta(Exception):
+    """The text is no `meta.json` of this program."""
+
+
+def text(meta: Meta) -> str:
+    """The JSON text of a `Meta`, on one line."""
+    return json.dumps(storage.unstructure(meta), ensure_ascii=False, sort_keys=True)
+
+
+def read(content: str | bytes) -> Meta:
+    """The `Meta` of a JSON text; raises `UnreadableMeta`."""
+    try:
+        return storage.structure(Meta, json.loads(content))
+    except Exception as error:
+        raise UnreadableMeta(f"meta.json cannot be read: {type(error).__name__}") from error
+
+
+def workdir(meta: Meta) -> str:
+    """The folder on the host under which the run was started."""
+    fleet, _, name = meta.run_id.partition(".")
+    return meta.run_dir.removesuffix(f"/{fleet}/runs/{name}")
