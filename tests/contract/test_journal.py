@@ -1,0 +1,134 @@
+"""The journal: what it answers is on disk, and a damaged file never stops the program."""
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from datetime import timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from reconciler.repo.journal import Journal, JournalFailed, Lease
+from tests.recording import NOW
+
+
+def test_everything_kept_is_there_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "local" / "journal.sqlite3"
+    journal = Journal(path)
+    journal.keep_good_version("state/tasks/a.yaml", "b1")
+    journal.keep_good_version("state/tasks/a.yaml", "b2")
+    journal.keep_meta("f.a.1", "{}")
+    journal.keep_lease("a", Lease(epoch=2, until=NOW))
+    journal.keep_activity("a", NOW)
+    journal.close()
+    again = Journal(path)
+    assert again.warning is None
+    assert again.good_version("state/tasks/a.yaml") == "b2"
+    assert again.meta("f.a.1") == "{}"
+    assert again.lease("a") == Lease(epoch=2, until=NOW)
+    assert again.activity("a") == NOW
+    again.close()
+
+
+def test_what_was_never_kept_is_not_there(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    assert journal.good_version("x") is None
+    assert journal.meta("f.a.1") is None
+    assert journal.lease("a") is None
+    assert journal.activity("a") is None
+    journal.close()
+
+
+def test_a_run_that_is_over_is_forgotten_and_others_are_not(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    for run in ("f.a.1", "f.a.2"):
+        journal.keep_meta(run, "{}")
+    journal.forget("f.a.1")
+    assert (journal.meta("f.a.1"), journal.meta("f.a.2")) == (None, "{}")
+    journal.close()
+
+
+def test_a_delivery_is_new_once_by_its_id_and_by_its_meaning(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    asked = (("1", "x"), ("1", "y"), ("2", "x"), ("2", "y"))
+    assert [journal.seen_delivery(*one) for one in asked] == [False, True, True, False]
+    journal.close()
+
+
+def test_a_task_keeps_the_time_at_which_it_was_seen_first(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    later = NOW + timedelta(hours=1)
+    assert journal.first_seen({"a": NOW}) == {"a": NOW}
+    assert journal.first_seen({"a": later, "b": later}) == {"a": NOW, "b": later}
+    journal.close()
+
+
+def test_activity_only_moves_forward_whatever_the_zone(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.keep_activity("a", NOW)
+    journal.keep_activity("a", NOW - timedelta(seconds=1))
+    assert journal.activity("a") == NOW
+    later = (NOW + timedelta(minutes=1)).astimezone(timezone(timedelta(hours=-5)))
+    journal.keep_activity("a", later)
+    assert journal.activity("a") == later
+    journal.close()
+
+
+@pytest.mark.parametrize("content", [b"not a database" * 500, b"SQLite format 3\0" + b"\xff" * 8000])
+def test_a_damaged_file_is_kept_aside_and_a_new_one_begun(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "j"
+    path.write_bytes(content)
+    journal = Journal(path)
+    assert journal.warning is not None
+    assert "moved to j.broken-1" in journal.warning
+    assert (tmp_path / "j.broken-1").read_bytes() == content
+    journal.keep_meta("r", "{}")
+    journal.close()
+
+
+def test_a_file_of_another_program_or_of_a_newer_version_is_kept_aside(tmp_path: Path) -> None:
+    for name, statement in (("j1", "CREATE TABLE other (x)"), ("j2", "PRAGMA user_version = 999")):
+        foreign = sqlite3.connect(tmp_path / name)
+        foreign.execute(statement)
+        foreign.close()
+        journal = Journal(tmp_path / name)
+        assert journal.warning is not None
+        journal.close()
+        assert (tmp_path / f"{name}.broken-1").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalFailed, match="cannot be opened"):
+        Journal(tmp_path / "file" / "j")
+
+
+def test_many_threads_share_one_journal(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    news: list[bool] = []
+
+    def work() -> None:
+        news.extend(not journal.seen_delivery(str(number), str(number)) for number in range(40))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert news.count(True) == 40
+    journal.close()
+
+
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    program = (
+        "import os, pathlib, signal\n"
+        "from reconciler.repo.journal import Journal\n"
+        f"journal = Journal(pathlib.Path({str(tmp_path / 'j')!r}))\n"
+        "journal.keep_meta('r', 'kept')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
+    journal = Journal(tmp_path / "j")
+    assert (journal.warning, journal.meta("r")) == (None, "kept")
+    journal.close()
