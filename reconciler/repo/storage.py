@@ -95,6 +95,12 @@ def _integer(data: object, _: object = None) -> int:
     return int(data)
 
 
+def _boolean(data: object, _: object = None) -> bool:
+    if not isinstance(data, bool):
+        raise ValueError(f"{str(data)[:40]} is neither true nor false")  # noqa: TRY004 - one error for all bad data
+    return data
+
+
 def _bound(data: object, _: object = None) -> int | None:
     return None if data in (None, NONE) else _integer(data)
 
@@ -170,7 +176,8 @@ def _converter() -> Converter:
     converter = Converter(detailed_validation=False, unstruct_collection_overrides={tuple: list, frozenset: sorted})
     converter.register_structure_hook_factory(_is_record, lambda cls: _structure_hook(cls, converter))
     converter.register_unstructure_hook_factory(_is_record, lambda cls: _unstructure_hook(cls, converter))
-    converter.register_structure_hook_func(lambda cls: cls is int, _integer)
+    converter.register_structure_hook(int, _integer)
+    converter.register_structure_hook(bool, _boolean)
     converter.register_unstructure_hook(StrEnum, lambda word: word.value)
     converter.register_structure_hook(timedelta, lambda text, _: duration(text))
     converter.register_unstructure_hook(timedelta, duration_text)
