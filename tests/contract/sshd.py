@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,23 +55,34 @@ class Sshd:
     client_key_path: Path
     user: str
     process: subprocess.Popen[bytes]
+    address: str = "127.0.0.1"
+    inside: Sequence[str] = ()
 
     @classmethod
-    def start(cls, folder: Path, settings: Mapping[str, str] | None = None) -> "Sshd":
-        """A server whose files are in `folder`. `settings` are added to its configuration and win."""
+    def start(
+        cls,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        address: str = "127.0.0.1",
+        inside: Sequence[str] = (),
+    ) -> "Sshd":
+        """A server whose files are in `folder`. `settings` win over its configuration; `inside` precedes its argv."""
         folder.mkdir(parents=True, exist_ok=True)
         host_key = make_key(folder / "host_key")
         client_key = make_key(folder / "client_key")
         shutil.copy(f"{client_key}.pub", folder / "authorized_keys")
         port = free_port()
-        _configure(folder, port, settings or {})
+        _configure(folder, port, {"ListenAddress": address, **(settings or {})})
         server = cls(
             folder=folder,
             port=port,
             host_key_public=" ".join(Path(f"{host_key}.pub").read_text().split()[:2]),
             client_key_path=client_key,
             user=getpass.getuser(),
-            process=_launch(folder),
+            process=_launch(folder, inside),
+            address=address,
+            inside=inside,
         )
         server.wait_until_it_listens()
         return server
@@ -80,7 +91,7 @@ class Sshd:
         """The host's file that leads here, with the host key pinned, unless `changes` say otherwise."""
         keys: dict[str, object] = {
             "transport": "ssh",
-            "address": "127.0.0.1",
+            "address": self.address,
             "port": self.port,
             "user": self.user,
             "identity_file": str(self.client_key_path),
@@ -112,7 +123,7 @@ class Sshd:
     def restart(self) -> None:
         """End the listener and all connections, and listen again on the same port with the files as they are now."""
         self.stop()
-        self.process = _launch(self.folder)
+        self.process = _launch(self.folder, self.inside)
         self.wait_until_it_listens()
 
     def stop(self) -> None:
@@ -125,7 +136,7 @@ class Sshd:
         def listens() -> bool:
             assert self.process.poll() is None, (self.folder / "log").read_text()
             with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+                return probe.connect_ex((self.address, self.port)) == 0
 
         until(listens)
 
@@ -133,7 +144,6 @@ class Sshd:
 def _configure(folder: Path, port: int, settings: Mapping[str, str]) -> None:
     keys = {
         "Port": str(port),
-        "ListenAddress": "127.0.0.1",
         "HostKey": str(folder / "host_key"),
         "AuthorizedKeysFile": str(folder / "authorized_keys"),
         "PidFile": "none",
@@ -150,12 +160,12 @@ def _configure(folder: Path, port: int, settings: Mapping[str, str]) -> None:
     (folder / "sshd_config").write_text("".join(f"{key} {value}\n" for key, value in keys.items()))
 
 
-def _launch(folder: Path) -> subprocess.Popen[bytes]:
+def _launch(folder: Path, inside: Sequence[str]) -> subprocess.Popen[bytes]:
     if os.getuid() == 0:
         PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
     sshd = required_tool("sshd")
     return subprocess.Popen(
-        [sshd, "-D", "-f", str(folder / "sshd_config"), "-E", str(folder / "log")],
+        [*inside, sshd, "-D", "-f", str(folder / "sshd_config"), "-E", str(folder / "log")],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
