@@ -4,6 +4,7 @@ It starts nothing; until the event is recorded, collecting again gives the same.
 """
 
 import asyncio
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -81,33 +82,37 @@ def _fleet(meta: Meta) -> str:
 
 
 def _judge(edges: Edges, action: Collect, meta: Meta, sighting: Sighting) -> Result:
-    names = (*meta.task.secrets, *meta.adapter.secrets)
-    secrets = [value for name in names if (value := edges.secret(name)) is not None]
     raw = _output(edges, action, meta, sighting)
-    result = report.judge(meta.adapter, raw, stop=sighting.stopping, resumed=report.resumed(meta), now=edges.now())
-    return replace(
-        result,
-        summary=mask.mask(result.summary, secrets) if result.summary is not None else None,
-        error=mask.mask(result.error, secrets) if result.error is not None else None,
-    )
+    return report.judge(meta.adapter, raw, stop=sighting.stopping, resumed=report.resumed(meta), now=edges.now())
 
 
 def _output(edges: Edges, action: Collect, meta: Meta, sighting: Sighting) -> RawOutput:
-    """Everything that the run left, from the local copies."""
+    """Everything that the run left, from the local copies, with its secrets masked before anything is cut."""
     fleet, task_id, epoch = edges.fleet, action.task_id, action.run.epoch
+    names = (*meta.task.secrets, *meta.adapter.secrets)
+    secrets = [value for name in names if (value := edges.secret(name)) is not None]
     events = Events(meta.adapter.output.format)
-    for chunk in logs.read(fleet, task_id, epoch, "stdout"):
+    for chunk in _masked(logs.read(fleet, task_id, epoch, "stdout"), secrets):
         events.feed(chunk)
-    errors_from = max(logs.size(fleet, task_id, epoch, "stderr") - output.TAIL_BYTES, 0)
-    errors = b"".join(logs.read(fleet, task_id, epoch, "stderr", errors_from))
-    files = {name: output.file_value(path.read_bytes()) for name, path in logs.files(fleet, task_id, epoch).items()}
+    errors_from = max(logs.size(fleet, task_id, epoch, "stderr") - 2 * output.TAIL_BYTES, 0)
+    errors = b"".join(_masked(logs.read(fleet, task_id, epoch, "stderr", errors_from), secrets))
+    paths = logs.files(fleet, task_id, epoch)
     return replace(
         events.read(ended=True),
         stderr_tail=output.tail(errors),
-        files=files,
+        files={
+            name: output.file_value(b"".join(_masked([path.read_bytes()], secrets))) for name, path in paths.items()
+        },
         exit_code=sighting.exit_code,
         signal=output.signal_name(sighting.exit_code),
     )
+
+
+def _masked(chunks: Iterable[bytes], secrets: Collection[str]) -> Iterator[bytes]:
+    masking = mask.Masking(secrets)
+    for chunk in chunks:
+        yield masking.feed(chunk)
+    yield masking.finish()
 
 
 async def _deliver(
