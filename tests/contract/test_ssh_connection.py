@@ -88,6 +88,14 @@ def test_forty_commands_share_one_connection_of_a_server_that_allows_ten_session
     assert sshd.accepted() == 1
 
 
+def test_waiting_for_a_channel_does_not_count_against_the_time_of_a_command(sshd: Sshd, tmp_path: Path) -> None:
+    async def work(ssh: Ssh) -> list[Completed]:
+        turn = Command(name="turn", script="sleep 1", timeout_s=5)
+        return await asyncio.gather(*(ssh.run("h", sshd.host(), turn) for _ in range(6)))
+
+    assert {completed.exit for completed in with_ssh(work, tmp_path, max_channels=1)} == {0}
+
+
 def test_everybody_who_asks_first_shares_one_failed_attempt(tmp_path: Path, sshd: Sshd) -> None:
     wrong = sshd.host(identity_file=str(make_key(tmp_path / "wrong")))
     begun = until(sshd.connections)

@@ -204,14 +204,6 @@ def test_forty_commands_at_once_all_end_with_their_own_output(place: Place) -> N
     assert [completed.stdout for completed in place.during(work)] == [f"{n}\n".encode() for n in range(40)]
 
 
-def test_waiting_for_a_channel_does_not_count_against_the_time_of_a_command(place: Place) -> None:
-    async def work(transport: Transport) -> list[Completed]:
-        commands = [Command(name="turn", script="sleep 0.6", timeout_s=2.5) for _ in range(30)]
-        return await asyncio.gather(*(transport.run("h", place.host, command) for command in commands))
-
-    assert {completed.exit for completed in place.during(work)} == {0}
-
-
 def test_a_detached_child_outlives_the_command_and_the_connection(place: Place, tmp_path: Path) -> None:
     go, done = tmp_path / "go", tmp_path / "done"
     script = """
