@@ -1,0 +1,144 @@
+"""`status`, `why`, `plan`: where tasks stand, what keeps them from moving, and what a pass would do.
+
+They only look.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+from reconciler.commands import pictures, reading, shapes
+from reconciler.commands.command import Command
+from reconciler.commands.reading import Reader, View
+from reconciler.commands.session import Session
+from reconciler.core import conditions
+from reconciler.core import plan as planning
+from reconciler.core.conditions import Condition
+from reconciler.core.observed import ObservedTask
+from reconciler.core.terms import Phase
+from reconciler.repo import storage
+
+WATCH_S = 1.0
+NOT_GOOD = frozenset({Phase.FAILED, Phase.BLOCKED})
+
+
+def status(session: Session, *, task: str = "", watch: bool = False, json: bool = False) -> int:
+    """Show the board, or one task whole.
+
+    The board shows every task that is not archived, every host, and what is wrong with files. With a task's id it shows
+    that task with all its runs; the exit code is then 1 if the task failed or is blocked.
+    """
+    reader = Reader(session)
+    try:
+        while True:
+            view = reader.read()
+            session.screen.clear() if watch else None
+            code = _task(session, view, task, json=json) if task else _board(session, view, json=json, lines=watch)
+            if not watch:
+                return code
+            session.screen.flush()
+            time.sleep(WATCH_S)
+    finally:
+        reader.close()
+
+
+def _board(session: Session, view: View, *, json: bool, lines: bool) -> int:
+    desired, observed = view.desired, view.observed
+    if json:
+        hosts = sorted(desired.hosts.keys() | {one.live_run.host for one in observed.tasks.values() if one.live_run})
+        board = {
+            "tasks": [shapes.task(task_id, desired, observed) for task_id in view.task_ids()],
+            "hosts": [shapes.host(host_id, desired, observed) for host_id in hosts],
+            "problems": shapes.problems(desired),
+        }
+        (session.screen.json_line if lines else session.screen.json)(board)
+        return 0
+    pictures.board(session.screen, view, session.now())
+    return 0
+
+
+def _task(session: Session, view: View, task_id: str, *, json: bool) -> int:
+    seen = view.observed.tasks.get(view.known(task_id), ObservedTask())
+    if json:
+        session.screen.json(shapes.task(task_id, view.desired, view.observed))
+    else:
+        pictures.task(session.screen, view, task_id, session.now())
+    return 1 if seen.phase in NOT_GOOD else 0
+
+
+def why(session: Session, *, task: str, json: bool = False) -> int:
+    """Say everything that keeps a task from moving, and who can change it."""
+    view = reading.load(session)
+    found = conditions.waiting(view.known(task), view.desired, view.observed, session.now())
+    seen = view.observed.tasks.get(task, ObservedTask())
+    if json:
+        shown = [shapes.condition(one) for one in found]
+        session.screen.json({"id": task, "phase": seen.phase.value, "conditions": shown})
+        return 0
+    session.screen.line(f"{task} is {seen.phase}", style=pictures.STYLES[seen.phase])
+    if not found:
+        session.screen.line("nothing keeps it: the next pass assigns it. Is `reconciler reconcile` running?")
+    for one in found:
+        session.screen.line(_sentence(one))
+    return 0
+
+
+def _sentence(condition: Condition) -> str:
+    until = f", until {storage.timestamp(condition.until)}" if condition.until else ""
+    who = "it passes by itself" if condition.who == "nobody" else f"the {condition.who} can change that"
+    return f"- {condition.why}{until} ({who})"
+
+
+def plan(session: Session, *, json: bool = False) -> int:
+    """Show what a pass would do now, without doing it.
+
+    Hosts are not asked: what became of runs that are under way is not known here.
+    """
+    view = reading.load(session)
+    planned = planning.plan(view.desired, view.observed, session.now())
+    if json:
+        session.screen.json(shapes.planned(planned))
+        return 0
+    for line in _planned(planned, session.now()):
+        session.screen.line(line)
+    return 0
+
+
+def _planned(planned: planning.Plan, now: datetime) -> Iterator[str]:
+    for one in planned.actions:
+        action = shapes.action(one)
+        words = (f"{key} {action[key]}" for key in ("host", "adapter", "epoch", "reason") if action.get(key))
+        yield f"{action['task']}: {action.get('event') or action['action']} ({', '.join(words)})"
+    if not planned.actions:
+        yield "nothing to do"
+    if planned.wake_at is not None:
+        seconds = max(0, round((planned.wake_at - now).total_seconds()))
+        yield f"it would look again in {seconds} s, or when something changes"
+
+
+_JSON = "print it as JSON"
+COMMANDS = (
+    Command(
+        name="plan",
+        group="Run",
+        does=plan,
+        options={"json": _JSON},
+        example="reconciler plan",
+    ),
+    Command(
+        name="status",
+        group="Look",
+        does=status,
+        positional="task",
+        options={"task": "a task's id", "watch": "show it again every second, until Ctrl-C", "json": _JSON},
+        example="reconciler status\nreconciler status fix-the-login-form --json",
+    ),
+    Command(
+        name="why",
+        group="Look",
+        does=why,
+        positional="task",
+        options={"task": "a task's id", "json": _JSON},
+        example="reconciler why fix-the-login-form",
+    ),
+)

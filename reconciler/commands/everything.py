@@ -1,0 +1,35 @@
+"""Every command there is, in the order of the help."""
+
+from reconciler.commands import (
+    archive,
+    board,
+    demo,
+    edits,
+    hosts,
+    init,
+    logs,
+    new,
+    reconcile,
+    show_prompt,
+    token,
+    validate,
+)
+from reconciler.commands.command import Command
+
+_ALL = (
+    demo.COMMAND,
+    init.COMMAND,
+    new.COMMAND,
+    validate.COMMAND,
+    *board.COMMANDS,
+    reconcile.COMMAND,
+    logs.COMMAND,
+    *hosts.COMMANDS,
+    show_prompt.COMMAND,
+    *edits.COMMANDS,
+    archive.COMMAND,
+    token.COMMAND,
+)
+
+GROUPS = ("Begin", "Run", "Look", "Change")
+COMMANDS: tuple[Command, ...] = tuple(sorted(_ALL, key=lambda command: GROUPS.index(command.group)))

@@ -1,0 +1,167 @@
+"""`new`: a new task file, checked before it is written, and committed.
+
+It starts nothing: a running reconciler takes the file up.
+"""
+
+import re
+import sys
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from reconciler.commands import editor, files, reading
+from reconciler.commands.command import Command
+from reconciler.commands.reading import View
+from reconciler.commands.session import NotGood, Session, WrongUsage
+from reconciler.core import desired as values
+from reconciler.core.desired import Task
+from reconciler.repo import checks, crosscheck, documents, fleetfiles, loading
+from reconciler.repo.documents import InvalidDocument
+from reconciler.repo.git import Edit
+
+MAX_ID = 50
+"""Letters of a title that go into an id; an id may have 63, which leaves room for a number."""
+
+MAX_STDIN_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the new task is to be."""
+
+    title: str
+    goal: str = ""
+    repository: str = ""
+    adapter: str = ""
+    id: str = ""
+    host: str = ""
+    priority: int = 0
+    depends_on: tuple[str, ...] = ()
+    hold: bool = False
+    json: bool = False
+
+    @property
+    def data(self) -> dict[str, object]:
+        """The keys of the task's file, but for its goal; empty ones are left out."""
+        data: dict[str, object] = {
+            "repository": self.repository,
+            "adapter": self.adapter,
+            "host": self.host,
+            "priority": self.priority,
+            "depends_on": [name for words in self.depends_on for name in words.split(",") if name],
+            "desired": "hold" if self.hold else "",
+        }
+        return {"title": self.title} | {key: value for key, value in data.items() if value}
+
+
+def new(session: Session, wanted: Wanted) -> int:
+    """Write a new task's file, check it, and commit it.
+
+    The id is made from the title. Without `--goal` your editor opens ($VISUAL, $EDITOR); `--goal -` reads standard
+    input. Every other key of a task can be written into the file afterwards.
+    """
+    view = reading.load(session)
+    taken = _taken(view)
+    task_id = _given_id(wanted.id, taken) if wanted.id else unused(slug(wanted.title), taken)
+    content = _content(session, wanted)
+    path = f"state/tasks/{task_id}.yaml"
+    _check(view, task_id, path, content)
+    commit = files.commit(view.fleet, [Edit(path=path, old=None, new=_hinted(view, content))], f"Add {task_id}")
+    if wanted.json:
+        session.screen.json({"id": task_id, "path": path, "commit": commit})
+        return 0
+    session.screen.line(f"{path} (commit {commit[:10]})", style="bold green")
+    if wanted.hold:
+        session.screen.line(f"It is on hold; next: reconciler release {task_id}")
+    else:
+        session.screen.line(
+            f"A running reconciler takes it up; else: reconciler reconcile. See: reconciler why {task_id}"
+        )
+    return 0
+
+
+def slug(title: str) -> str:
+    """An id for a title: its letters and digits in ASCII, small, with `-` between; `task` where it has none."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain)[:MAX_ID].strip("-") or "task"
+
+
+def unused(wanted: str, taken: Collection[str]) -> str:
+    """The id, with a number behind it where it is taken."""
+    if wanted not in taken:
+        return wanted
+    return next(name for number in range(2, len(taken) + 3) if (name := f"{wanted}-{number}") not in taken)
+
+
+def _taken(view: View) -> set[str]:
+    """Every id that is, or was, a task's."""
+    return {*files.task_paths(view.fleet), *view.desired.tasks, *view.desired.archived, *view.observed.tasks}
+
+
+def _given_id(name: str, taken: Collection[str]) -> str:
+    if not checks.ID.fullmatch(name):
+        raise WrongUsage(f'--id "{name}" is no id: {fleetfiles.ID_RULE}')
+    if name in taken:
+        raise NotGood(f'there is, or was, a task "{name}"; choose another --id, or retry that one')
+    return name
+
+
+def _content(session: Session, wanted: Wanted) -> bytes:
+    """The task's file, with the goal from the command line, from standard input or from the person's editor."""
+    if not wanted.goal:
+        return editor.written(session, wanted.data)
+    goal = wanted.goal
+    if goal == "-":
+        goal = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1).decode(errors="replace")
+    if not goal.strip():
+        raise WrongUsage("the goal is empty; say what is to be achieved")
+    return documents.dump({"title": wanted.title, "goal": goal} | wanted.data)
+
+
+def _check(view: View, task_id: str, path: str, content: bytes) -> None:
+    """Raise InvalidDocument, or NotGood, unless the file is good alone and together with the others."""
+    loaded = loading.load("task", content, path)
+    if not isinstance(loaded.value, Task):
+        raise InvalidDocument(loaded.problems)
+    desired = view.desired
+    task = values.with_settings(task_id, loaded.value, desired.settings)
+    fleet = crosscheck.Fleet(
+        settings=desired.settings,
+        tasks={name: document.value for name, document in desired.tasks.items()} | {task_id: task},
+        hosts={name: document.value for name, document in desired.hosts.items()},
+        adapters={name: document.value for name, document in desired.adapters.items()},
+        known={*desired.tasks, *desired.refused, *desired.archived, *view.observed.tasks},
+        finished=frozenset(view.observed.tasks) - frozenset(desired.tasks),
+    )
+    for finding in crosscheck.findings(fleet):
+        if finding.kind == "task" and finding.id == task_id:
+            raise NotGood(f"{path}: {finding.message}; nothing was written")
+
+
+def _hinted(view: View, content: bytes) -> bytes:
+    """The file with the line that lets editors complete and check it, where the fleet has the schema."""
+    if not (view.fleet.root / "schemas" / "task.schema.json").is_file():
+        return content
+    return b"# yaml-language-server: $schema=../../schemas/task.schema.json\n" + content
+
+
+COMMAND = Command(
+    name="new",
+    group="Begin",
+    does=new,
+    takes=Wanted,
+    positional="title",
+    options={
+        "title": "what the work is called, in one line",
+        "goal": "what is to be achieved; - reads standard input; without it your editor opens",
+        "repository": "URL or path of the project to work on",
+        "adapter": "the agent: codex, claude-code, or another file of adapters/",
+        "id": "the task's id, instead of one made from the title",
+        "host": "run on this host only",
+        "priority": "higher goes first",
+        "depends_on": "a task that must be completed before; may be repeated",
+        "hold": "start on hold",
+        "json": "print id, path and commit as JSON",
+    },
+    example='reconciler new "Fix the login form" --repository https://git.example.org/shop.git --goal "Accept +."',
+)

@@ -1,0 +1,230 @@
+"""How a board, a task and hosts look to people.
+
+It reads no file and decides nothing.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from reconciler.commands import shapes
+from reconciler.commands.reading import View
+from reconciler.commands.screen import Cell, Rows, Screen
+from reconciler.core.desired import Problem
+from reconciler.core.observed import ObservedTask, Run
+from reconciler.core.terms import TERMINAL, Outcome, Phase
+from reconciler.repo import storage
+
+STYLES = {
+    Phase.CREATED: "",
+    Phase.ASSIGNED: "cyan",
+    Phase.RUNNING: "cyan",
+    Phase.REVIEW_PENDING: "magenta",
+    Phase.COMPLETED: "green",
+    Phase.BLOCKED: "yellow",
+    Phase.FAILED: "red",
+    Phase.CANCELLED: "dim",
+}
+ORDER = (
+    Phase.BLOCKED, Phase.RUNNING, Phase.ASSIGNED, Phase.REVIEW_PENDING, Phase.CREATED, Phase.FAILED,
+    Phase.COMPLETED, Phase.CANCELLED,
+)  # fmt: skip
+"""What wants a person first, then what moves, then what is over."""
+
+FINISHED_SHOWN = 20
+"""How many finished tasks a terminal shows; a pipe gets them all."""
+
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
+
+
+def board(screen: Screen, view: View, now: datetime) -> None:
+    """Tasks, hosts, and what is wrong with files."""
+    ids = sorted(view.task_ids(), key=lambda task_id: (ORDER.index(_seen(view, task_id).phase), task_id))
+    shown = _fitting(screen, view, ids)
+    rows = [_task_row(view, task_id, now) for task_id in shown]
+    if rows:
+        screen.table(Rows(headings=("TASK", "PHASE", "HOST", "RUNS", "ACTIVE", "TITLE", "NOTE"), rows=rows, whole=5))
+    else:
+        screen.line('no tasks yet: reconciler new "What is to be done"')
+    if len(shown) < len(ids):
+        screen.line(f"and {len(ids) - len(shown)} more that are finished: `reconciler status | cat` shows all", "dim")
+    screen.line()
+    hosts(screen, view)
+    problems(screen, view.desired.problems)
+
+
+def hosts(screen: Screen, view: View) -> None:
+    """Hosts with load, versions and health."""
+    rows = [_host_row(shapes.host(host_id, view.desired, view.observed)) for host_id in sorted(view.desired.hosts)]
+    if rows:
+        screen.table(Rows(headings=("HOST", "STATE", "RUNNING", "TRANSPORT", "VERSIONS", "NOTE"), rows=rows, whole=4))
+    else:
+        screen.line("no hosts yet: add hosts/<id>.yaml")
+
+
+def problems(screen: Screen, found: tuple[Problem, ...]) -> None:
+    """What is wrong with files, one line each."""
+    if found:
+        screen.line()
+    for one in found:
+        screen.line(problem(one), style="red")
+
+
+def problem(one: Problem) -> str:
+    """File, place and message, as compilers print them."""
+    place = f":{one.line}:{one.column}" if one.line else ""
+    return f"{one.file}{place}: {one.message}"
+
+
+def task(screen: Screen, view: View, task_id: str, now: datetime) -> None:
+    """One task whole: what is wanted, where it stands, its runs."""
+    seen = _seen(view, task_id)
+    screen.line(f"{task_id}: {_title(view, task_id)}", style="bold")
+    screen.line(_standing(seen), style=STYLES[seen.phase])
+    for name, value in _facts(view, task_id, seen, now):
+        screen.line(f"{name.ljust(10)}  {value}")
+    for run in seen.runs:
+        screen.line()
+        screen.line(_run_line(run, now), style=_run_style(run))
+        for line in _run_details(run):
+            screen.line(f"  {line}")
+
+
+def _fitting(screen: Screen, view: View, ids: list[str]) -> list[str]:
+    if not screen.terminal:
+        return ids
+    finished = [task_id for task_id in ids if _seen(view, task_id).phase in TERMINAL]
+    newest = sorted(finished, key=lambda task_id: _last_moved(_seen(view, task_id)), reverse=True)[:FINISHED_SHOWN]
+    kept = {*newest, *(set(ids) - set(finished))}
+    return [task_id for task_id in ids if task_id in kept]
+
+
+def _last_moved(seen: ObservedTask) -> float:
+    return seen.last_activity_at.timestamp() if seen.last_activity_at else 0.0
+
+
+def _seen(view: View, task_id: str) -> ObservedTask:
+    return view.observed.tasks.get(task_id, ObservedTask())
+
+
+def _title(view: View, task_id: str) -> str:
+    document = view.desired.tasks.get(task_id)
+    return document.value.title if document else _seen(view, task_id).pr_title or ""
+
+
+def _task_row(view: View, task_id: str, now: datetime) -> list[Cell]:
+    seen = _seen(view, task_id)
+    active = age(seen.last_activity_at, now) if seen.last_activity_at else ""
+    return [
+        Cell(text=task_id),
+        Cell(text=seen.phase.value, style=STYLES[seen.phase]),
+        Cell(text=(seen.assigned_host or "") if seen.live_run else ""),
+        Cell(text=str(len(seen.runs) or "")),
+        Cell(text=active, style="dim"),
+        Cell(text=_title(view, task_id)),
+        Cell(text=_note(view, task_id, seen), style="yellow"),
+    ]
+
+
+def _note(view: View, task_id: str, seen: ObservedTask) -> str:
+    document = view.desired.tasks.get(task_id)
+    if task_id in view.desired.refused:
+        return view.desired.refused[task_id]
+    if seen.reason:
+        return f"{seen.reason}: {seen.needs}" if seen.needs else seen.reason
+    if seen.pr is not None and seen.phase is Phase.REVIEW_PENDING:
+        return seen.pr.url
+    return f"desired: {document.value.desired}" if document and document.value.desired != "run" else ""
+
+
+def _host_row(host: dict[str, object]) -> list[Cell]:
+    state, style = _host_state(host)
+    versions = host["versions"] if isinstance(host["versions"], dict) else {}
+    return [
+        Cell(text=str(host["id"])),
+        Cell(text=state, style=style),
+        Cell(text=f"{host['running']}/{host['slots']}"),
+        Cell(text=str(host["transport"])),
+        Cell(text=", ".join(f"{name} {version}" for name, version in sorted(versions.items())), style="dim"),
+        Cell(text=str(host["reason"] or ""), style="yellow"),
+    ]
+
+
+def _host_state(host: dict[str, object]) -> tuple[str, str]:
+    if host["misconfigured"]:
+        return "misconfigured", "red"
+    if host["drain"]:
+        return "draining", "yellow"
+    match host["reachable"]:
+        case True:
+            return "reachable", "green"
+        case False:
+            return "unreachable", "red"
+        case _:
+            return ("pulls", "") if host["transport"] == "pull" else ("not asked yet", "dim")
+
+
+def _standing(seen: ObservedTask) -> str:
+    reason = f" ({seen.reason})" if seen.reason else ""
+    needs = f": {seen.needs}" if seen.needs else ""
+    owner = f" [{seen.owner} must act]" if seen.owner else ""
+    return f"{seen.phase}{reason}{needs}{owner}"
+
+
+def _facts(view: View, task_id: str, seen: ObservedTask, now: datetime) -> Iterator[tuple[str, str]]:
+    document = view.desired.tasks.get(task_id)
+    if document is not None:
+        task_file = document.value
+        yield "desired", f"{task_file.desired}, generation {task_file.generation}, priority {task_file.priority}"
+        yield "agent", " ".join(filter(None, (task_file.adapter or "-", task_file.model)))
+        if task_file.repository:
+            yield "repository", f"{task_file.repository} (branch {task_file.branch})"
+        if task_file.depends_on:
+            yield "depends on", ", ".join(task_file.depends_on)
+    if task_id in view.desired.refused:
+        yield "refused", view.desired.refused[task_id]
+    if seen.pr is not None:
+        yield "pull", f"{seen.pr.url} ({seen.pr.state})"
+    if seen.not_before is not None and seen.not_before > now:
+        yield "waits", f"until {storage.timestamp(seen.not_before)}"
+
+
+def _run_line(run: Run, now: datetime) -> str:
+    started = run.started_at or run.assigned_at
+    ended = run.finished_at or now
+    outcome = run.outcome.value if run.outcome else "under way"
+    failure = f" ({run.failure})" if run.failure else ""
+    took = span((ended - started).total_seconds())
+    return f"run {run.epoch}: {outcome}{failure} on {run.host}, {run.kind}, {storage.timestamp(started)}, {took}"
+
+
+def _run_style(run: Run) -> str:
+    if run.outcome is None:
+        return "cyan"
+    return "green" if run.outcome is Outcome.SUCCEEDED else "red"
+
+
+def _run_details(run: Run) -> Iterator[str]:
+    tokens = (run.input_tokens, run.output_tokens)
+    if any(one is not None for one in tokens):
+        cost = f", {run.cost_usd:.2f} USD" if run.cost_usd is not None else ""
+        yield f"tokens {tokens[0] or 0} in, {tokens[1] or 0} out{cost}"
+    if run.head_sha:
+        yield f"delivered {run.head_sha}"
+    if run.error:
+        yield f"error: {run.error}"
+    yield from (f"warning: {one}" for one in run.warnings)
+    yield from (run.summary or "").splitlines()
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """How long ago, in one unit."""
+    return f"{span((now - moment).total_seconds())} ago"
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest whole unit."""
+    whole = max(0, int(seconds))
+    for unit_s, letter in ((DAY_S, "d"), (HOUR_S, "h"), (MINUTE_S, "min")):
+        if whole >= unit_s:
+            return f"{whole // unit_s} {letter}"
+    return f"{whole} s"

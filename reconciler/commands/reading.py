@@ -1,0 +1,106 @@
+"""Reads a fleet for commands that only look: what is wanted and what happened, also beside a running reconciler.
+
+It takes no lock, commits nothing and asks no host.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from reconciler.commands import files
+from reconciler.commands.session import NotGood, Session
+from reconciler.core.desired import Desired
+from reconciler.core.observed import Observed, ObservedTask
+from reconciler.core.terms import TERMINAL
+from reconciler.opening import key
+from reconciler.repo import fleet as fleets
+from reconciler.repo import git
+from reconciler.repo import reading as happened
+from reconciler.repo.desired import DesiredFiles
+from reconciler.repo.fleet import OBSERVED, Fleet
+from reconciler.repo.journal import Journal
+from reconciler.repo.records import Recorded
+
+IN_MEMORY = Path(":memory:")
+UNKNOWN_FLEET = "0" * 12
+"""Stands for the id of a fleet that was never reconciled: no run id is made with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A fleet at one moment. `paths` are the files of what happened, on the branch `observed`."""
+
+    fleet: Fleet
+    desired: Desired
+    observed: Observed
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+    def task_ids(self) -> list[str]:
+        """Every task that is not put away: those with a file, and those that happened and are not archived."""
+        wanted = self.desired.tasks.keys() | self.desired.refused.keys()
+        return sorted(wanted | (self.observed.tasks.keys() - self.desired.archived))
+
+    def known(self, task_id: str) -> str:
+        """The id, when there is such a task, archived ones included; NotGood with a hint otherwise."""
+        known = dict.fromkeys((*self.task_ids(), *self.observed.tasks, *self.desired.archived))
+        if task_id not in known:
+            raise NotGood(files.unknown("task", task_id, known))
+        return task_id
+
+
+class Reader:
+    """Reads one fleet, again and again, as far as it changed."""
+
+    def __init__(self, session: Session) -> None:
+        """Open the fleet of the session."""
+        self._session = session
+        self.fleet = session.fleet()
+        writable = os.access(self.fleet.root, os.W_OK)
+        if writable:
+            fleets.exclude(self.fleet)
+        self._journal = Journal(self.fleet.journal if writable else IN_MEMORY)
+        digests = key(self.fleet) if writable else b""
+        self._files = DesiredFiles(self.fleet.root, journal=self._journal, secret=session.env.get, key=digests)
+        self._tip: str | None = None
+        self._recorded = Recorded()
+
+    def read(self) -> View:
+        """The fleet as it is now."""
+        now = self._session.now()
+        recorded = self._happened()
+        tasks = {task_id: self._with_activity(task_id, seen) for task_id, seen in recorded.tasks.items()}
+        desired = self._files.refresh(
+            now,
+            observed_ids=tasks.keys(),
+            finished_ids=frozenset(task_id for task_id, seen in tasks.items() if seen.phase in TERMINAL),
+            live_hosts=[seen.live_run.host for seen in tasks.values() if seen.live_run is not None],
+        )
+        observed = Observed(fleet=recorded.fleet or UNKNOWN_FLEET, tasks=tasks, hosts=recorded.hosts)
+        return View(fleet=self.fleet, desired=desired, observed=observed, paths=recorded.paths)
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._journal.close()
+
+    def _happened(self) -> Recorded:
+        tip = git.tip(self.fleet.top, f"refs/heads/{OBSERVED}")
+        if tip != self._tip:
+            self._tip, self._recorded = tip, happened.read(self.fleet)
+        return self._recorded
+
+    def _with_activity(self, task_id: str, seen: ObservedTask) -> ObservedTask:
+        at = self._journal.activity(task_id)
+        known = seen.last_activity_at
+        if at is None or (known is not None and known >= at):
+            return seen
+        return replace(seen, last_activity_at=at)
+
+
+def load(session: Session) -> View:
+    """The fleet as it is now, once."""
+    reader = Reader(session)
+    try:
+        return reader.read()
+    finally:
+        reader.close()

@@ -1,0 +1,159 @@
+"""`reconcile`: turns until it is stopped, and prints a line for every transition.
+
+What it does is the loop's part; here are signals and words.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler import opening
+from reconciler.commands import pictures, refusals
+from reconciler.commands.command import Command
+from reconciler.commands.screen import Screen
+from reconciler.commands.session import Session, WrongUsage
+from reconciler.core.desired import Problem
+from reconciler.core.events import Event
+from reconciler.core.observed import ObservedTask
+from reconciler.loop import Ended, Options, Told
+from reconciler.opening import World
+from reconciler.repo import storage
+from reconciler.repo.fleet import Fleet
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """How long to go on, and in which words."""
+
+    once: bool = False
+    until_idle: bool = False
+    listen: str = ""
+    no_listen: bool = False
+    json: bool = False
+
+
+def reconcile(session: Session, wanted: Wanted) -> int:
+    """Make happen what the files say, and print one line per transition.
+
+    Goes on until Ctrl-C or SIGTERM; runs that are under way go on without it, and the next start takes them up again.
+    With `--until-idle` it stops when nothing is running or can start, and the exit code is 1 if a task that it saw
+    failed or is blocked. It serves no HTTP yet: `--no-listen` is accepted and changes nothing.
+    """
+    if wanted.listen and not wanted.no_listen:
+        raise WrongUsage("this version has no web app; leave --listen out, or say --no-listen")
+    if wanted.once and wanted.until_idle:
+        raise WrongUsage("--once and --until-idle do not go together; leave one out")
+    fleet = session.fleet()
+    teller = Teller(screen=session.screen, json=wanted.json, now=session.now)
+    world = World(env=session.env, now=session.now, told=teller.told(), recorded=teller.recorded, warn=teller.warn)
+    ended, stopped_by = asyncio.run(run(fleet, Options(once=wanted.once, until_idle=wanted.until_idle), world))
+    if stopped_by is not None:
+        teller.warn("stopped; runs that are under way go on, and the next start takes them up again")
+        return refusals.INTERRUPTED if stopped_by is signal.SIGINT else 0
+    return 1 if wanted.until_idle and ended.unsettled else 0
+
+
+async def run(fleet: Fleet, options: Options, world: World) -> tuple[Ended, signal.Signals | None]:
+    """Reconcile until the end; how it ended, and the signal that stopped it, if one did."""
+    stop = asyncio.Event()
+    received: list[signal.Signals] = []
+    here = asyncio.get_running_loop()
+
+    def receive(number: signal.Signals) -> None:
+        received.append(number)
+        stop.set()
+
+    for number in SIGNALS:
+        here.add_signal_handler(number, receive, number)
+    try:
+        ended = await opening.reconcile(fleet, options, world, stop)
+    finally:
+        for number in SIGNALS:
+            here.remove_signal_handler(number)
+    return ended, received[0] if received else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teller:
+    """Puts into words what the loop tells: one line each, or one JSON document per line."""
+
+    screen: Screen
+    now: Callable[[], datetime]
+    json: bool = False
+    indent: str = ""
+
+    def told(self) -> Told:
+        """What the loop calls for files."""
+        return Told(problem=self.problem, mended=self.mended, put_back=self.put_back)
+
+    def recorded(self, task_id: str, before: ObservedTask, after: ObservedTask, event: Event) -> None:
+        """One transition; a fact that changes no phase is none."""
+        if before.phase is after.phase:
+            return
+        if self.json:
+            self.screen.json_line(
+                {
+                    "at": storage.timestamp(event.at),
+                    "task": task_id,
+                    "from": before.phase.value,
+                    "to": after.phase.value,
+                    "why": event.why,
+                    "actor": event.actor,
+                    "epoch": event.epoch,
+                    "reason": after.reason,
+                    "needs": after.needs,
+                }
+            )
+            return
+        needs = f": {after.needs}" if after.needs else ""
+        move = f"{before.phase} -> {after.phase}"
+        self._line(f"{event.at:%H:%M:%S} {task_id}: {move} ({event.why}){needs}", pictures.STYLES[after.phase])
+
+    def problem(self, problem: Problem) -> None:
+        """A file is wrong; its last good version stays in force."""
+        self._line(f"{self._time()} {pictures.problem(problem)}", "red")
+
+    def mended(self, problem: Problem) -> None:
+        """A file is good again."""
+        self._line(f"{self._time()} mended: {pictures.problem(problem)}", "green")
+
+    def put_back(self, path: str) -> None:
+        """Somebody edited what happened."""
+        hint = (
+            "it is written by the reconciler alone; ask for changes in the task's file (hold, release, cancel, retry)"
+        )
+        self._line(f"{self._time()} {path} was put back: {hint}", "yellow")
+
+    def warn(self, text: str) -> None:
+        """Something that nobody waits for."""
+        self.screen.note(f"reconciler: {text}")
+
+    def _time(self) -> str:
+        return f"{self.now():%H:%M:%S}"
+
+    def _line(self, text: str, style: str) -> None:
+        if self.json:
+            self.screen.note(text)
+        else:
+            self.screen.line(f"{self.indent}{text}", style)
+            self.screen.flush()
+
+
+COMMAND = Command(
+    name="reconcile",
+    group="Run",
+    does=reconcile,
+    takes=Wanted,
+    options={
+        "once": "do what can be done at once, then stop; runs go on",
+        "until_idle": "stop when nothing is running or can start",
+        "listen": "not in this version",
+        "no_listen": "serve no HTTP",
+        "json": "print one JSON document per transition",
+    },
+    example="reconciler reconcile\nreconciler reconcile --until-idle",
+)

@@ -1,0 +1,121 @@
+"""Writes what people read: in colour and fitted to the width on a terminal, plain and whole in a pipe.
+
+It decides nothing about what is said.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+HIDDEN = 0x7F
+"""From NUL to here only what is printable may reach a terminal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A word in a table and the style that it has on a terminal."""
+
+    text: str
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """A table: its headings, its rows, and how many columns, from the left, are never folded or cut."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    whole: int = 1
+
+
+class Screen:
+    """Standard output. `terminal` says whether a person looks at it."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        """Take standard output as it is now; `NO_COLOR` and `TERM` are looked up in `env`."""
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        self.console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, _environ=env)
+
+    @property
+    def terminal(self) -> bool:
+        """Whether standard output is a terminal."""
+        return sys.stdout.isatty()
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """One line; on a terminal in a style, and folded there by the terminal itself."""
+        if self.terminal:
+            self.console.print(Text(shown(text), style=style), soft_wrap=True)
+        else:
+            self.raw(shown(text) + "\n")
+
+    def note(self, text: str) -> None:
+        """One line on standard error: what to know beside the answer, out of the way of a pipe."""
+        sys.stdout.flush()
+        sys.stderr.write(shown(text) + "\n")
+        sys.stderr.flush()
+
+    def table(self, table: Rows) -> None:
+        """A table: styled and fitted on a terminal, aligned and never cut in a pipe."""
+        if not self.terminal:
+            self.raw("".join(f"{line}\n" for line in aligned(table)))
+            return
+        grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for number, heading in enumerate(table.headings):
+            grid.add_column(heading, no_wrap=number < table.whole, overflow="fold")
+        for row in table.rows:
+            grid.add_row(*(Text(shown(cell.text), style=cell.style) for cell in row))
+        self.console.print(grid)
+
+    def json(self, value: object) -> None:
+        """A JSON document of one value; on one line where `value` is one of many."""
+        self.raw(json.dumps(value, indent=2, ensure_ascii=False).encode(errors="backslashreplace").decode() + "\n")
+
+    def json_line(self, value: object) -> None:
+        """A JSON document on one line, written at once: one of a stream."""
+        self.raw(json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode() + "\n")
+        self.flush()
+
+    def raw(self, text: str) -> None:
+        """Text as it is."""
+        sys.stdout.write(text)
+
+    def output(self, data: bytes) -> None:
+        """Bytes as they are."""
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    def error_output(self, data: bytes) -> None:
+        """Bytes as they are, on standard error."""
+        sys.stderr.flush()
+        sys.stderr.buffer.write(data)
+        sys.stderr.buffer.flush()
+
+    def clear(self) -> None:
+        """Empty the terminal before the next picture; nothing in a pipe."""
+        if self.terminal:
+            self.console.clear()
+
+    def flush(self) -> None:
+        """Hand everything on."""
+        sys.stdout.flush()
+
+
+def shown(text: str) -> str:
+    """The text as one line that can do nothing to a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def aligned(table: Rows) -> Iterator[str]:
+    """The table's lines with columns under each other, every cell whole."""
+    lines = [list(table.headings), *([shown(cell.text) for cell in row] for row in table.rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(table.headings))]
+    for line in lines:
+        yield "  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip()
