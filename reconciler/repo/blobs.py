@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from reconciler.repo import git
+from reconciler.repo import fleetfiles, git
 
 
 def blob_id(content: bytes, algorithm: str) -> str:
@@ -17,14 +17,26 @@ def blob_id(content: bytes, algorithm: str) -> str:
     return digest.hexdigest()
 
 
-def store(root: Path, wanted: Mapping[str, str]) -> frozenset[str]:
-    """Write those files (path -> blob id) that git does not have yet; the paths whose content was another by then."""
+def store(root: Path, wanted: Mapping[str, str], algorithm: str) -> frozenset[str]:
+    """Write those files (path -> blob id) that git does not have yet; the paths whose content was another by then.
+
+    Raises GitFailed when the object store cannot be written.
+    """
     missing = _missing(root, wanted)
     plain = [path for path in missing if "\n" not in path and not path.startswith('"')]
     lines = "".join(f"{path}\n" for path in plain).encode(errors="surrogateescape")
     written = git.run(root, "hash-object", "-w", "--stdin-paths", "--no-filters", stdin=lines, check=False)
     ids = dict(zip(plain, written.stdout.decode().split(), strict=False))
-    return frozenset(path for path in missing if ids.get(path) != wanted[path])
+    left = [path for path in missing if ids.get(path) != wanted[path]]
+    return frozenset(path for path in left if not _stored_alone(root, path, wanted[path], algorithm))
+
+
+def _stored_alone(root: Path, path: str, wanted: str, algorithm: str) -> bool:
+    try:
+        content = fleetfiles.read(root, path)
+    except OSError:
+        return False
+    return blob_id(content, algorithm) == wanted and git.write_blob(root, content) == wanted
 
 
 def _missing(root: Path, wanted: Mapping[str, str]) -> list[str]:

@@ -126,21 +126,21 @@ class DesiredFiles:
         gone = old.keys() - listing.files.keys()
         reader = entries.Reader(root=self._root, algorithm=self._algorithm, old=old)
         read = reader.from_commit(stale) if committed else reader.from_work_tree(stale, int(now.timestamp() * 1e9))
+        fresh = {path: entry for path, entry in read.items() if not entries.same(old.get(path), entry)}
+        for path in self._keep(fresh, committed=committed):
+            read[path] = replace(read[path], stamp=None)
         kept = {path: entry for path, entry in old.items() if path not in gone and path not in stale}
         self._entries = kept | read
-        fresh = {path: entry for path, entry in read.items() if not entries.same(old.get(path), entry)}
-        self._keep(fresh, committed=committed)
         return bool(fresh or gone or stale.keys() - read.keys())
 
-    def _keep(self, fresh: Mapping[str, Entry], *, committed: bool) -> None:
-        """Put the valid versions where they can be found again: into the object store and the journal."""
+    def _keep(self, fresh: Mapping[str, Entry], *, committed: bool) -> frozenset[str]:
+        """Put the valid versions where they can be found again; the paths that changed meanwhile are left for later."""
         valid = {path: entry.blob for path, entry in fresh.items() if entry.loaded.value is not None}
-        changed = frozenset[str]() if committed else blobs.store(self._root, valid)
-        for path in changed:
-            self._entries[path] = replace(self._entries[path], stamp=None)
+        changed = frozenset[str]() if committed else blobs.store(self._root, valid, self._algorithm)
         for path, blob in valid.items():
             if path not in changed:
                 self._good.keep(path, blob, self._tip.blob(path))
+        return changed
 
     def _assembled(
         self, listing: Listing, known: frozenset[str], finished: frozenset[str], live_hosts: Collection[str]
@@ -200,14 +200,17 @@ class DesiredFiles:
         if not missing:
             self._gone = {}
             return {}, {}
-        busy = None if committed else self._busy()
+        busy = self._busy(committed=committed)
         at_tip = {place.id for place, _ in self._tip.listing.files.values() if place.kind == "task"}
         certain = () if busy else [name for name in missing if name not in at_tip]
         self._gone = {name: self._gone.get(name, now) for name in certain}
         said = f"the file is gone, and {busy} is under way: finish it" if busy else _STILL_COMMITTED
         return dict(self._gone), {name: said for name in missing if name not in self._gone}
 
-    def _busy(self) -> str | None:
+    def _busy(self, *, committed: bool) -> str | None:
+        """What makes it uncertain whether a file is gone."""
+        if committed:
+            return None if self._tip.commit else "a change of the branch"
         if step := git.in_progress(self._root):
             return f"a {step}"
         return "a git command" if git.index_locked(self._root) else None
@@ -231,19 +234,24 @@ def validate_paths(root: Path, paths: Collection[Path] = ()) -> tuple[Problem, .
     """
     listing = fleetfiles.work_tree(root)
     known, finished = fleetfiles.observed(root)
-    contents = {path: fleetfiles.read(root, path) for path in listing.files}
-    places = {path: place for path, (place, _) in listing.files.items()}
-    loaded = {path: loading.load(places[path].kind, content, path) for path, content in contents.items()}
-    problems = {path: one.problems for path, one in loaded.items()} | {one.file: (one,) for one in listing.problems}
-    good = {path: Good(blob="", value=one.value) if one.value else None for path, one in loaded.items()}
-    known = known | listing.archived
-    files = Files(places=places, good=good, problems=problems, known=known, finished=finished)
-    found = assembly.assemble(files, Resolved(), lambda path, key: _position(contents[path], path, key)).problems
+    read = entries.Reader(root=root, algorithm="sha1", old={}).from_work_tree(listing.files, 0)
+    problems = {path: one.loaded.problems for path, one in read.items()} | {
+        one.file: (one,) for one in listing.problems
+    }
+    values = {path: one.loaded.value for path, one in read.items()}
+    files = Files(
+        places={path: one.place for path, one in read.items()},
+        good={path: Good(blob=read[path].blob, value=value) if value else None for path, value in values.items()},
+        problems=problems,
+        known=known | listing.archived,
+        finished=finished,
+    )
+    found = assembly.assemble(files, Resolved(), lambda path, key: _position_in_file(root, path, key)).problems
     if not paths:
         return found
     asked = {path: Path(os.path.relpath(path.resolve(), root.resolve())).as_posix() for path in paths}
     some = tuple(one for one in found if any(_within(one.file, name) for name in asked.values()))
-    names = {*places, *problems}
+    names = {*read, *problems}
     return some + tuple(
         Problem(file=str(path), line=0, column=0, message=_NOT_OURS)
         for path, name in asked.items()
@@ -256,6 +264,13 @@ _NOT_OURS = "not a file of this fleet: tasks are state/tasks/**/*.yaml, hosts ho
 
 def _within(path: str, name: str) -> bool:
     return name in (".", path) or path.startswith(f"{name}/")
+
+
+def _position_in_file(root: Path, path: str, key: KeyPath) -> tuple[int, int]:
+    try:
+        return _position(fleetfiles.read(root, path), path, key)
+    except OSError:
+        return 1, 1
 
 
 def _position(content: bytes | None, path: str, key: KeyPath) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 Never looks into a file for its meaning, and never follows a symbolic link.
 """
 
+import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from reconciler.repo import checks, git, yamlbytes
 
 SETTINGS = "state/settings.yaml"
 SUFFIX = ".yaml"
+MAX_REMEMBERED = 200_000
 ID_RULE = "a-z, 0-9, _ and -, at most 63, the first a letter or digit"
 
 _FOLDERS = {"hosts": "host", "adapters": "adapter"}
@@ -50,6 +52,7 @@ class Listing:
                 return
 
 
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
 def classify(path: str) -> Place | Problem | None:
     """What a path relative to the fleet stands for: None for other files, a Problem for a name that cannot be used."""
     pure = PurePosixPath(path)

@@ -47,7 +47,7 @@ def _set(text: str, root: Pairs, number: int, value: object) -> str:
     ending = _ending(text)
     name = key.text if isinstance(key, Scalar) else ""
     lines = "".join(f"{line}{ending}" for line in yamltext.entry(name, value))
-    return text[: key.start.offset] + lines + text[_region_end(text, root, number) :]
+    return text[: _key_start(text, key)] + lines + text[_region_end(text, root, number) :]
 
 
 def _like(old: Node, value: object) -> str:
@@ -71,7 +71,7 @@ def _word(value: object) -> bool:
 
 
 def _removed(text: str, root: Pairs, number: int) -> str:
-    start = root.pairs[number][0].start.offset
+    start = _key_start(text, root.pairs[number][0])
     return text[:start] + text[_region_end(text, root, number) :]
 
 
@@ -105,13 +105,13 @@ def _at_end(text: str, root: Pairs | None) -> int:
 
 
 def _in_front(text: str, root: Pairs | None) -> int:
-    return root.pairs[0][0].start.offset if root and root.pairs else len(text)
+    return _key_start(text, root.pairs[0][0]) if root and root.pairs else len(text)
 
 
 def _region_end(text: str, root: Pairs, number: int) -> int:
     """Where the lines of a key and its value end; comments and blank lines before the next key are not among them."""
     pairs = root.pairs
-    limit = pairs[number + 1][0].start.offset if number + 1 < len(pairs) else root.end.offset
+    limit = _key_start(text, pairs[number + 1][0]) if number + 1 < len(pairs) else root.end.offset
     first = _line_end(text, pairs[number][0].start.offset)
     end = limit
     while end > first:
@@ -121,6 +121,12 @@ def _region_end(text: str, root: Pairs, number: int) -> int:
             break
         end = start
     return max(end, min(first, limit))
+
+
+def _key_start(text: str, key: Node) -> int:
+    """Where a key's lines begin: before the question mark of an explicit key."""
+    line = _line_start(text, key.start.offset)
+    return line if text[line : key.start.offset].strip() == "?" else key.start.offset
 
 
 def _line_start(text: str, index: int) -> int:

@@ -13,6 +13,7 @@ Path = tuple[str | int, ...]
 
 MAX_DIGITS = 400
 
+_HALF = re.compile("[\ud800-\udfff]")
 _CORE = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -149,7 +150,7 @@ def _scalar(node: Scalar, reading: Reading) -> object:
 
 
 def _resolved(node: Scalar) -> object:
-    if any("\ud800" <= character <= "\udfff" for character in node.text):
+    if _HALF.search(node.text):
         raise Flaw(node.start, "half of a surrogate pair is no character: write the character itself")
     if node.tag in ("!", f"{_CORE}str") or (node.tag is None and node.style):
         return node.text

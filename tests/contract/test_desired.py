@@ -333,6 +333,48 @@ def test_with_a_remote_only_the_tip_of_the_branch_counts(fleet: Fleet) -> None:
     assert found.problems[0].file == "state/tasks/a.yaml"
 
 
+def test_a_branch_that_is_not_there_makes_nothing_absent(fleet: Fleet) -> None:
+    fleet.write({"state/settings.yaml": "remote: origin\n"})
+    fleet.git("branch", "-m", "main", "other")
+    found = fleet.now("a")
+    assert (dict(found.absent), set(found.refused)) == ({}, {"a"})
+
+
+def test_folders_with_odd_names_are_read_and_stored_too(fleet: Fleet) -> None:
+    fleet.task(name='new\nline/"quoted/a')
+    document = fleet.now().tasks["a"]
+    assert git.read_blobs(fleet.root, [document.spec])[document.spec] == TASK.encode()
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_and_its_last_good_version_stays(fleet: Fleet) -> None:
+    fleet.task(TASK + "priority: 4\n")
+    fleet.now()
+    path = fleet.root / "state/tasks/a.yaml"
+    path.unlink()
+    path.write_bytes(b"a: " + b"x" * 10_000_000)
+    found = fleet.now()
+    assert found.tasks["a"].value.priority == 4
+    assert "larger than 256 KiB" in found.problems[0].message
+
+
+def test_nothing_that_people_staged_or_stashed_is_touched(fleet: Fleet) -> None:
+    fleet.task(TASK)
+    fleet.git("add", "state")
+    fleet.task(TASK + "priority: 1\n")
+    before = (
+        fleet.git("status", "--porcelain"),
+        fleet.git("rev-parse", "HEAD"),
+        (fleet.root / ".git/index").read_bytes(),
+    )
+    fleet.now()
+    after = (
+        fleet.git("status", "--porcelain"),
+        fleet.git("rev-parse", "HEAD"),
+        (fleet.root / ".git/index").read_bytes(),
+    )
+    assert after == before
+
+
 def test_secrets_are_known_by_a_digest_that_changes_with_their_value(fleet: Fleet) -> None:
     fleet.secrets.update(ONE="1", TWO="2", OTHER="3")
     fleet.task(TASK + "secrets: [ONE, MISSING]\n")

@@ -64,8 +64,7 @@ def test_every_value_survives_storage(cls: type) -> None:
     def survives(value: object) -> None:
         data = storage.unstructure(value)
         read = documents.parse(documents.dump(data), "x.yaml").data
-        assert storage.structure(cls, read) == value
-        assert storage.structure(cls, json.loads(json.dumps(data))) == value
+        assert [storage.structure(cls, read), storage.structure(cls, json.loads(json.dumps(data)))] == [value, value]
 
     survives()
 
