@@ -15,11 +15,15 @@ _SIGNAL_EXIT = 128
 
 
 class Gathered:
-    """The output of one command as it comes in. `ended` is done when the last byte and the exit have come."""
+    """The output of one command as it comes in.
+
+    `ended` is done when the last byte and the exit have come; `exited`, for a local child, once it was reaped.
+    """
 
     def __init__(self) -> None:
         self.exit: int | None = None
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stdout = bytearray()
         self._stderr = bytearray()
 

@@ -4,6 +4,7 @@ It never hands one of the program's file descriptors or environment variables to
 """
 
 import asyncio
+import contextlib
 import os
 import shlex
 import signal
@@ -14,6 +15,7 @@ from reconciler.core.desired import Host
 from reconciler.transport import Misconfigured, Unreachable
 from reconciler.transport.gathering import Gathered, exit_of_signal
 
+REAP_LIMIT_S = 2.0
 _STDIN, _STDERR = 0, 2
 
 
@@ -37,7 +39,7 @@ class Local:
             message = f"{host_id}: {command.name} was stopped: {error}"
             raise Unreachable(message) from None
         finally:
-            _end(child)
+            await _end(child, gathered)
         completed = gathered.completed()
         assert completed is not None, "a child of this process always has an exit status"  # noqa: S101 - invariant
         return completed
@@ -94,17 +96,17 @@ class _Child(asyncio.SubprocessProtocol):
         code = None if self._transport is None else self._transport.get_returncode()
         if code is not None:
             self._gathered.exit = exit_of_signal(-code) if code < 0 else code
+        if not self._gathered.exited.done():
+            self._gathered.exited.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gathered.end(exc)
 
 
-def _end(child: asyncio.SubprocessTransport) -> None:
+async def _end(child: asyncio.SubprocessTransport, gathered: Gathered) -> None:
     """Leave nothing behind: a child that still runs takes its process group with it; a reaped one's id is not used."""
     if child.get_returncode() is None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.get_pid(), signal.SIGKILL)
-        except ProcessLookupError:
-            child.close()
-            return
+        await asyncio.wait([gathered.exited], timeout=REAP_LIMIT_S)
     child.close()
