@@ -14,9 +14,9 @@ from reconciler.core.desired import Desired, Host
 from reconciler.core.events import Finished
 from reconciler.core.observed import Meta, Sighting
 from reconciler.core.output import Events, RawOutput
-from reconciler.core.report import Result
 from reconciler.core.script import deliver, stop
 from reconciler.core.terms import Delivery, Failure, Outcome
+from reconciler.core.verdict import Result
 from reconciler.edges import Edges
 from reconciler.repo import logs, metas
 from reconciler.transport import Unreachable

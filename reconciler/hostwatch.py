@@ -85,6 +85,7 @@ class HostWatch:
         self._fleet_id = edges.branch.fleet_id
         self._probed = False
         self._boot_id = ""
+        self._asked_for: frozenset[str] = frozenset()
         self._wake = asyncio.Event()
         self._metas: dict[str, Meta | None] = {}
         self._outputs: dict[str, Events] = {}
@@ -151,6 +152,7 @@ class HostWatch:
             raise Misconfigured(f"{self._host_id}: {wrong}")
         await self._tell(reachable=True, boot_id=answer.boot_id, versions=self._versions(answer))
         self._boot_id = answer.boot_id
+        self._asked_for = frozenset(self.adapters)
         self._probed = True
 
     def _allowed(self, adapter_id: str) -> bool:
@@ -177,7 +179,7 @@ class HostWatch:
             names = [watched.name for watched in group]
             command = poll.poll(workdir, self._fleet_id, names, self.document.value.launcher)
             polled = poll.parse_poll(await self._run(command))
-            self._probed = polled.boot_id == self._boot_id
+            self._probed = polled.boot_id == self._boot_id and self.adapters.keys() <= self._asked_for
             for watched in group:
                 seen[watched.run.run_id] = await self._sighting(watched, polled.runs[watched.name], polled.boot_id)
         return seen

@@ -62,7 +62,7 @@ class Loop:
         self._dispatcher = Dispatcher(edges, self._observer.look)
         self._problems: tuple[Problem, ...] = ()
         self._unsettled: set[str] = set()
-        self._live: set[str] = set()
+        self._epochs: dict[str, int] | None = None
 
     async def run(self, options: Options, stop: asyncio.Event) -> Ended:
         """Turn until `stop` is set, or the options say that it is enough. Runs on hosts go on."""
@@ -107,12 +107,18 @@ class Loop:
         return desired
 
     def _note(self, observed: Observed) -> None:
-        """Remember which tasks were seen at work, and how they ended."""
-        for task_id, seen in observed.tasks.items():
-            if seen.live_run is not None:
-                self._live.add(task_id)
-            if task_id in self._live:
-                (self._unsettled.add if seen.phase in UNSETTLED else self._unsettled.discard)(task_id)
+        """Remember which of the tasks that were at work since the start ended failed or blocked."""
+        if self._epochs is None:
+            self._epochs = {
+                task_id: seen.epoch if seen.live_run is None else seen.epoch - 1
+                for task_id, seen in observed.tasks.items()
+            }
+        before = self._epochs
+        self._unsettled = {
+            task_id
+            for task_id, seen in observed.tasks.items()
+            if seen.epoch > before.get(task_id, 0) and seen.phase in UNSETTLED
+        }
 
     async def _wait(self, wake_at: datetime | None, stop: asyncio.Event) -> None:
         """Until something happened or the time has come."""

@@ -31,13 +31,14 @@ class Observer:
     async def follow(self, desired: Desired) -> None:
         """Watch the hosts that are in force, and on each the runs whose end was not seen."""
         runs = self._unended()
+        adapters = _in_use(desired)
         for host_id in [host_id for host_id in self._watches if host_id not in desired.hosts]:
             await self._end(host_id)
         for host_id, document in desired.hosts.items():
             wanted = runs.pop(host_id, {})
             if document.value.transport == "pull" or (host_id in desired.retired_hosts and not wanted):
                 continue
-            await self._watch(host_id, document, desired.adapters, wanted)
+            await self._watch(host_id, document, adapters, wanted)
         self._unknown_since = {host_id: self._unknown_since.get(host_id, self._edges.now()) for host_id in runs}
 
     def observed(self) -> Observed:
@@ -133,3 +134,9 @@ class Observer:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await self._edges.transports[watch.document.value.transport].forget(host_id)
+
+
+def _in_use(desired: Desired) -> dict[str, Document[Adapter]]:
+    """The adapters that some task names: only their versions are asked for."""
+    names = {document.value.adapter for document in desired.tasks.values()}
+    return {adapter_id: document for adapter_id, document in desired.adapters.items() if adapter_id in names}

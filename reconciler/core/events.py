@@ -46,6 +46,7 @@ class Assigned(Fact):
     execution_mode: ExecutionMode
     branch_name: str
     pr_title: str
+    adapter_version: str | None = None
     resumed: str | None = None
 
     @property
@@ -57,8 +58,6 @@ class Assigned(Fact):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started(Fact):
     """The agent's process was seen, or the pull agent gave its first update."""
-
-    adapter_version: str | None = None
 
     @property
     def why(self) -> str:

@@ -160,6 +160,7 @@ def _assigned(task: ObservedTask, event: Assigned) -> ObservedTask:
         generation=event.generation,
         spec=event.spec,
         config=event.config,
+        adapter_version=event.adapter_version,
         resumed=event.resumed,
     )
     return replace(
@@ -181,7 +182,7 @@ def _started(task: ObservedTask, event: Started) -> ObservedTask:
     run = _current(task).runs[-1]
     if run.started_at is not None or run.finished_at is not None:
         return task
-    run = replace(run, started_at=event.at, adapter_version=event.adapter_version or run.adapter_version)
+    run = replace(run, started_at=event.at)
     phase = RUNNING if task.phase is ASSIGNED else task.phase
     return replace(task, phase=phase, runs=(*task.runs[:-1], run))
 

@@ -200,6 +200,7 @@ class _Placing:
             execution_mode=task.execution_mode,
             branch_name=task.branch or f"task/{task_id}",
             pr_title=task.pr_title or task.title,
+            adapter_version=_version(self._observed, host_id, task.adapter),
             resumed=session_to_resume(seen, host_id, task.adapter) if seen.rework else None,
         )
 
@@ -213,6 +214,11 @@ def _home(seen: ObservedTask) -> str | None:
     """The host of the round before, which a review round goes back to where it can."""
     ran = (run.host for run in reversed(seen.runs) if run.outcome is not Outcome.NOT_STARTED)
     return next(ran, None) if seen.rework else None
+
+
+def _version(observed: Observed, host_id: str, adapter: str | None) -> str | None:
+    seen = observed.hosts.get(host_id)
+    return seen.versions.get(adapter or "") if seen is not None else None
 
 
 def session_to_resume(seen: ObservedTask, host_id: str, adapter: str | None) -> str | None:
