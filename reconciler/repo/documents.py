@@ -58,13 +58,14 @@ class Parsed:
         return self.values.get(path, (1, 1))
 
 
-def parse(text: bytes, file: str) -> Parsed:
+def parse(text: bytes, file: str, *, max_bytes: int = yamlbytes.MAX_BYTES) -> Parsed:
     """The values of one document; InvalidDocument says in one line each what is wrong with it.
 
-    An empty document is an empty mapping. Merge keys are refused: YAML 1.2 has none.
+    An empty document is an empty mapping. Merge keys are refused: YAML 1.2 has none. `max_bytes` may be raised for
+    what the program wrote itself.
     """
     try:
-        root = compose(yamlbytes.decoded(text))
+        root = compose(yamlbytes.decoded(text, max_bytes))
         reading = Reading()
         data = {} if root is None else yamlnodes.value(root, reading)
         if not isinstance(data, dict) and data is not None and root is not None:

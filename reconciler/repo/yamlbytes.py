@@ -15,10 +15,10 @@ _SEPARATORS = "\x85\u2028\u2029"
 _PRIVATE = range(0xE000, 0xF8FF)
 
 
-def decoded(text: bytes) -> str:
+def decoded(text: bytes, max_bytes: int = MAX_BYTES) -> str:
     """The text of a file without its byte order mark; Flaw where something stands in it that no document may hold."""
-    if len(text) > MAX_BYTES:
-        message = f"the file is larger than {MAX_BYTES // 1024} KiB: move long text into the repository and refer to it"
+    if len(text) > max_bytes:
+        message = f"the file is larger than {max_bytes // 1024} KiB: move long text into the repository and refer to it"
         raise Flaw(Mark(0, 0, 0), message)
     body = text.removeprefix(b"\xef\xbb\xbf")
     try:

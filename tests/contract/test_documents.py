@@ -151,6 +151,12 @@ def test_what_may_not_stand_in_a_file_is_named_with_its_place(text: bytes, line:
     assert column in (0, found[0][1]), found
 
 
+def test_what_the_program_wrote_itself_may_be_larger() -> None:
+    text = documents.dump({"runs": [{"summary": "x" * 4000}] * 100})
+    assert len(documents.parse(text, "f.yaml", max_bytes=1_000_000).data["runs"]) == 100  # type: ignore[arg-type]  # a list
+    assert "larger than 256 KiB" in flaws(text)[0][2]
+
+
 def test_several_flaws_are_all_told() -> None:
     assert [line for line, _, _ in flaws(b"a: 1\na: 2\nb: !x y\nc: .inf\n")] == [2, 3, 4]
 
