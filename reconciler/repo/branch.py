@@ -14,10 +14,11 @@ from reconciler.core.desired import Identity
 from reconciler.repo import git
 from reconciler.repo.fastimport import Change, Importer, ImporterGone
 
-ATTEMPTS = 3
+ATTEMPTS = 5
 COMMITS_PER_CHILD = 500
 REPACK_S = 600.0
 STALE_LOCK_S = 1.0
+ABANDONED_LOCK_S = 10.0
 MAX_FOREIGN = 1000
 
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -64,7 +65,7 @@ class Branch:
         self._upkeep: threading.Thread | None = None
         _remove_stale_keeps(place.common / "objects" / "pack")
         self.tip = self._read_tip()
-        self._clear_own_lock()
+        self._clear_own_lock(after_death=False)
 
     @property
     def child(self) -> int | None:
@@ -83,7 +84,7 @@ class Branch:
         for _ in range(ATTEMPTS):
             self._refuse_moved()
             stored, complaint = self._store(signed)
-            landed = stored if stored and self._read_tip() == stored else self._settle(token)
+            landed = stored if stored and self._read_tip() == stored else self._settle(token, died=stored is None)
             if landed:
                 self.tip = landed
                 return landed
@@ -119,10 +120,10 @@ class Branch:
         except ImporterGone as error:
             return None, str(error)
 
-    def _settle(self, token: str) -> str | None:
+    def _settle(self, token: str, *, died: bool) -> str | None:
         """After a commit in doubt: the child is gone for good, and the commit's id if it is on the branch after all."""
         self._drop()
-        self._clear_own_lock()
+        self._clear_own_lock(after_death=died)
         now = self._read_tip()
         if now is None or now == self.tip:
             return None
@@ -175,11 +176,19 @@ class Branch:
             self._importer.end()
             self._importer, self._made = None, 0
 
-    def _clear_own_lock(self) -> None:
-        """Remove the branch's lock file that a killed child of this program left: it names a commit by this program."""
+    def _clear_own_lock(self, *, after_death: bool) -> None:
+        """Remove the branch's lock file that a killed child left, once it has been left alone for a while.
+
+        It names a commit by this program, or is empty still: then it counts right after the child's death, or when it
+        is older than any git command takes to fill it.
+        """
         path = self._loose.with_name(f"{self._loose.name}.lock")
         before = _signature(path)
-        if before is None or not self._names_own_commit(path):
+        if before is None:
+            return
+        _, written_ns, size = before
+        abandoned = after_death or time.time() - written_ns / 1e9 > ABANDONED_LOCK_S
+        if not (abandoned if size == 0 else self._names_own_commit(path)):
             return
         deadline = time.monotonic() + STALE_LOCK_S
         while time.monotonic() < deadline:
