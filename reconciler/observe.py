@@ -13,6 +13,7 @@ from reconciler.core.terms import ExecutionMode, Outcome
 from reconciler.edges import Edges
 from reconciler.hostwatch import HostWatch, Watched
 from reconciler.repo import metas
+from reconciler.repo.draft import HostSeen
 
 OVER = frozenset({"absent", "void", "ended", "gone"})
 
@@ -39,6 +40,7 @@ class Observer:
             if document.value.transport == "pull" or (host_id in desired.retired_hosts and not wanted):
                 continue
             await self._watch(host_id, document, adapters, wanted)
+        await self._forget(desired, in_use=frozenset(runs))
         self._unknown_since = {host_id: self._unknown_since.get(host_id, self._edges.now()) for host_id in runs}
 
     def observed(self) -> Observed:
@@ -125,6 +127,13 @@ class Observer:
         watch.runs = runs
         if news:
             watch.look()
+
+    async def _forget(self, desired: Desired, in_use: frozenset[str]) -> None:
+        """Record that hosts without a file are no hosts any more, once nothing of them is left to see."""
+        now = self._edges.now()
+        for host_id in self._edges.branch.hosts().keys() - desired.hosts.keys() - in_use:
+            gone = HostSeen(host=None, at=now, actor="person:desired")
+            await asyncio.to_thread(self._edges.branch.record_host, host_id, gone)
 
     async def _end(self, host_id: str) -> None:
         watch = self._watches.pop(host_id, None)
