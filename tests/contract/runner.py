@@ -1,10 +1,13 @@
 """A small transport for tests: it runs a command's script in a local shell of choice."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from reconciler.core.command import Command, Completed, command_line, stdin
 
@@ -29,6 +32,14 @@ class Runner:
         )
         code = done.returncode if done.returncode >= 0 else 128 - done.returncode
         return Completed(exit=code, stdout=done.stdout, stderr=done.stderr)
+
+
+def installed(shell: str) -> str:
+    """The shell's name; the test is skipped where it is not installed, but never in CI."""
+    if shutil.which(SHELLS[shell][0]) is None:
+        assert "CI" not in os.environ, f"{shell} is missing: install it"
+        pytest.skip(f"{shell} is not installed")
+    return shell
 
 
 def host(tmp_path: Path, shell: str = "dash") -> Runner:

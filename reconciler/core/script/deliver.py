@@ -48,13 +48,13 @@ head=
 ref=refs/heads/$branch
 git_dir=$(git -C "$workspace" rev-parse --absolute-git-dir) || fail 'config the workspace is no git worktree any more'
 rm -f "$git_dir/index.lock" "$git_dir/HEAD.lock"
-if [ -n "$(in_git "$workspace" ls-files -u)" ]; then undelivered 'the agent left a merge with conflicts'; fi
+if [ -n "$(filtered_git "$workspace" ls-files -u)" ]; then undelivered 'the agent left a merge with conflicts'; fi
 for step in rebase-merge rebase-apply; do
   if [ -e "$git_dir/$step" ]; then undelivered 'the agent left a rebase half done'; fi
 done
 if [ -n "$(filtered_git "$workspace" status --porcelain --ignore-submodules=dirty)" ]; then
   filtered_git "$workspace" add -A || fail 'staging what the agent left'
-  if [ "$(in_git "$workspace" write-tree)" != "$(in_git "$workspace" rev-parse -q --verify 'HEAD^{tree}')" ] \
+  if [ "$(filtered_git "$workspace" write-tree)" != "$(in_git "$workspace" rev-parse -q --verify 'HEAD^{tree}')" ] \
     || [ -e "$git_dir/MERGE_HEAD" ]; then
     filtered_git "$workspace" commit -q --no-verify --no-gpg-sign --cleanup=whitespace -F - \
       || fail 'committing what the agent left'

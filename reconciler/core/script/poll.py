@@ -59,7 +59,7 @@ spent() {
   done
 }
 strays() {
-  for environ in $(grep -l -s -F -e "RECONCILER_RUN=$fleet." /proc/[0-9]*/environ); do
+  for environ in $(with_tag "$fleet."); do
     one=${environ#/proc/}
     one=${one%/environ}
     eval "of=\${of_$one-}"
@@ -138,6 +138,7 @@ _POLL = (
     + shell.FLEET_ROOT
     + shell.PROCESSES
     + shell.CLAIM
+    + shell.TAGGED
     + engine.CALLS
     + _HEAD
     + _SPENT

@@ -122,9 +122,9 @@ leftovers() {
     rm -f "$index" "$index.lock"
     cp "$git_dir/index" "$index" 2>/dev/null
     if GIT_INDEX_FILE=$index filtered_git "$workspace" add -A; then
-      tree=$(GIT_INDEX_FILE=$index in_git "$workspace" write-tree) || fail 'keeping what the last run left'
+      tree=$(GIT_INDEX_FILE=$index filtered_git "$workspace" write-tree) || fail 'keeping what the last run left'
       saved=$(echo "Left by a run of $task before epoch $epoch" \
-        | in_git "$workspace" commit-tree ${head:+-p "$head"} "$tree") || fail 'keeping what the last run left'
+        | filtered_git "$workspace" commit-tree ${head:+-p "$head"} "$tree") || fail 'keeping what the last run left'
       keep "$task.$epoch" "$saved"
     else
       fail 'keeping what the last run left'
@@ -155,7 +155,7 @@ worktree() {
   rm -rf "$git_dir/rebase-merge" "$git_dir/rebase-apply" "$git_dir/sequencer" "$git_dir/BISECT_LOG"
   filtered_git "$workspace" checkout -q -f --detach "$from" -- || fail 'checking the commit out'
   filtered_git "$workspace" reset -q --hard "$from" -- || fail 'checking the commit out'
-  in_git "$workspace" clean -f -d -q || fail 'cleaning the workspace'
+  filtered_git "$workspace" clean -f -d -q || fail 'cleaning the workspace'
   if ! in_git "$repo" worktree list --porcelain | grep -q -x -F -e "branch refs/heads/$branch"; then
     in_git "$repo" update-ref "refs/heads/$branch" "$from" 2>/dev/null \
       && in_git "$workspace" symbolic-ref HEAD "refs/heads/$branch"

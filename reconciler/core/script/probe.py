@@ -73,7 +73,7 @@ while pending && [ "$waits" -lt {VERSION_WAIT_S * 20} ]; do
 done
 for name in $names; do
   if [ -d "$kept/$name" ] && [ ! -e "$kept/$name/exit" ]; then
-    {{ read -r agent rest; }} 2>/dev/null <"$kept/$name/agent" && kill -KILL -- -"$agent" 2>/dev/null
+    {{ read -r agent rest; }} 2>/dev/null <"$kept/$name/agent" && kill -KILL -"$agent" 2>/dev/null
   fi
 done
 answer

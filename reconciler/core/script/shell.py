@@ -67,9 +67,16 @@ look() {
 """In a run folder, `look` sets `claim` to absent, void, alive, ended or gone; `exit` is asked again after a death."""
 
 TAGGED = r"""
+with_tag() {
+  if printf 'a\0b' | grep -q -F b; then
+    grep -l -s -F -e "RECONCILER_RUN=$1" /proc/[0-9]*/environ
+  else
+    echo /proc/[0-9]*/environ
+  fi
+}
 tagged() {
   carriers=
-  for environ in $(grep -l -s -F -e "RECONCILER_RUN=$1" /proc/[0-9]*/environ); do
+  for environ in $(with_tag "$1"); do
     carrier=${environ#/proc/}
     carrier=${carrier%/environ}
     if [ "$carrier" != "$$" ] && tr '\n\0' '\1\n' 2>/dev/null <"$environ" | grep -q -x -F -e "RECONCILER_RUN=$1"; then
@@ -90,7 +97,10 @@ sweep() {
   count $carriers
 }
 """
-"""`sweep RUN_ID` kills every process whose environment holds that tag as a whole entry; `carried` is what is left."""
+"""`with_tag` narrows the search down where `grep` looks beyond a NUL (the one of busybox does not).
+
+`sweep RUN_ID` kills every process whose environment holds that tag as a whole entry; `carried` is what is left.
+"""
 
 
 class ProtocolError(Exception):

@@ -34,7 +34,7 @@ tell() {
   exit 0
 }
 group() {
-  if lives "$agent" "$agent_began"; then kill -"$1" -- -"$agent" 2>/dev/null; fi
+  if lives "$agent" "$agent_began"; then kill -"$1" -"$agent" 2>/dev/null; fi
 }
 carried=0
 if [ ! -e started ] && [ "$reason" != - ]; then
