@@ -66,7 +66,7 @@ def obstacles(task_id: str, desired: Desired, observed: Observed, now: datetime)
         yield _phase(seen)
     yield from _runs(seen, desired, observed)
     yield from _time(seen, desired, now)
-    yield from _dependencies(task, observed)
+    yield from _dependencies(task, desired, observed)
     yield from _adapter(task, desired)
     for name in _secrets(task, desired):
         if name not in desired.secrets:
@@ -143,10 +143,13 @@ def _time(seen: ObservedTask, desired: Desired, now: datetime) -> Iterator[Condi
         yield Condition(why=f"it was launched {bound} times within an hour", who="nobody", until=again_at)
 
 
-def _dependencies(task: Task, observed: Observed) -> Iterator[Condition]:
+def _dependencies(task: Task, desired: Desired, observed: Observed) -> Iterator[Condition]:
     for other in task.depends_on:
         before = observed.tasks.get(other, ObservedTask())
-        if before.phase is not Phase.COMPLETED:
+        if before.phase is Phase.COMPLETED:
+            if other in desired.tasks and desired.tasks[other].value.generation > before.generation:
+                yield Condition(why=f"it depends on {other}, which is to be done again", who="nobody")
+        else:
             who = "author" if before.phase in TERMINAL else before.owner or "nobody"
             yield Condition(why=f"it depends on {other}, which is {before.phase}", who=who)
 
