@@ -123,6 +123,8 @@ class Branch:
     def _settle(self, token: str, *, died: bool) -> str | None:
         """After a commit in doubt: the child is gone for good, and the commit's id if it is on the branch after all."""
         self._drop()
+        # the same commit sent again makes a pack of the same name, which its own leftover mark would refuse
+        _remove_stale_keeps(self._place.common / "objects" / "pack")
         self._clear_own_lock(after_death=died)
         now = self._read_tip()
         if now is None or now == self.tip:
