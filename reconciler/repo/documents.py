@@ -110,17 +110,17 @@ def compose(text: str) -> Node | None:
     shielded, shields = yamlbytes.shielded(text)
     try:
         return _Composer(events=_fast_events(shielded), shields=shields).document()
-    except YAMLError:
-        return _composed_slowly(shielded, shields)
+    except YAMLError as error:
+        return _composed_slowly(shielded, shields, error)
 
 
-def _composed_slowly(text: str, shields: dict[int, str]) -> Node | None:
+def _composed_slowly(text: str, shields: dict[int, str], fast: YAMLError) -> Node | None:
     try:
         return _Composer(events=iter(YAML(typ="safe", pure=True).parse(text)), shields=shields).document()
     except MarkedYAMLError as error:
-        raise _flaw(error, text) from error
+        raise max(_flaw(error, text), _flaw(fast, text), key=lambda flaw: flaw.mark[:2]) from error
     except (YAMLError, ValueError, OverflowError) as error:
-        raise Flaw(Mark(0, 0, 0), f"not valid YAML: {' '.join(str(error).split())[:200]}") from error
+        raise _flaw(fast, text) from error
 
 
 def _layout(text: str) -> Pairs | None:
@@ -156,7 +156,10 @@ def _problem(flaw: Flaw, file: str) -> Problem:
     return Problem(file=file, line=flaw.mark.line + 1, column=flaw.mark.column + 1, message=flaw.message)
 
 
-def _flaw(error: MarkedYAMLError, text: str) -> Flaw:
+def _flaw(error: YAMLError, text: str) -> Flaw:
+    """What a parser said, at its place; of two parsers the one that came further knows better."""
+    if not isinstance(error, MarkedYAMLError):
+        return Flaw(Mark(0, 0, 0), f"not valid YAML: {' '.join(str(error).split())[:200]}")
     raw = error.problem_mark or error.context_mark
     mark = Mark(raw.line, raw.column, raw.index) if raw else Mark(0, 0, 0)
     if "\t" in text[mark.offset : mark.offset + 1] or _indented_by_tab(text, mark.line):

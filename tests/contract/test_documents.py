@@ -111,6 +111,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         (b"a: \x1b[0m\n", 1, 4, "U+001B"),
         ("a: x\ufeff\n".encode(), 1, 5, "U+FEFF"),
         (b"a:\n\tb: 1\n", 2, 1, "a tab cannot indent"),
+        (b"a:\tfine\n\tb: 1\n", 2, 0, "a tab cannot indent"),
         (b"a:\n  b: 1\n \tc: 2\n", 3, 2, "a tab cannot indent"),
         (b"a: 1\n---\nb: 2\n", 2, 1, "a second document starts here"),
         (b"- a\n- b\n", 1, 1, "the top level must be a mapping"),
