@@ -40,8 +40,8 @@ class Superseded(Exception):
 
 
 CREATED, ASSIGNED, RUNNING, REVIEW_PENDING, COMPLETED, BLOCKED, FAILED, CANCELLED = Phase
-ALL = frozenset(Phase)
-UNFINISHED = ALL - TERMINAL
+RESTING = frozenset({CREATED, REVIEW_PENDING, BLOCKED})
+"""The unfinished phases in which nothing of the task need run; from the others its run is ended first."""
 
 _STAYS: Mapping[Phase, frozenset[Phase]] = {phase: frozenset({phase}) for phase in Phase}
 _ENDED_RUN = frozenset({CREATED, REVIEW_PENDING, COMPLETED, BLOCKED, FAILED, CANCELLED})
@@ -75,11 +75,11 @@ TABLE: Mapping[type[Event], Mapping[Phase, frozenset[Phase]]] = {
         BLOCKED: frozenset({BLOCKED, REVIEW_PENDING}),
     },
     Merged: dict.fromkeys(Phase, frozenset({COMPLETED})),
-    Closed: {**_STAYS, **{phase: frozenset({phase, BLOCKED}) for phase in UNFINISHED}},
+    Closed: {**_STAYS, **{phase: frozenset({phase, BLOCKED}) for phase in RESTING}},
     Reviewed: {**_STAYS, REVIEW_PENDING: frozenset({REVIEW_PENDING, CREATED, BLOCKED})},
     BranchPushed: _STAYS,
     BreakerOpened: {CREATED: frozenset({BLOCKED})},
-    Cancelled: dict.fromkeys(UNFINISHED, frozenset({CANCELLED})),
+    Cancelled: dict.fromkeys(RESTING, frozenset({CANCELLED})),
     Revived: {CANCELLED: frozenset({CREATED})},
     Released: {BLOCKED: frozenset({CREATED})},
     Regenerated: dict.fromkeys((CREATED, BLOCKED, *TERMINAL), frozenset({CREATED})),
