@@ -1,4 +1,4 @@
-"""Watches one host: asks what it is, polls all its runs with one command, and fetches what they print.
+"""Watches one host: asks what it is, and polls all its runs with one command.
 
 It decides nothing about tasks; a host that hangs keeps only its own watch waiting.
 """
@@ -7,20 +7,19 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypedDict, Unpack
 
-from reconciler.core import report, versions
+from reconciler.core import versions
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Adapter, Document, Host
-from reconciler.core.observed import Meta, ObservedHost, Run, Sighting
-from reconciler.core.output import Events
-from reconciler.core.script import poll, probe, read
+from reconciler.core.observed import ObservedHost, Sighting
+from reconciler.core.script import poll, probe
 from reconciler.core.script.shell import ProtocolError
 from reconciler.edges import Edges
-from reconciler.repo import logs, metas
 from reconciler.repo.draft import HostSeen
+from reconciler.runwatch import RunWatch, Watched
 from reconciler.transport import Misconfigured, Unreachable
 
 log = logging.getLogger(__name__)
@@ -29,12 +28,6 @@ FASTEST_S = 0.1
 SLOWEST_S = 2.0
 IDLE_S = 30.0
 """Pauses between polls: from the fastest to the slowest while nothing changes; without runs, a sign of life."""
-
-CHUNK_BYTES = 4 * 1024 * 1024
-"""How much of an output is fetched with one command."""
-
-CLAIM_BOOT = 2
-"""Which word of a claim is the boot id."""
 
 RETRY_FIRST_S = 1.0
 RETRY_MOST_S = 30.0
@@ -47,26 +40,6 @@ class _News(TypedDict, total=False):
     reason: str
     boot_id: str
     versions: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Looked:
-    aborted: bool = False
-    lingering: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """One run to look at: `name` is that of its folder, `workdir` the one it was started under, where that is known."""
-
-    task_id: str
-    run: Run
-    workdir: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The name of the run's folder."""
-        return f"{self.task_id}.{self.run.epoch}"
 
 
 class HostWatch:
@@ -87,9 +60,7 @@ class HostWatch:
         self._boot_id = ""
         self._asked_for: frozenset[str] = frozenset()
         self._wake = asyncio.Event()
-        self._metas: dict[str, Meta | None] = {}
-        self._outputs: dict[str, Events] = {}
-        self._finished_at: dict[str, float] = {}
+        self._runs = RunWatch(edges.fleet, self._fleet_id, self._run)
 
     def look(self) -> None:
         """Poll now rather than after the pause."""
@@ -172,7 +143,7 @@ class HostWatch:
         seen: dict[str, Sighting] = {}
         by_workdir: dict[str, list[Watched]] = {}
         for watched in self.runs.values():
-            by_workdir.setdefault(self._workdir(watched), []).append(watched)
+            by_workdir.setdefault(watched.workdir, []).append(watched)
         if not by_workdir:
             by_workdir[self.document.value.workdir] = []
         for workdir, group in by_workdir.items():
@@ -181,99 +152,8 @@ class HostWatch:
             polled = poll.parse_poll(await self._run(command))
             self._probed = polled.boot_id == self._boot_id and self.adapters.keys() <= self._asked_for
             for watched in group:
-                seen[watched.run.run_id] = await self._sighting(watched, polled.runs[watched.name], polled.boot_id)
+                seen[watched.run.run_id] = await self._runs.see(watched, polled.runs[watched.name], polled.boot_id)
         return seen
-
-    async def _sighting(self, watched: Watched, answer: poll.Seen, boot_id: str) -> Sighting:
-        sighting = Sighting(
-            state=answer.state,
-            elapsed=timedelta(seconds=answer.elapsed_s),
-            idle=timedelta(seconds=answer.idle_s),
-            stopping=answer.stopping,
-        )
-        if answer.state in {"absent", "void"}:
-            return sighting
-        meta = await self._meta(watched)
-        await self._fetch(watched, meta, "stdout", answer.stdout_bytes)
-        await self._fetch(watched, meta, "stderr", answer.stderr_bytes)
-        if answer.state == "alive":
-            looked = self._looked(watched, meta)
-            return replace(sighting, meta=meta, aborted=looked.aborted, lingering=looked.lingering)
-        await self._fetch_files(watched, meta)
-        folder = await self._folder(watched)
-        rebooted = answer.state == "gone" and await self._rebooted(watched, boot_id)
-        return replace(sighting, meta=meta, exit_code=folder.exit_code, stopping=folder.stopping, rebooted=rebooted)
-
-    async def _folder(self, watched: Watched) -> read.RunFolder:
-        command = read.read_meta(self._workdir(watched), self._fleet_id, watched.name)
-        return read.parse_read_meta(await self._run(command))
-
-    async def _meta(self, watched: Watched) -> Meta | None:
-        run_id = watched.run.run_id
-        if run_id not in self._metas:
-            text = (await self._folder(watched)).meta_json
-            try:
-                self._metas[run_id] = metas.read(text) if text is not None else None
-            except metas.UnreadableMeta as error:
-                log.warning("%s: %s", run_id, error)
-                self._metas[run_id] = None
-        return self._metas[run_id]
-
-    async def _rebooted(self, watched: Watched, boot_id: str) -> bool:
-        """Whether the run was claimed under another boot of the host."""
-        command = read.read_file(self._workdir(watched), self._fleet_id, watched.name, "started")
-        claim = read.parse_read(await self._run(command))
-        words = claim.data.decode(errors="replace").split() if claim is not None else []
-        return len(words) > CLAIM_BOOT and words[CLAIM_BOOT] != boot_id
-
-    async def _fetch(self, watched: Watched, meta: Meta | None, stream: str, upto: int) -> None:
-        fleet, task_id, epoch = self._edges.fleet, watched.task_id, watched.run.epoch
-        offset = logs.size(fleet, task_id, epoch, stream)
-        if stream == "stdout":
-            self._catch_up(watched, meta)
-        while offset < upto:
-            command = read.read(self._workdir(watched), self._fleet_id, watched.name, stream, offset, CHUNK_BYTES)
-            chunk = read.parse_read(await self._run(command), offset)
-            if chunk is None or not chunk.data:
-                return
-            await asyncio.to_thread(logs.append, fleet, task_id, epoch, stream, chunk.data)
-            offset = chunk.end
-            if stream == "stdout" and watched.run.run_id in self._outputs:
-                self._outputs[watched.run.run_id].feed(chunk.data)
-
-    def _catch_up(self, watched: Watched, meta: Meta | None) -> None:
-        """Begin to read a run's events, with what is here already, where its adapter has something to look for."""
-        run_id = watched.run.run_id
-        if meta is None or run_id in self._outputs or not (meta.adapter.output.finished or meta.adapter.output.abort):
-            return
-        events = Events(meta.adapter.output.format)
-        for chunk in logs.read(self._edges.fleet, watched.task_id, watched.run.epoch, "stdout"):
-            events.feed(chunk)
-        self._outputs[run_id] = events
-
-    def _looked(self, watched: Watched, meta: Meta | None) -> _Looked:
-        """What the output of a live run says so far."""
-        events = self._outputs.get(watched.run.run_id)
-        if meta is None or events is None:
-            return _Looked()
-        seen = report.look(meta.adapter, events.read(ended=False))
-        if not seen.finished:
-            return _Looked(aborted=seen.aborted)
-        clock_s = asyncio.get_running_loop().time()
-        since_s = self._finished_at.setdefault(watched.run.run_id, clock_s)
-        return _Looked(aborted=seen.aborted, lingering=timedelta(seconds=clock_s - since_s))
-
-    async def _fetch_files(self, watched: Watched, meta: Meta | None) -> None:
-        """Fetch the adapter's output files of an ended run."""
-        for name, path in meta.adapter.output.files.items() if meta is not None else ():
-            inside = path.removeprefix("{run_dir}").removeprefix("/")
-            command = read.read_file(self._workdir(watched), self._fleet_id, watched.name, inside)
-            chunk = read.parse_read(await self._run(command))
-            if chunk is not None:
-                logs.keep_file(self._edges.fleet, watched.task_id, watched.run.epoch, name, chunk.data)
-
-    def _workdir(self, watched: Watched) -> str:
-        return watched.workdir or self.document.value.workdir
 
     async def _run(self, command: Command) -> Completed:
         return await self._edges.run(self._host_id, self.document.value, command)

@@ -11,9 +11,10 @@ from reconciler.core.desired import Adapter, Desired, Document, Host
 from reconciler.core.observed import Observed, ObservedTask, Run, Sighting
 from reconciler.core.terms import ExecutionMode, Outcome
 from reconciler.edges import Edges
-from reconciler.hostwatch import HostWatch, Watched
+from reconciler.hostwatch import HostWatch
 from reconciler.repo import metas
 from reconciler.repo.draft import HostSeen
+from reconciler.runwatch import Watched
 
 OVER = frozenset({"absent", "void", "ended", "gone"})
 
@@ -31,7 +32,7 @@ class Observer:
 
     async def follow(self, desired: Desired) -> None:
         """Watch the hosts that are in force, and on each the runs whose end was not seen."""
-        runs = self._unended()
+        runs = self._unended(desired)
         adapters = _in_use(desired)
         for host_id in [host_id for host_id in self._watches if host_id not in desired.hosts]:
             await self._end(host_id)
@@ -76,12 +77,12 @@ class Observer:
         for host_id in list(self._watches):
             await self._end(host_id)
 
-    def _unended(self) -> dict[str, dict[str, Watched]]:
+    def _unended(self, desired: Desired) -> dict[str, dict[str, Watched]]:
         """By host, the runs to look at: live ones, and lost ones that were not seen to have ended since."""
         found: dict[str, dict[str, Watched]] = {}
         for task_id, seen in self._edges.branch.tasks().items():
             for run in self._open_runs(seen):
-                found.setdefault(run.host, {})[run.run_id] = self._watched(task_id, run)
+                found.setdefault(run.host, {})[run.run_id] = self._watched(task_id, run, desired)
         return found
 
     def _open_runs(self, seen: ObservedTask) -> Iterator[Run]:
@@ -101,9 +102,12 @@ class Observer:
             self._confirmed.add(run.run_id)
         return run.run_id in self._confirmed
 
-    def _watched(self, task_id: str, run: Run) -> Watched:
+    def _watched(self, task_id: str, run: Run, desired: Desired) -> Watched:
         kept = self._edges.journal.meta(run.run_id)
-        workdir = metas.workdir(metas.read(kept)) if kept is not None else None
+        host = desired.hosts.get(run.host)
+        workdir = (
+            metas.workdir(metas.read(kept)) if kept is not None else host.value.workdir if host is not None else ""
+        )
         return Watched(task_id=task_id, run=run, workdir=workdir)
 
     async def _watch(

@@ -1,0 +1,149 @@
+"""Follows the runs of one host: fetches what they print and left, and looks whether they are done or in a loop.
+
+It polls nothing and stops nothing; what it has read of a live run's output is kept between two polls.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from reconciler.core import report
+from reconciler.core.command import Command, Completed
+from reconciler.core.observed import Meta, Run, Sighting
+from reconciler.core.output import Events
+from reconciler.core.script import poll, read
+from reconciler.repo import logs, metas
+from reconciler.repo.fleet import Fleet
+
+log = logging.getLogger(__name__)
+
+CHUNK_BYTES = 4 * 1024 * 1024
+"""How much of an output is fetched with one command."""
+
+CLAIM_BOOT = 2
+"""Which word of a claim is the boot id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    aborted: bool = False
+    lingering: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """One run to look at: `name` is that of its folder, `workdir` the one on the host that it was started under."""
+
+    task_id: str
+    run: Run
+    workdir: str
+
+    @property
+    def name(self) -> str:
+        """The name of the run's folder."""
+        return f"{self.task_id}.{self.run.epoch}"
+
+
+class RunWatch:
+    """The runs of one host. `run` carries a command there."""
+
+    def __init__(self, fleet: Fleet, fleet_id: str, run: Callable[[Command], Awaitable[Completed]]) -> None:
+        """Know nothing of any run yet."""
+        self._fleet = fleet
+        self._fleet_id = fleet_id
+        self._run = run
+        self._metas: dict[str, Meta | None] = {}
+        self._outputs: dict[str, Events] = {}
+        self._finished_at: dict[str, float] = {}
+
+    async def see(self, watched: Watched, answer: poll.Seen, boot_id: str) -> Sighting:
+        """The sighting that follows from a poll; what the run printed since the last one was fetched."""
+        sighting = Sighting(
+            state=answer.state,
+            elapsed=timedelta(seconds=answer.elapsed_s),
+            idle=timedelta(seconds=answer.idle_s),
+            stopping=answer.stopping,
+        )
+        if answer.state in {"absent", "void"}:
+            return sighting
+        meta = await self._meta(watched)
+        await self._fetch(watched, meta, "stdout", answer.stdout_bytes)
+        await self._fetch(watched, meta, "stderr", answer.stderr_bytes)
+        if answer.state == "alive":
+            looked = self._looked(watched, meta)
+            return replace(sighting, meta=meta, aborted=looked.aborted, lingering=looked.lingering)
+        self._outputs.pop(watched.run.run_id, None)
+        await self._fetch_files(watched, meta)
+        folder = await self._folder(watched)
+        rebooted = answer.state == "gone" and await self._rebooted(watched, boot_id)
+        return replace(sighting, meta=meta, exit_code=folder.exit_code, stopping=folder.stopping, rebooted=rebooted)
+
+    async def _folder(self, watched: Watched) -> read.RunFolder:
+        command = read.read_meta(watched.workdir, self._fleet_id, watched.name)
+        return read.parse_read_meta(await self._run(command))
+
+    async def _meta(self, watched: Watched) -> Meta | None:
+        run_id = watched.run.run_id
+        if run_id not in self._metas:
+            text = (await self._folder(watched)).meta_json
+            try:
+                self._metas[run_id] = metas.read(text) if text is not None else None
+            except metas.UnreadableMeta as error:
+                log.warning("%s: %s", run_id, error)
+                self._metas[run_id] = None
+        return self._metas[run_id]
+
+    async def _rebooted(self, watched: Watched, boot_id: str) -> bool:
+        """Whether the run was claimed under another boot of the host."""
+        command = read.read_file(watched.workdir, self._fleet_id, watched.name, "started")
+        claim = read.parse_read(await self._run(command))
+        words = claim.data.decode(errors="replace").split() if claim is not None else []
+        return len(words) > CLAIM_BOOT and words[CLAIM_BOOT] != boot_id
+
+    async def _fetch(self, watched: Watched, meta: Meta | None, stream: str, upto: int) -> None:
+        fleet, task_id, epoch = self._fleet, watched.task_id, watched.run.epoch
+        offset = logs.size(fleet, task_id, epoch, stream)
+        if stream == "stdout":
+            self._catch_up(watched, meta)
+        while offset < upto:
+            command = read.read(watched.workdir, self._fleet_id, watched.name, stream, offset, CHUNK_BYTES)
+            chunk = read.parse_read(await self._run(command), offset)
+            if chunk is None or not chunk.data:
+                return
+            await asyncio.to_thread(logs.append, fleet, task_id, epoch, stream, chunk.data)
+            offset = chunk.end
+            if stream == "stdout" and watched.run.run_id in self._outputs:
+                self._outputs[watched.run.run_id].feed(chunk.data)
+
+    def _catch_up(self, watched: Watched, meta: Meta | None) -> None:
+        """Begin to read a run's events, with what is here already, where its adapter has something to look for."""
+        run_id = watched.run.run_id
+        if meta is None or run_id in self._outputs or not (meta.adapter.output.finished or meta.adapter.output.abort):
+            return
+        events = Events(meta.adapter.output.format)
+        for chunk in logs.read(self._fleet, watched.task_id, watched.run.epoch, "stdout"):
+            events.feed(chunk)
+        self._outputs[run_id] = events
+
+    def _looked(self, watched: Watched, meta: Meta | None) -> _Looked:
+        """What the output of a live run says so far."""
+        events = self._outputs.get(watched.run.run_id)
+        if meta is None or events is None:
+            return _Looked()
+        seen = report.look(meta.adapter, events.read(ended=False))
+        if not seen.finished:
+            return _Looked(aborted=seen.aborted)
+        clock_s = asyncio.get_running_loop().time()
+        since_s = self._finished_at.setdefault(watched.run.run_id, clock_s)
+        return _Looked(aborted=seen.aborted, lingering=timedelta(seconds=clock_s - since_s))
+
+    async def _fetch_files(self, watched: Watched, meta: Meta | None) -> None:
+        """Fetch the adapter's output files of an ended run."""
+        for name, path in meta.adapter.output.files.items() if meta is not None else ():
+            inside = path.removeprefix("{run_dir}").removeprefix("/")
+            command = read.read_file(watched.workdir, self._fleet_id, watched.name, inside)
+            chunk = read.parse_read(await self._run(command))
+            if chunk is not None:
+                logs.keep_file(self._fleet, watched.task_id, watched.run.epoch, name, chunk.data)
