@@ -137,9 +137,8 @@ class DesiredFiles:
         """Put the valid versions where they can be found again; the paths that changed meanwhile are left for later."""
         valid = {path: entry.blob for path, entry in fresh.items() if entry.loaded.value is not None}
         changed = frozenset[str]() if committed else blobs.store(self._root, valid, self._algorithm)
-        for path, blob in valid.items():
-            if path not in changed:
-                self._good.keep(path, blob, self._tip.blob(path))
+        stored = {path: blob for path, blob in valid.items() if path not in changed}
+        self._good.keep(stored, self._tip.blob)
         return changed
 
     def _assembled(

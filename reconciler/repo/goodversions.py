@@ -3,6 +3,7 @@
 Never takes a version that does not load today.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,11 +34,15 @@ class GoodVersions:
     ref: str
     _searched: dict[tuple[str, str | None, str | None], Good | None] = field(default_factory=dict)
 
-    def keep(self, path: str, blob: str, committed: str | None) -> None:
-        """Note that this version of a file is valid; `committed` is the blob id at the branch's tip."""
-        known = self.journal.good_version(path)
-        if known != blob and not (known is None and committed == blob):
-            self.journal.keep_good_version(path, blob)
+    def keep(self, valid: Mapping[str, str], committed: Callable[[str], str | None]) -> None:
+        """Note that these versions of files are valid; `committed` gives the blob id at the branch's tip."""
+        news = {}
+        for path, blob in valid.items():
+            known = self.journal.good_version(path)
+            if known != blob and not (known is None and committed(path) == blob):
+                news[path] = blob
+        if news:
+            self.journal.keep_good_versions(news)
 
     def find(self, kind: str, path: str, tip: str | None) -> Good | None:
         """The newest valid version of a file; None when none is known to the journal or to the branch at `tip`."""

@@ -74,10 +74,10 @@ class Journal:
         """The blob id of the newest valid version of a file, None where none is known."""
         return self._text("SELECT blob FROM good WHERE path = ?", path)
 
-    def keep_good_version(self, path: str, blob: str) -> None:
-        """Remember that these bytes were valid."""
+    def keep_good_versions(self, blobs: Mapping[str, str]) -> None:
+        """Remember the newest valid blob of each of these files, all at once."""
         with self._write() as connection:
-            connection.execute("INSERT OR REPLACE INTO good VALUES (?, ?)", (path, blob))
+            connection.executemany("INSERT OR REPLACE INTO good VALUES (?, ?)", blobs.items())
 
     def first_seen(self, tasks: Mapping[str, datetime]) -> dict[str, datetime]:
         """When each of the tasks was first seen: as was kept, else the time given with it, which is kept from now on."""

@@ -16,8 +16,8 @@ from tests.recording import NOW
 def test_everything_kept_is_there_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "local" / "journal.sqlite3"
     journal = Journal(path)
-    journal.keep_good_version("state/tasks/a.yaml", "b1")
-    journal.keep_good_version("state/tasks/a.yaml", "b2")
+    journal.keep_good_versions({"state/tasks/a.yaml": "b1"})
+    journal.keep_good_versions({"state/tasks/a.yaml": "b2"})
     journal.keep_meta("f.a.1", "{}")
     journal.keep_lease("a", Lease(epoch=2, until=NOW))
     journal.keep_activity("a", NOW)
