@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,21 +28,24 @@ def _fleet(tmp_path: Path) -> str:
 
 def _cut(host: runner.Runner, command: Command, after_s: float) -> bool:
     """Run the command and kill its whole group after some seconds; true when it was faster than that."""
-    process = subprocess.Popen(
-        [*host.words, "-c", command_line(command)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=dict(host.env),
-        start_new_session=True,
-    )
-    try:
-        process.communicate(stdin(command), timeout=after_s)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return False
-    return True
+    with tempfile.TemporaryFile() as given:
+        given.write(stdin(command))
+        given.seek(0)
+        process = subprocess.Popen(
+            [*host.words, "-c", command_line(command)],
+            stdin=given,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=dict(host.env),
+            start_new_session=True,
+        )
+        try:
+            process.wait(after_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return False
+        return True
 
 
 def _storm(tmp_path: Path, shell: str, launchers: int) -> None:

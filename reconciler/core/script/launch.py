@@ -36,7 +36,7 @@ tell() {{
   printf 'state %s\n' "$claim"
   exit 0
 }}
-short() {{ rm -f ./*."$$"; answer; echo 'failed the run folder cannot be filled'; exit 1; }}
+short() {{ cd "$dir" && rm -rf ./*."$$"; answer; echo 'failed the run folder cannot be filled'; exit 1; }}
 submit() {{
   . ./engine
   run_id=$fleet.$run
@@ -52,13 +52,11 @@ submit() {{
   printf '%s\n' "$1" >job."$$" && mv -f job."$$" job || short
 }}
 if [ -e started ]; then cat >/dev/null; tell; fi
-cat >all."$$" || short
-skip=1
+mkdir new."$$" && cd new."$$" || short
+size=0
 part() {{
-  tail -c +"$skip" all."$$" | head -c "$2" >"$1.$$" || short
-  set -- "$1" "$2" $(wc -c <"$1.$$")
-  if [ "$2" != "$3" ]; then short; fi
-  skip=$((skip + $2))
+  if [ "$2" = 0 ]; then : >"$1"; else dd bs="$2" count=1 iflag=fullblock >"$1" 2>/dev/null || short; fi
+  size=$((size + $2))
 }}
 part meta.json "$meta_size"
 part prompt "$prompt_size"
@@ -66,12 +64,11 @@ part env "$env_size"
 part command "$command_size"
 part supervise "$script_size"
 part engine "$engine_size"
-printf '%s\n' "$workspace" >workspace."$$" || short
-for name in meta.json prompt command supervise workspace engine env; do
-  if [ -e started ]; then break; fi
-  mv -f "$name.$$" "$name" || short
-done
-rm -f ./*."$$"
+if [ $(($(cat ./* | wc -c))) != "$size" ]; then short; fi
+printf '%s\n' "$workspace" >workspace || short
+cd .. || short
+if [ ! -e started ]; then mv -f new."$$"/* . || short; fi
+rm -rf new."$$"
 if [ -e started ]; then tell; fi
 if [ -s engine ]; then
   submit

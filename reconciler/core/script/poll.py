@@ -58,20 +58,27 @@ spent() {
     left=$later
   done
 }
-strays() {
-  for environ in $(with_tag "$fleet."); do
-    one=${environ#/proc/}
-    one=${one%/environ}
-    eval "of=\${of_$one-}"
-    if [ -n "$of" ]; then continue; fi
+tags() {
+  if printf 'a\0b' | grep -q -F b; then
+    grep -a -o -s -H -e "RECONCILER_RUN=$fleet[.][a-z0-9_-]*[.][0-9]*" /proc/[0-9]*/environ
+    return 0
+  fi
+  for environ in /proc/[0-9]*/environ; do
     tag=$({ tr '\n\0' '\1\n' <"$environ" | grep -e "^RECONCILER_RUN=$fleet[.]"; } 2>/dev/null)
-    for of in $quiets; do
-      eval "run=\$run_$of"
-      if [ "$tag" = "RECONCILER_RUN=$fleet.$run" ] && started_at "$one"; then
-        set -- ${stat##*) }
-        eval "cpu_$of=\$((cpu_$of + ${12} + ${13} + ${14} + ${15}))"
-      fi
-    done
+    if [ -n "$tag" ]; then echo "$environ:$tag"; fi
+  done
+}
+strays() {
+  for tag in $(tags); do
+    one=${tag#/proc/}
+    one=${one%%/*}
+    run=${tag##*"=$fleet."}
+    case $quiet_runs in *" $run="*) of=${quiet_runs#*" $run="}; of=${of%%" "*} ;; *) continue ;; esac
+    eval "owned=\${of_$one-}"
+    if [ -z "$owned" ] && started_at "$one"; then
+      set -- ${stat##*) }
+      eval "cpu_$of=\$((cpu_$of + ${12} + ${13} + ${14} + ${15}))"
+    fi
   done
 }
 """
@@ -106,7 +113,7 @@ quiet() {
   { IFS= read -r quiet_since && IFS= read -r ticks && IFS= read -r was; } 2>/dev/null <activity || quiet_since=
   case $quiet_since$ticks in '' | *[!0-9]*) quiet_since= ;; esac
   if [ -n "$quiet_since" ] && [ "$was" = "$now" ] && [ "$quiet_since" -le "$up" ]; then
-    quiets="$quiets $index"
+    quiets="$quiets $index" quiet_runs="$quiet_runs$run=$index "
     eval "run_$index=\$run at_$index=\$quiet_since ticks_$index=\$ticks now_$index=\$now cpu_$index=0"
     eval "line_$index=\"\$elapsed \$out \$err \$stopping\" of_${pid:-0}=$index of_${agent:-${pid:-0}}=$index"
     return 0
@@ -138,7 +145,6 @@ _POLL = (
     + shell.FLEET_ROOT
     + shell.PROCESSES
     + shell.CLAIM
-    + shell.TAGGED
     + engine.CALLS
     + _HEAD
     + _SPENT
@@ -151,7 +157,7 @@ uptime_s
 sizes_of
 answer
 printf 'host %s %s\n' "$up" "$boot"
-quiets= index=0 of_0=
+quiets= quiet_runs=' ' index=0 of_0=
 for run in $runs; do
   index=$((index + 1))
   claim=absent elapsed=0 out=0 err=0 stopping=-
