@@ -80,7 +80,7 @@ class Journal:
             connection.executemany("INSERT OR REPLACE INTO good VALUES (?, ?)", blobs.items())
 
     def first_seen(self, tasks: Mapping[str, datetime]) -> dict[str, datetime]:
-        """When each of the tasks was first seen: as was kept, else the time given with it, which is kept from now on."""
+        """When each of the tasks was first seen: as was kept before, else the time given, which is kept now."""
         with self._lock, self._told():
             rows = self._connection.execute("SELECT task, at FROM first_seen").fetchall()
         known = {str(task): datetime.fromisoformat(str(at)) for task, at in rows}
