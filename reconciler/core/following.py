@@ -31,9 +31,12 @@ class Step:
 
 
 def may_reuse(runs: tuple[Run, ...]) -> bool:
-    """Whether the newest run may work where the run before it on its host did: not if that one was lost."""
+    """Whether the newest run may work where the run before it on its host did: not if that one was lost.
+
+    A run that did not start left the workspace as it found it, so the one before it decides.
+    """
     newest = runs[-1]
-    before = [run for run in runs[:-1] if run.host == newest.host]
+    before = [run for run in runs[:-1] if run.host == newest.host and run.outcome is not Outcome.NOT_STARTED]
     return not before or before[-1].outcome is not Outcome.LOST
 
 

@@ -1,0 +1,156 @@
+"""Why a task does not move: every reason, with the one who can change it."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from reconciler.core import conditions
+from reconciler.core.desired import Adapter, Desired, Document, Drain, Host, Limits, Settings, Task
+from reconciler.core.observed import Observed, ObservedHost, ObservedTask, Sighting
+from reconciler.core.terms import ExecutionMode, Phase, Wish
+from tests.unit import lives
+
+TASK = Task(title="t", goal="g", adapter="sh")
+DESIRED = Desired(
+    tasks={"fix": Document(value=TASK, spec="s")},
+    hosts={"h": Document(value=Host(transport="local"), spec="s")},
+    adapters={"sh": Document(value=Adapter(run=("sh",), secrets=("KEY",)), spec="s")},
+    secrets={"KEY": "x"},
+)
+ANSWERS = {"h": ObservedHost(reachable=True, since=lives.NOON, spec="s")}
+
+
+def asks(task: Task, **others: Task) -> Desired:
+    files = {"fix": task, **others}
+    return replace(DESIRED, tasks={name: Document(value=value, spec="s") for name, value in files.items()})
+
+
+def happened(seen: ObservedTask | None = None, **others: ObservedTask) -> Observed:
+    tasks = {"fix": seen, **others} if seen is not None else others
+    return Observed(fleet="f", tasks=tasks, hosts=ANSWERS)
+
+
+def why(desired: Desired, observed: Observed, now: datetime = lives.NOON) -> list[tuple[str, str]]:
+    return [(reason.why, reason.who) for reason in conditions.waiting("fix", desired, observed, now)]
+
+
+def test_nothing_keeps_a_ready_task() -> None:
+    assert why(DESIRED, happened()) == []
+
+
+def test_a_task_without_a_file_says_so() -> None:
+    nobody = Desired()
+    assert why(nobody, happened()) == [("it has no task file in force", "author")]
+    assert why(replace(nobody, refused={"fix": "line 3: no title"}), happened()) == [("line 3: no title", "author")]
+
+
+def test_everything_that_the_file_says_is_named() -> None:
+    task = replace(TASK, desired=Wish.HOLD, depends_on=("a", "b", "c", "d"), secrets=("TOKEN",), adapter="none")
+    b = ObservedTask(phase=Phase.BLOCKED, reason="auth", owner="operator", needs="log in")
+    desired = replace(asks(task, d=replace(TASK, generation=2)), refused={"fix": "it shares its branch with x"})
+    d = ObservedTask(phase=Phase.COMPLETED, epoch=1)
+    c = ObservedTask(phase=Phase.FAILED)
+    assert why(desired, happened(None, b=b, c=c, d=d)) == [
+        ("it shares its branch with x", "author"),
+        ("its file says desired: hold", "author"),
+        ("it depends on a, which is created", "nobody"),
+        ("it depends on b, which is blocked", "operator"),
+        ("it depends on c, which is failed", "author"),
+        ("it depends on d, which is to be done again", "nobody"),
+        ("there is no adapter none: add adapters/none.yaml", "operator"),
+        ("the secret TOKEN is not set where the reconciler runs", "operator"),
+    ]
+
+
+def test_a_task_needs_an_adapter_unless_its_agent_asks_for_work() -> None:
+    none = replace(TASK, adapter=None)
+    assert why(asks(none), happened()) == [("it names no adapter, and the settings have no default_adapter", "author")]
+    pull = asks(replace(none, execution_mode=ExecutionMode.HTTP_PULL))
+    host = {"h": Document(value=Host(transport="pull"), spec="s")}
+    assert why(replace(pull, hosts=host), happened()) == []
+
+
+def test_a_secret_of_the_adapter_that_is_not_set_keeps_the_task() -> None:
+    assert why(replace(DESIRED, secrets={}), happened()) == [
+        ("the secret KEY is not set where the reconciler runs", "operator")
+    ]
+
+
+def test_every_phase_says_what_it_waits_for() -> None:
+    expected = {
+        lives.BLOCKED: (
+            "it is blocked (waiting_input): the agent asks for something: answer in the task file",
+            "author",
+        ),
+        lives.FAILED: ("it is failed (agent_error): raise generation to have it done again", "author"),
+        lives.COMPLETED: ("it is completed: raise generation to have it done again", "author"),
+        lives.IN_REVIEW: ("it waits for review", "reviewer"),
+        ObservedTask(phase=Phase.BLOCKED, reason="x"): ("it is blocked (x): None", "operator"),
+    }
+    for seen, sentence in expected.items():
+        assert why(DESIRED, happened(seen)) == [sentence]
+
+
+def test_a_live_run_says_where_it_is_and_when_it_will_be_lost() -> None:
+    live = ("run f.task.1 on h has not ended", "nobody")
+    assert why(DESIRED, happened(lives.RUNNING)) == [("it is running", "nobody"), live]
+    silent = replace(happened(lives.RUNNING), silent={"h": lives.at(60)})
+    reasons = conditions.waiting("fix", DESIRED, silent, lives.at(90))
+    assert [(reason.why, reason.until) for reason in reasons][-1] == (
+        "h does not answer: its run is lost after that",
+        lives.at(60) + timedelta(minutes=30),
+    )
+
+
+def test_a_lost_run_that_came_back_is_named() -> None:
+    seen = lives.live(lives.lost(), task=lives.RUNNING)
+    observed = replace(happened(seen), sightings={"f.task.1": Sighting(state="alive")})
+    assert ("run f.task.1 was lost and came back on h: it is stopped", "nobody") in why(DESIRED, observed, lives.at(99))
+    gone = replace(happened(seen), sightings={"f.task.1": Sighting(state="gone")})
+    assert why(DESIRED, gone, lives.at(99)) == []
+
+
+def test_what_time_alone_ends_says_when() -> None:
+    runs = tuple(replace(lives.ASSIGNED.runs[0], epoch=n, finished_at=lives.NOON) for n in range(1, 7))
+    seen = ObservedTask(runs=runs, epoch=6, not_before=lives.at(40))
+    reasons = conditions.waiting("fix", DESIRED, happened(seen), lives.at(1))
+    assert [(reason.why, reason.until) for reason in reasons] == [
+        ("it waits after a failure", lives.at(40)),
+        ("it was launched 6 times within an hour", lives.at(3600)),
+    ]
+
+
+def test_the_limits_of_the_fleet_are_named() -> None:
+    desired = replace(DESIRED, settings=Settings(limits=Limits(running=1, review=1)))
+    observed = happened(None, a=lives.RUNNING, b=lives.IN_REVIEW)
+    assert why(desired, observed) == [
+        ("limits.running: 1 of 1 runs are live", "operator"),
+        ("limits.review: 1 of 1 tasks wait for review", "reviewer"),
+        ("h is full: 1 of 1 slots in use", "nobody"),
+    ]
+
+
+def test_a_fleet_without_a_host_says_so() -> None:
+    assert why(replace(DESIRED, hosts={}), happened()) == [("the fleet has no host: add hosts/<id>.yaml", "operator")]
+
+
+def test_every_host_says_why_it_is_unfit_and_until_when() -> None:
+    drained = Host(transport="local", drain=Drain(reason="kernel", until=lives.at(60)))
+    reasons = conditions.waiting(
+        "fix", replace(DESIRED, hosts={"h": Document(value=drained, spec="s")}), happened(), lives.NOON
+    )
+    assert [(reason.why, reason.until) for reason in reasons] == [("h is drained: kernel", lives.at(60))]
+
+
+def test_one_fit_host_is_enough() -> None:
+    hosts = {**DESIRED.hosts, "a": Document(value=Host(transport="pull"), spec="s")}
+    assert why(replace(DESIRED, hosts=hosts), happened()) == []
+
+
+def test_a_task_is_cancelled_by_its_file_or_by_its_absence_for_thirty_seconds() -> None:
+    cancel = asks(replace(TASK, desired=Wish.CANCEL))
+    assert conditions.cancel_reason("fix", cancel, lives.NOON) == "requested"
+    assert conditions.cancel_reason("fix", DESIRED, lives.NOON) is None
+    gone = Desired(absent={"fix": lives.NOON})
+    assert conditions.cancel_reason("fix", gone, lives.at(29)) is None
+    assert conditions.cancel_reason("fix", gone, lives.at(30)) == "deleted"
+    assert conditions.cancel_reason("other", gone, lives.at(30)) is None
