@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.command import Completed
@@ -56,6 +56,7 @@ def test_a_nul_is_refused() -> None:
         supervise.exports({"A": "a\0b"}, (), "r")
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20), max_size=5))
 def test_any_words_reach_a_shell_as_they_are(words: list[str]) -> None:
     script = f"printf '%s\\0' {shell.quoted(tuple(words))}" if words else ":"
