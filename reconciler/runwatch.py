@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Literal
 
 from reconciler.core import report
 from reconciler.core.command import Command, Completed
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 4 * 1024 * 1024
 """How much of an output is fetched with one command."""
+
+Stream = Literal["stdout", "stderr"]
 
 CLAIM_BOOT = 2
 """Which word of a claim is the boot id."""
@@ -69,9 +72,10 @@ class RunWatch:
         if answer.state in {"absent", "void"}:
             return sighting
         meta = await self._meta(watched)
-        await self._fetch(watched, meta, "stdout", answer.stdout_bytes)
-        await self._fetch(watched, meta, "stderr", answer.stderr_bytes)
-        if answer.state == "alive":
+        alive = answer.state == "alive"
+        await self._fetch(watched, meta, "stdout", answer.stdout_bytes if alive else None)
+        await self._fetch(watched, meta, "stderr", answer.stderr_bytes if alive else None)
+        if alive:
             looked = self._looked(watched, meta)
             return replace(sighting, meta=meta, aborted=looked.aborted, lingering=looked.lingering)
         self._outputs.pop(watched.run.run_id, None)
@@ -102,16 +106,21 @@ class RunWatch:
         words = claim.data.decode(errors="replace").split() if claim is not None else []
         return len(words) > CLAIM_BOOT and words[CLAIM_BOOT] != boot_id
 
-    async def _fetch(self, watched: Watched, meta: Meta | None, stream: str, upto: int) -> None:
+    async def _fetch(self, watched: Watched, meta: Meta | None, stream: Stream, upto: int | None) -> None:
+        """Fetch what is new, up to the size that the poll gave; of an ended run up to the size that the file has now.
+
+        A poll takes the sizes before the states: a run that ended in between printed more than it says.
+        """
         fleet, task_id, epoch = self._fleet, watched.task_id, watched.run.epoch
         offset = logs.size(fleet, task_id, epoch, stream)
         if stream == "stdout":
             self._catch_up(watched, meta)
-        while offset < upto:
+        while upto is None or offset < upto:
             command = read.read(watched.workdir, self._fleet_id, watched.name, stream, offset, CHUNK_BYTES)
             chunk = read.parse_read(await self._run(command), offset)
             if chunk is None or not chunk.data:
                 return
+            upto = chunk.size if upto is None else upto
             await asyncio.to_thread(logs.append, fleet, task_id, epoch, stream, chunk.data)
             offset = chunk.end
             if stream == "stdout" and watched.run.run_id in self._outputs:
