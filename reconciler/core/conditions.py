@@ -103,6 +103,8 @@ def _hosts(task: Task, desired: Desired, observed: Observed, used: Usage, now: d
         reason = placement.unfit(task, host_id, desired, observed, now) or placement.full(
             host_id, desired, used.by_host
         )
+        if reason is None and task.execution_mode is ExecutionMode.HTTP_PULL:
+            return [Condition(why="it waits for an external agent to ask for work", who="agent")]
         if reason is None:
             return []
         found.append(Condition(why=reason.why, who=reason.who, until=reason.until))
