@@ -28,6 +28,8 @@ namespace = collection(COMMANDS, _OUTSIDE)
 
 def main() -> None:
     """Run the command line that the process was started with."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - closed by whoever started us (`>&-`)
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115 - likewise
     try:
         Reconciler(COMMANDS, namespace).run(sys.argv)
     except KeyboardInterrupt:

@@ -52,8 +52,8 @@ class Reconciler(Program):
             return
         context = self.parser.contexts[asked.command.name]
         for name, value in asked.values.items():
-            argument = context.args[name]
-            argument.set_value(value, cast=False)
+            for one in value if isinstance(value, tuple) else (value,):
+                context.args[name].set_value(one, cast=False)
         self.tasks.append(context)
 
     def parse_cleanup(self) -> None:
