@@ -241,7 +241,8 @@ class Desired:
     duplicate stem, a cycle, a shared branch ...); the value is the sentence that says why. `absent` are ids whose file
     is gone from the work tree and from the tip of the branch, since when. `retired_hosts` are hosts in `hosts` whose
     file is broken or gone: their last good version serves live runs only. `archived` are ids that a dependency may name
-    beyond `tasks`. `since` is when each task was first seen. `secrets` maps each secret's name to a keyed digest of its value; a missing name cannot be resolved.
+    beyond `tasks`. `since` is when each task was first seen. `secrets` maps each secret's name to a keyed digest of its
+    value; a missing name cannot be resolved.
     """
 
     settings: Settings = field(default_factory=Settings)

@@ -173,9 +173,9 @@ class Sighting:
 
     `absent`: nothing claimed the run folder, it did not start. `void`: given up, it can never start. `alive`: the
     process that claimed it lives. `ended`: `exit` is there. `gone`: claimed, no longer alive (a reboot counts), and no
-    `exit`; of either the output was fetched whole. `elapsed` and `idle` are measured by the host's own uptime. `aborted` and `lingering` come from the output:
-    a loop that the CLI does not leave, and for how long the final result has been out while the process lives.
-    `rebooted`: it is gone because its host was booted anew.
+    `exit`; of either the output was fetched whole. `rebooted`: it is gone because its host was booted anew. `elapsed`
+    and `idle` are measured by the host's own uptime. `aborted` and `lingering` come from the output: a loop that the
+    CLI does not leave, and for how long the final result has been out while the process lives.
     """
 
     state: Literal["absent", "void", "alive", "ended", "gone"]
