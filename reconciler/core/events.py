@@ -19,17 +19,13 @@ class Fact:
     """What every event carries.
 
     `actor` is `planner`, `host:<id>`, `agent:<id>`, `forge:<login>` or `person:<name>`. `epoch` is the run that the
-    fact is about, `None` where it is about the task as a whole.
+    fact is about, `None` where it is about the task as a whole. Each event has a
+    `why`: the reason in a commit's subject.
     """
 
     at: datetime
     actor: str
     epoch: int | None = None
-
-    @property
-    def why(self) -> str:
-        """The reason in a commit's subject."""
-        return type(self).__name__.lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -236,3 +236,13 @@ def test_an_update_of_another_pull_request_or_without_news_changes_nothing() -> 
     assert lives.live(lives.updated(9), task=lives.IN_REVIEW) == lives.IN_REVIEW
     assert lives.live(lives.updated(updated=0), task=lives.IN_REVIEW) == lives.IN_REVIEW
     assert lives.live(lives.updated(head="b"), task=lives.IN_REVIEW).phase is Phase.REVIEW_PENDING
+
+
+def test_a_round_is_about_what_was_said_since_the_last_good_run() -> None:
+    assert review.to_address(lives.IN_REVIEW) == ()
+    task = lives.live(lives.reviewed("r2", verdict=Verdict.COMMENTED), task=lives.REWORK)
+    assert [known.id for known in review.to_address(task)] == ["r1", "r2"]
+    never = replace(task, runs=())
+    assert [known.id for known in review.to_address(never)] == ["r1", "r2"]
+    approved = lives.live(lives.reviewed("r3", verdict=Verdict.APPROVED), task=task)
+    assert [known.id for known in review.to_address(approved)] == ["r1", "r2"]
