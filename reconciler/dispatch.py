@@ -29,7 +29,9 @@ LASTING_PER_HOST = 3
 RETRY_AFTER_S = 2.0
 """How long an effect that failed is left alone before it is tried again."""
 
-DELIVERY_RETRY_AFTER_S = 10.0
+LONG_RETRY_AFTER_S = 10.0
+"""The same, where a remote repository or a person must act first."""
+
 DELIVERY_TRIES = 30
 
 _Key = tuple[str, type[Action]]
@@ -81,12 +83,12 @@ class Dispatcher:
     async def _guarded(self, key: _Key, action: Action, desired: Desired, observed: Observed) -> None:
         try:
             await self._effect(action, desired, observed)
-        except (Unreachable, Misconfigured, ProtocolError) as error:
+        except (Unreachable, ProtocolError) as error:
             log.info("%s of %s: %s; it will be tried again", key[1].__name__, key[0], error)
             await asyncio.sleep(RETRY_AFTER_S)
-        except DeliveryDelayed as error:
-            log.warning("delivering %s: %s; it will be tried again", key[0], error)
-            await asyncio.sleep(DELIVERY_RETRY_AFTER_S)
+        except (DeliveryDelayed, Misconfigured) as error:
+            log.warning("%s of %s: %s; it will be tried again", key[1].__name__, key[0], error)
+            await asyncio.sleep(LONG_RETRY_AFTER_S)
         finally:
             del self._under_way[key]
             self._edges.changed()

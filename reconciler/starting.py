@@ -18,7 +18,7 @@ from reconciler.core.script import argv, launch, prepare
 from reconciler.core.terms import Failure, Kind
 from reconciler.edges import Edges
 from reconciler.repo import documents, git, metas, storage
-from reconciler.transport import Unreachable
+from reconciler.transport import Misconfigured, Unreachable
 
 SESSIONS = uuid.UUID("4f1c8f9e-6d0b-5f0a-9a57-0d8c5b6f2f11")
 """The namespace of new sessions: a run that is launched again gets the same one."""
@@ -50,13 +50,16 @@ class _Order:
 async def start(edges: Edges, desired: Desired, action: Launch) -> NotStarted | None:
     """Launch the run; when it cannot be started, give it up on its host and return the event that says so.
 
-    Raises `Unreachable` and `Misconfigured`: nothing is known then, and the launch is to be repeated.
+    Raises `Unreachable`, and `Misconfigured` where not even that can be done: nothing is known then, and the launch is
+    to be repeated.
     """
+    giving_up = GiveUp(task_id=action.task_id, run=action.run)
     try:
         await _start(edges, desired, action)
     except CannotStart as error:
-        giving_up = GiveUp(task_id=action.task_id, run=action.run)
         return await give_up(edges, desired, giving_up, failure=error.failure, error=str(error))
+    except Misconfigured as error:
+        return await give_up(edges, desired, giving_up, failure=Failure.CONFIG, error=str(error))
     return None
 
 

@@ -124,7 +124,8 @@ def _phase(seen: ObservedTask) -> Condition:
 
 def _runs(seen: ObservedTask, desired: Desired, observed: Observed) -> Iterator[Condition]:
     for run in seen.runs:
-        sighting = observed.sightings.get(run.run_id) if run.outcome is Outcome.LOST else None
+        lost = run.outcome is Outcome.LOST and run.host not in observed.silent
+        sighting = observed.sightings.get(run.run_id) if lost else None
         if sighting is not None and sighting.state == "alive":
             yield Condition(why=f"run {run.run_id} was lost and came back on {run.host}: it is stopped", who="nobody")
     live = seen.live_run
