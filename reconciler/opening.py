@@ -7,7 +7,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -66,54 +66,51 @@ async def reconcile(fleet: Fleet, options: Options, world: World, stop: asyncio.
 
 @asynccontextmanager
 async def _opened(fleet: Fleet, world: World, changed: Callable[[], None]) -> AsyncIterator[tuple[Edges, DesiredFiles]]:
+    """The fleet's lock, memory and ways to hosts; let go in reverse order."""
     fleets.exclude(fleet)
-    held = lock.acquire(fleet.lock)
-    try:
+    async with AsyncExitStack() as closing:
+        held = lock.acquire(fleet.lock)
+        closing.callback(held.release)
         journal = Journal(fleet.journal)
-        try:
-            if journal.warning is not None:
-                world.warn(journal.warning)
-            files = DesiredFiles(fleet.root, journal=journal, secret=world.env.get, key=key(fleet))
-            desired = await asyncio.to_thread(files.refresh, world.now())
+        closing.callback(journal.close)
+        if journal.warning is not None:
+            world.warn(journal.warning)
+        files = DesiredFiles(fleet.root, journal=journal, secret=world.env.get, key=key(fleet))
+        desired = await asyncio.to_thread(files.refresh, world.now())
+        setting = Setting(
+            fleet=fleet,
+            journal=journal,
+            lock=held,
+            identity=desired.settings.commit,
+            new_id=lambda: secrets.token_hex(6),
+            on_record=_telling(world, changed),
+            warn=world.warn,
+        )
+        branch = await asyncio.to_thread(ObservedBranch, setting, world.now())
+        closing.push_async_callback(asyncio.to_thread, branch.close)
+        for path in branch.put_back:
+            world.told.put_back(path)
+        reaching = transports(world.env, files.host)
+        for transport in reaching.values():
+            closing.push_async_callback(transport.close)
+        edges = Edges(
+            fleet=fleet,
+            branch=branch,
+            journal=journal,
+            transports=reaching,
+            now=world.now,
+            secret=world.env.get,
+            changed=changed,
+        )
+        yield edges, files
 
-            def recorded(task_id: str, before: ObservedTask, after: ObservedTask, event: Event) -> None:
-                world.recorded(task_id, before, after, event)
-                changed()
 
-            setting = Setting(
-                fleet=fleet,
-                journal=journal,
-                lock=held,
-                identity=desired.settings.commit,
-                new_id=lambda: secrets.token_hex(6),
-                on_record=recorded,
-                warn=world.warn,
-            )
-            branch = await asyncio.to_thread(ObservedBranch, setting, world.now())
-            for path in branch.put_back:
-                world.told.put_back(path)
-            reaching = transports(world.env, files.host)
-            try:
-                yield (
-                    Edges(
-                        fleet=fleet,
-                        branch=branch,
-                        journal=journal,
-                        transports=reaching,
-                        now=world.now,
-                        secret=world.env.get,
-                        changed=changed,
-                    ),
-                    files,
-                )
-            finally:
-                for transport in reaching.values():
-                    await transport.close()
-                await asyncio.to_thread(branch.close)
-        finally:
-            journal.close()
-    finally:
-        held.release()
+def _telling(world: World, changed: Callable[[], None]) -> Callable[[str, ObservedTask, ObservedTask, Event], None]:
+    def recorded(task_id: str, before: ObservedTask, after: ObservedTask, event: Event) -> None:
+        world.recorded(task_id, before, after, event)
+        changed()
+
+    return recorded
 
 
 def transports(env: Mapping[str, str], find_host: Callable[[str], Host | None]) -> dict[str, Transport]:
