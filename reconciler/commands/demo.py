@@ -3,12 +3,13 @@
 It leaves nothing behind unless it is told to, and needs no network.
 """
 
-import asyncio
 import contextlib
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from reconciler.repo.fleet import Fleet
 from reconciler.repo.git import Edit
 
 TERMINATED = 143
+REMOVE_TRIES = 50
+REMOVE_PAUSE_S = 0.1
 DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -74,7 +77,17 @@ def _folder(keep: str) -> Iterator[Path]:
     try:
         yield root
     finally:
-        shutil.rmtree(root)
+        _remove(root)
+
+
+def _remove(root: Path) -> None:
+    """Remove the folder, also while a git that was interrupted is about to end and still writes there."""
+    for _ in range(REMOVE_TRIES):
+        shutil.rmtree(root, ignore_errors=True)
+        if not root.exists():
+            return
+        time.sleep(REMOVE_PAUSE_S)
+    shutil.rmtree(root)
 
 
 def _end_cleanly_when_terminated() -> None:
@@ -120,15 +133,12 @@ def _reconciled(session: Session, stage: Stage) -> int:
     _command(screen, "reconciler reconcile --until-idle")
     teller = Teller(screen=screen, now=session.now, indent="  ")
     world = World(env=session.env, now=session.now, told=teller.told(), recorded=teller.recorded, warn=teller.warn)
-    try:
-        ended, stopped_by = asyncio.run(reconcile.run(stage.fleet, Options(until_idle=True), world))
-        if stopped_by is not None:
-            screen.line("Stopping the scripted agent ...", "yellow")
-            _cancel_all(stage.fleet)
-            asyncio.run(reconcile.run(stage.fleet, Options(until_idle=True), world))
-            return refusals.INTERRUPTED if stopped_by is signal.SIGINT else TERMINATED
-    finally:
-        _end_cleanly_when_terminated()
+    ended, stopped_by = reconcile.run(stage.fleet, Options(until_idle=True), world)
+    if stopped_by is not None:
+        screen.line("Stopping the scripted agent ...", "yellow")
+        _cancel_all(stage.fleet)
+        reconcile.run(stage.fleet, Options(until_idle=True), world)
+        return refusals.INTERRUPTED if stopped_by is signal.SIGINT else TERMINATED
     if ended.unsettled:
         raise NotGood(f"{', '.join(ended.unsettled)} did not succeed; see it with: reconciler demo --keep FOLDER")
     return 0
@@ -162,16 +172,10 @@ def _result(screen: Screen, stage: Stage) -> None:
 def _test(screen: Screen, project: Path, branch: str, folder: Path) -> None:
     """Run the project's test on a branch, for real, in a clone."""
     git.run(folder.parent, "clone", "--quiet", f"--branch={branch}", "--", str(project), str(folder))
-    said = asyncio.run(_sh(folder, "test.sh"))
+    said = subprocess.run(["sh", "test.sh"], cwd=folder, capture_output=True, check=False).stdout.decode()
     for line in said.splitlines():
         screen.line(f"  {line}", "red" if line.startswith("FAILED") else "green")
     shutil.rmtree(folder)
-
-
-async def _sh(folder: Path, script: str) -> str:
-    process = await asyncio.create_subprocess_exec("sh", script, cwd=folder, stdout=asyncio.subprocess.PIPE)
-    stdout, _ = await process.communicate()
-    return stdout.decode()
 
 
 def _farewell(screen: Screen, stage: Stage, seconds: float, *, kept: bool) -> None:

@@ -29,7 +29,8 @@ echo "Without a name, the greeting needs a default."
 sed 's/\\$1/${1:-world}/' greet.sh > greet.new && mv greet.new greet.sh
 echo "I run it again:"
 sh test.sh
-git commit --quiet --all --message "Greet the world when nobody is named"
+git -c user.name="Scripted agent" -c user.email=agent@localhost \\
+  commit --quiet --all --message "Greet the world when nobody is named"
 """
 
 NOTE_SCRIPT = """\

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from types import FrameType
 
 from reconciler import opening
 from reconciler.commands import pictures, refusals
@@ -50,30 +51,43 @@ def reconcile(session: Session, wanted: Wanted) -> int:
     fleet = session.fleet()
     teller = Teller(screen=session.screen, json=wanted.json, now=session.now)
     world = World(env=session.env, now=session.now, told=teller.told(), recorded=teller.recorded, warn=teller.warn)
-    ended, stopped_by = asyncio.run(run(fleet, Options(once=wanted.once, until_idle=wanted.until_idle), world))
+    ended, stopped_by = run(fleet, Options(once=wanted.once, until_idle=wanted.until_idle), world)
     if stopped_by is not None:
         teller.warn("stopped; runs that are under way go on, and the next start takes them up again")
         return refusals.INTERRUPTED if stopped_by is signal.SIGINT else 0
     return 1 if wanted.until_idle and ended.unsettled else 0
 
 
-async def run(fleet: Fleet, options: Options, world: World) -> tuple[Ended, signal.Signals | None]:
-    """Reconcile until the end; how it ended, and the signal that stopped it, if one did."""
-    stop = asyncio.Event()
+def run(fleet: Fleet, options: Options, world: World) -> tuple[Ended, signal.Signals | None]:
+    """Reconcile until the end; how it ended, and the signal that stopped it, if one did.
+
+    From the first moment to the last a signal only asks for a clean stop.
+    """
     received: list[signal.Signals] = []
-    here = asyncio.get_running_loop()
+    wakers: list[Callable[[], object]] = []
 
-    def receive(number: signal.Signals) -> None:
-        received.append(number)
-        stop.set()
+    async def turn() -> Ended:
+        stop = asyncio.Event()
+        here = asyncio.get_running_loop()
+        wakers.append(lambda: here.call_soon_threadsafe(stop.set))
+        if received:
+            stop.set()
+        try:
+            return await opening.reconcile(fleet, options, world, stop)
+        finally:
+            wakers.clear()
 
-    for number in SIGNALS:
-        here.add_signal_handler(number, receive, number)
+    def receive(number: int, _: FrameType | None) -> None:
+        received.append(signal.Signals(number))
+        for wake in wakers:
+            wake()
+
+    before = {number: signal.signal(number, receive) for number in SIGNALS}
     try:
-        ended = await opening.reconcile(fleet, options, world, stop)
+        ended = asyncio.run(turn())
     finally:
-        for number in SIGNALS:
-            here.remove_signal_handler(number)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return ended, received[0] if received else None
 
 

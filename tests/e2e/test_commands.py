@@ -160,12 +160,12 @@ def test_no_git_on_the_path_is_one_line(fleet: Path, tmp_path: Path) -> None:
 
 
 def test_output_cut_by_a_reader_is_no_error(fleet: Path) -> None:
-    process = program.start("reconciler", "adapters", cwd=fleet, env=program.environment(fleet.parent / "home"))
-    assert process.stdout is not None
-    process.stdout.close()
-    assert process.stderr is not None
-    assert process.stderr.read() == b""
-    assert process.wait(program.TIMEOUT_S) == 0
+    with program.start("reconciler", "adapters", cwd=fleet, env=program.environment(fleet.parent / "home")) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(program.TIMEOUT_S) == 0
 
 
 def test_a_deleted_current_folder_is_one_line(tmp_path: Path) -> None:
