@@ -231,7 +231,7 @@ def test_a_breaker_blocks_a_waiting_task_with_an_owner_and_a_need() -> None:
     )
 
 
-@pytest.mark.parametrize("phase", TERMINAL)
+@pytest.mark.parametrize("phase", sorted(TERMINAL))
 def test_a_finished_task_is_only_moved_by_a_merge_or_a_person(phase: Phase) -> None:
     task = PHASES[phase]
     moved = set()

@@ -54,7 +54,10 @@ def records(hint: object) -> Iterator[type]:
             yield from records(inner)
 
 
-ALL = [pytest.param(cls, node, root, id=f"{kind}-{cls.__name__}") for kind, cls, node, root in pairs()]
+ALL = sorted(
+    (pytest.param(cls, node, root, id=f"{kind}-{cls.__name__}") for kind, cls, node, root in pairs()),
+    key=lambda case: str(case.id),
+)
 
 
 def key(cls: type, field: dataclasses.Field[Any]) -> str:
