@@ -3,11 +3,17 @@
 It holds no logic: a command of the project starts a tool.
 """
 
+import shlex
+import sys
+from pathlib import Path
+
 from invoke.context import Context
 from invoke.tasks import Task
 
 from reconciler.__main__ import namespace
 
+PYTHON = shlex.quote(sys.executable)
+SCRIPTS = shlex.quote(str(Path(sys.executable).parent))
 SAMPLE = {"FAULT_SAMPLE": "1"}
 HELP = {
     "fault": "the fault suite instead: kills, cuts, full disks",
@@ -22,12 +28,13 @@ def run_tests(
 ) -> None:
     """Run the tests."""
     marks = "fault" if fault else "cli" if cli else "not fault and not cli"
-    context.run(f"python -m pytest -q -n 2 -m '{marks}' {paths}", env=SAMPLE if sample else {})
+    context.run(f"{PYTHON} -m pytest -q -n 2 -m '{marks}' {paths}", env=SAMPLE if sample else {})
 
 
 def lint(context: Context) -> None:
     """Check format, style, types and layers."""
-    context.run("ruff format --check . && ruff check . && mypy && lint-imports")
+    for tool in ("ruff format --check .", "ruff check .", "mypy", "lint-imports"):
+        context.run(f"{SCRIPTS}/{tool}")
 
 
 namespace.add_task(Task(run_tests, name="test", help=HELP))

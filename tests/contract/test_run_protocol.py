@@ -382,7 +382,7 @@ def test_a_silent_agent_grows_idle_and_a_word_ends_that(world: World) -> None:
 
 
 def test_computing_without_a_word_is_not_idle(world: World) -> None:
-    world.launch("t.1", "(setsid sh -c 'while :; do :; done' &) ; sleep 100")
+    world.launch("t.1", "(setsid timeout 60 sh -c 'while :; do :; done' &) ; sleep 100")
     until(lambda: len(tagged(world, "t.1")) >= 2)
     world.seen("t.1")
     world.seen("t.1")
