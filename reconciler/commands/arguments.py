@@ -128,6 +128,8 @@ class _Reader:
         return next((one for one in parameters if one.option == name), None)
 
     def _keep(self, parameter: Parameter, text: str) -> None:
+        if parameter.name == "fleet" and not text:
+            raise WrongUsage("--fleet needs the path of a fleet, not an empty word")
         try:
             value = parameter.value(text)
         except ValueError as error:

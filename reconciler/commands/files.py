@@ -16,6 +16,8 @@ from reconciler.repo.documents import InvalidDocument
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.git import Edit
 
+MAX_SHOWN = 80
+
 Change = Callable[[Mapping[str, object]], Mapping[str, object]]
 """From a document's data to the top-level keys that shall be different."""
 
@@ -66,6 +68,7 @@ def host_path(fleet: Fleet, host_id: str) -> str:
 
 def unknown(kind: str, name: str, known: Mapping[str, object]) -> str:
     """The sentence for a name that does not exist, with the one that may be meant."""
+    name = name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}..."
     listing = "reconciler status" if kind == "task" else f"reconciler {kind}s"
     return f'there is no {kind} "{name}"{closest(name, known) or f"; `{listing}` lists them"}'
 

@@ -60,6 +60,8 @@ class Reader:
         if writable:
             fleets.exclude(self.fleet)
         self._journal = Journal(self.fleet.journal if writable else IN_MEMORY)
+        if self._journal.warning is not None:
+            session.screen.note(f"reconciler: {self._journal.warning}")
         digests = key(self.fleet) if writable else b""
         self._files = DesiredFiles(self.fleet.root, journal=self._journal, secret=session.env.get, key=digests)
         self._tip: str | None = None
