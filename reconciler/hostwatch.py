@@ -60,7 +60,7 @@ class HostWatch:
         self._boot_id = ""
         self._asked_for: frozenset[str] = frozenset()
         self._wake = asyncio.Event()
-        self._runs = RunWatch(edges.fleet, self._fleet_id, self._run)
+        self._runs = RunWatch(edges, self._run)
 
     def look(self) -> None:
         """Poll now rather than after the pause."""

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
-from reconciler.core import report
+from reconciler.core import mask, report
 from reconciler.core.command import Command, Completed
 from reconciler.core.observed import Meta, Run, Sighting
 from reconciler.core.output import Events
 from reconciler.core.script import poll, read
+from reconciler.edges import Edges
 from reconciler.repo import logs, metas
-from reconciler.repo.fleet import Fleet
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +52,11 @@ class Watched:
 class RunWatch:
     """The runs of one host. `run` carries a command there."""
 
-    def __init__(self, fleet: Fleet, fleet_id: str, run: Callable[[Command], Awaitable[Completed]]) -> None:
+    def __init__(self, edges: Edges, run: Callable[[Command], Awaitable[Completed]]) -> None:
         """Know nothing of any run yet."""
-        self._fleet = fleet
-        self._fleet_id = fleet_id
+        self._fleet = edges.fleet
+        self._fleet_id = edges.branch.fleet_id
+        self._secret = edges.secret
         self._run = run
         self._metas: dict[str, Meta | None] = {}
         self._outputs: dict[str, Events] = {}
@@ -113,6 +114,7 @@ class RunWatch:
         """
         fleet, task_id, epoch = self._fleet, watched.task_id, watched.run.epoch
         offset = logs.size(fleet, task_id, epoch, stream)
+        blot = self._blot(meta)
         if stream == "stdout":
             self._catch_up(watched, meta)
         while upto is None or offset < upto:
@@ -121,7 +123,8 @@ class RunWatch:
             if chunk is None or not chunk.data:
                 return
             upto = chunk.size if upto is None else upto
-            await asyncio.to_thread(logs.append, fleet, task_id, epoch, stream, chunk.data)
+            copy = logs.Copy(task_id=task_id, epoch=epoch, stream=stream)
+            await asyncio.to_thread(logs.append, fleet, copy, chunk.data, blot)
             offset = chunk.end
             if stream == "stdout" and watched.run.run_id in self._outputs:
                 self._outputs[watched.run.run_id].feed(chunk.data)
@@ -155,4 +158,9 @@ class RunWatch:
             command = read.read_file(watched.workdir, self._fleet_id, watched.name, inside)
             chunk = read.parse_read(await self._run(command))
             if chunk is not None:
-                logs.keep_file(self._fleet, watched.task_id, watched.run.epoch, name, chunk.data)
+                logs.keep_file(self._fleet, watched.task_id, watched.run.epoch, name, self._blot(meta).out(chunk.data))
+
+    def _blot(self, meta: Meta | None) -> mask.Blot:
+        """What keeps a run's secrets out of the copies on this machine."""
+        names = (*meta.task.secrets, *meta.adapter.secrets) if meta is not None else ()
+        return mask.Blot([value for name in names if (value := self._secret(name)) is not None])

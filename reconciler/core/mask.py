@@ -61,6 +61,20 @@ class Masking:
         return b"".join(pieces)
 
 
+class Blot:
+    """Replaces secrets in bytes by as many stars, so that every other byte keeps its place."""
+
+    def __init__(self, secrets: Collection[str]) -> None:
+        """Remember the forms of the secrets; `longest` is the length of the longest of them in bytes."""
+        forms = sorted((form.encode("utf-8", "surrogateescape") for form in _forms(secrets)), key=len, reverse=True)
+        self.longest = len(forms[0]) if forms else 0
+        self._pattern = re.compile(b"|".join(map(re.escape, forms))) if forms else None
+
+    def out(self, data: bytes) -> bytes:
+        """The bytes without the secrets that stand in them whole, exactly as many."""
+        return self._pattern.sub(lambda found: b"*" * len(found[0]), data) if self._pattern else data
+
+
 def _forms(secrets: Collection[str]) -> list[str]:
     """Every spelling to look for, longest first."""
     found = {form for secret in secrets if len(secret) >= SHORTEST for form in _spellings(secret)}

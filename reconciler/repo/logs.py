@@ -1,11 +1,14 @@
-"""Local copies of what agents printed, byte for byte, under `.reconciler/logs/<task>.<epoch>/`.
+"""Local copies of what agents printed, byte for byte but for secrets, under `.reconciler/logs/<task>.<epoch>/`.
 
 The size of a copy is the offset to go on from, so nothing is lost or doubled; it never asks a host for anything.
 """
 
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.core.mask import Blot
 from reconciler.repo.fleet import Fleet
 
 CHUNK_BYTES = 1024 * 1024
@@ -15,18 +18,32 @@ EXTRA = "files"
 """The folder for the adapter's `output.files` in a run's log folder."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """Which copy is meant: `stream` is `stdout` or `stderr`."""
+
+    task_id: str
+    epoch: int
+    stream: str
+
+
 def size(fleet: Fleet, task_id: str, epoch: int, stream: str) -> int:
     """How many bytes of `stdout` or `stderr` are here."""
     path = fleet.logs(task_id, epoch) / stream
     return path.stat().st_size if path.exists() else 0
 
 
-def append(fleet: Fleet, task_id: str, epoch: int, stream: str, data: bytes) -> None:
-    """Add bytes that follow on what is here. Only the owner may read them."""
-    folder = fleet.logs(task_id, epoch)
+def append(fleet: Fleet, copy: Copy, data: bytes, blot: Blot) -> None:
+    """Add bytes that follow on what is here, a secret that they complete blotted out. Only the owner may read them."""
+    folder = fleet.logs(copy.task_id, copy.epoch)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / stream).open("ab") as file:
-        file.write(data)
+    path = folder / copy.stream
+    path.touch(mode=0o600)
+    with path.open("r+b") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - max(blot.longest - 1, 0), 0))
+        overlap = file.read()
+        file.seek(-len(overlap), os.SEEK_END)
+        file.write(blot.out(overlap + data))
 
 
 def read(fleet: Fleet, task_id: str, epoch: int, stream: str, offset: int = 0) -> Iterator[bytes]:
