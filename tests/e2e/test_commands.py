@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -20,12 +21,19 @@ from tests.e2e.program import git, run
 from tests.waiting import until
 
 
-@pytest.fixture
-def fleet(tmp_path: Path) -> Path:
-    """A fleet as `init` makes it."""
-    made = run("init", "fleet", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fleet as `init` makes it, to be copied."""
+    folder = tmp_path_factory.mktemp("fresh")
+    made = run("init", "fleet", cwd=folder)
     assert made.exit == 0, made.error
-    return tmp_path / "fleet"
+    return folder / "fleet"
+
+
+@pytest.fixture
+def fleet(fresh: Path, tmp_path: Path) -> Path:
+    """A new fleet of the test's own."""
+    return shutil.copytree(fresh, tmp_path / "fleet")
 
 
 def write_task(fleet: Path, name: str, goal: str = "true", **keys: object) -> Path:
