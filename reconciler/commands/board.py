@@ -69,7 +69,8 @@ def _task(session: Session, view: View, task_id: str, *, json: bool) -> int:
 def why(session: Session, *, task: str, json: bool = False) -> int:
     """Say everything that keeps a task from moving, and who can change it."""
     view = reading.load(session)
-    found = conditions.waiting(view.known(task), view.desired, view.observed, session.now())
+    now = session.now()
+    found = conditions.waiting(view.known(task), view.desired, view.presuming(now), now)
     seen = view.observed.tasks.get(task, ObservedTask())
     if json:
         shown = [shapes.condition(one) for one in found]
@@ -92,10 +93,11 @@ def _sentence(condition: Condition) -> str:
 def plan(session: Session, *, json: bool = False) -> int:
     """Show what a pass would do now, without doing it.
 
-    Hosts are not asked: what became of runs that are under way is not known here.
+    Hosts are not asked: one that was never asked is taken for one that answers, and what became of runs that are under
+    way is not known here.
     """
     view = reading.load(session)
-    planned = planning.plan(view.desired, view.observed, session.now())
+    planned = planning.plan(view.desired, view.presuming(session.now()), session.now())
     if json:
         session.screen.json(shapes.planned(planned))
         return 0

@@ -6,12 +6,13 @@ It takes no lock, commits nothing and asks no host.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from reconciler.commands import files
 from reconciler.commands.session import NotGood, Session
 from reconciler.core.desired import Desired
-from reconciler.core.observed import Observed, ObservedTask
+from reconciler.core.observed import Observed, ObservedHost, ObservedTask
 from reconciler.core.terms import TERMINAL
 from reconciler.opening import key
 from reconciler.repo import fleet as fleets
@@ -40,6 +41,15 @@ class View:
         """Every task that is not put away: those with a file, and those that happened and are not archived."""
         wanted = self.desired.tasks.keys() | self.desired.refused.keys()
         return sorted(wanted | (self.observed.tasks.keys() - self.desired.archived))
+
+    def presuming(self, now: datetime) -> Observed:
+        """What happened, with every host that was not asked since its file changed taken for one that answers."""
+        presumed = {
+            host_id: ObservedHost(reachable=True, since=now, spec=document.spec)
+            for host_id, document in self.desired.hosts.items()
+            if (seen := self.observed.hosts.get(host_id)) is None or seen.spec != document.spec
+        }
+        return replace(self.observed, hosts={**self.observed.hosts, **presumed})
 
     def known(self, task_id: str) -> str:
         """The id, when there is such a task, archived ones included; NotGood with a hint otherwise."""
