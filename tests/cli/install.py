@@ -1,5 +1,6 @@
 """Installs the real agent CLIs into a folder, by npm; `python -m tests.cli.install FOLDER` does it by hand."""
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,14 @@ INSTALL_S = 600
 
 
 def install(folder: Path) -> Path:
-    """The folder of their commands. What is there already is not fetched again."""
+    """The folder of their commands. What is there already is not fetched again; who comes second waits."""
     commands = folder / "node_modules" / ".bin"
-    if not all((commands / name).exists() for name in ("codex", "claude")):
-        folder.mkdir(parents=True, exist_ok=True)
-        argv = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", *PACKAGES]
-        subprocess.run(argv, check=True, timeout=INSTALL_S, stdout=sys.stderr)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not all((commands / name).exists() for name in ("codex", "claude")):
+            argv = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", *PACKAGES]
+            subprocess.run(argv, check=True, timeout=INSTALL_S, stdout=sys.stderr)
     return commands
 
 

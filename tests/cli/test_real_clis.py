@@ -1,6 +1,5 @@
 """The real CLIs, run offline by the command lines of their adapters, and judged from what they really print."""
 
-import os
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from reconciler.core.report import Resumed
 from reconciler.core.script import argv
 from reconciler.core.terms import Failure, Outcome, Permissions
 from reconciler.core.verdict import Result
-from tests.cli import install, offline
+from tests.cli import offline
 from tests.contract import captures
 
 pytestmark = pytest.mark.cli
@@ -73,21 +72,12 @@ class Bench:
         return report.judge(adapter, raw, stop=None, resumed=resumed, now=NOW)
 
 
-@pytest.fixture(scope="session")
-def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real CLIs: in the folder that `RECONCILER_CLIS` names, else fetched into a temporary one."""
-    if not offline.SERVER.exists():
-        pytest.skip("there is no scripted model server beside this repository")
-    named = os.environ.get("RECONCILER_CLIS")
-    return install.install(Path(named) if named else tmp_path_factory.mktemp("clis"))
-
-
 @pytest.fixture(params=sorted(PROFILES))
 def bench(request: pytest.FixtureRequest, tmp_path: Path, commands: Path) -> Iterator[Bench]:
     (tmp_path / "workspace").mkdir()
     subprocess.run(["git", "init", "-q", str(tmp_path / "workspace")], check=True)
-    with offline.model(tmp_path, tmp_path / "workspace") as port:
-        yield Bench(name=request.param, folder=tmp_path, commands=commands, port=port)
+    with offline.model(tmp_path, tmp_path / "workspace") as model:
+        yield Bench(name=request.param, folder=tmp_path, commands=commands, port=model.port)
 
 
 def test_a_first_run_does_its_work_and_a_resumed_one_goes_on(bench: Bench) -> None:
