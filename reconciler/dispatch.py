@@ -29,6 +29,9 @@ LASTING_PER_HOST = 3
 RETRY_AFTER_S = 2.0
 """How long an effect that failed is left alone before it is tried again."""
 
+STOP_AGAIN_AFTER_S = 1.0
+"""How soon a stop that has not ended the run yet is asked for again: the host counts the grace."""
+
 LONG_RETRY_AFTER_S = 10.0
 """The same, where a remote repository or a person must act first."""
 
@@ -40,8 +43,8 @@ _Key = tuple[str, type[Action]]
 class Dispatcher:
     """The effects under way: one of a kind for each task."""
 
-    def __init__(self, edges: Edges, look: Callable[[str], None]) -> None:
-        """`look` has a host polled soon after something was done there."""
+    def __init__(self, edges: Edges, look: Callable[[str, str | None], None]) -> None:
+        """`look` has a host polled soon after something was done there, and a run's last sighting forgotten."""
         self._edges = edges
         self._look = look
         self._under_way: dict[_Key, asyncio.Task[None]] = {}
@@ -113,15 +116,17 @@ class Dispatcher:
     async def _follow_up(self, action: Launch | GiveUp, event: Event | None) -> None:
         if event is not None:
             await self._record((action.task_id, event))
-        self._look(action.run.host)
+        self._look(action.run.host, action.run.run_id)
 
     async def _stop(self, action: Stop, desired: Desired) -> None:
         host = starting.host_of(desired, action.run).value
         run_name = f"{action.task_id}.{action.run.epoch}"
         workdir = tidying.workdir_of(self._edges, action.run, host)
         command = stop.stop(workdir, starting.fleet_of(action.run), run_name, action.reason, launcher=host.launcher)
-        stop.parse_stop(await self._edges.run(action.run.host, host, command))
-        self._look(action.run.host)
+        stopped = stop.parse_stop(await self._edges.run(action.run.host, host, command))
+        self._look(action.run.host, None)
+        if stopped.state != "ended":
+            await asyncio.sleep(STOP_AGAIN_AFTER_S)
 
     async def _collect(self, action: Collect, desired: Desired, observed: Observed) -> None:
         run_id = action.run.run_id

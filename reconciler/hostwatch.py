@@ -59,11 +59,15 @@ class HostWatch:
         self._probed = False
         self._boot_id = ""
         self._asked_for: frozenset[str] = frozenset()
+        self._outdated: set[str] = set()
         self._wake = asyncio.Event()
         self._runs = RunWatch(edges, self._run)
 
-    def look(self) -> None:
-        """Poll now rather than after the pause."""
+    def look(self, launched: str | None = None) -> None:
+        """Poll now rather than after the pause; what was seen of the run `launched` before counts no more."""
+        if launched is not None:
+            self._outdated.add(launched)
+            self.sightings = {name: seen for name, seen in self.sightings.items() if name != launched}
         self._wake.set()
 
     async def watch(self) -> None:
@@ -97,7 +101,9 @@ class HostWatch:
         """One exchange; true when something changed that a plan may need."""
         if not self._probed:
             await self._probe()
-        seen = await self._poll()
+        self._outdated.clear()
+        polled = await self._poll()
+        seen = {name: sighting for name, sighting in polled.items() if name not in self._outdated}
         answered_again = self.silent_since is not None or not self.asked
         self.silent_since = None
         self.asked = True

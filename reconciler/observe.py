@@ -57,10 +57,10 @@ class Observer:
             fleet=branch.fleet_id, tasks=branch.tasks(), hosts=branch.hosts(), sightings=sightings, silent=silent
         )
 
-    def look(self, host_id: str) -> None:
-        """Have a host polled now."""
+    def look(self, host_id: str, launched: str | None = None) -> None:
+        """Have a host polled now; what was seen of the run `launched` before counts no more."""
         if host_id in self._watches:
-            self._watches[host_id].look()
+            self._watches[host_id].look(launched)
 
     def pending(self) -> bool:
         """Whether a host was not asked yet since its watch began."""
