@@ -112,6 +112,21 @@ def test_a_first_run_starts_from_the_default_branch_on_a_branch_of_its_own(world
     assert world.git(workspace, "symbolic-ref", "HEAD") == "refs/heads/task/fix"
 
 
+def test_an_agent_may_commit_on_a_host_without_an_identity_and_keeps_one_that_is_there(dash: World) -> None:
+    workspace = Path(dash.prepare().workspace)
+    (workspace / "by-the-agent").write_text("x")
+    bare = {name: value for name, value in dash.host.env.items() if not name.startswith("GIT_")}
+    subprocess.run(["git", "add", "-A"], cwd=workspace, env=bare, check=True)
+    subprocess.run(["git", "commit", "-q", "-m", "By the agent"], cwd=workspace, env=bare, check=True)
+    assert dash.git(workspace, "log", "-1", "--format=%an <%ae>") == "Rec O'Nciler <r@example.org>"
+    own = Path(dash.host.env["HOME"]) / "own.gitconfig"
+    own.write_text("[user]\n\tname = Own\n\temail = own@example.org\n")
+    dash.host.run(prepare.prepare(dash.order(epoch=2)), GIT_CONFIG_GLOBAL=str(own))
+    bare["GIT_CONFIG_GLOBAL"] = str(own)
+    said = subprocess.run(["git", "config", "user.email"], cwd=workspace, env=bare, check=True, capture_output=True)
+    assert said.stdout == b"own@example.org\n"
+
+
 def test_preparing_twice_is_preparing_once(world: World) -> None:
     assert world.prepare() == world.prepare()
 

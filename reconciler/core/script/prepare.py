@@ -8,44 +8,10 @@ from dataclasses import dataclass, field
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Identity
-from reconciler.core.script import git, shell
+from reconciler.core.script import git, locking, shell
 from reconciler.core.terms import Failure
 
 PREPARE_TIMEOUT_S = 900.0
-LOCK_WAIT_S = 600
-
-_LOCK = rf"""
-lock() {{
-  waited=0
-  if command -v flock >/dev/null 2>&1; then
-    ( : >>"$1.flock" ) 2>/dev/null || fail 'no_capacity the lock of the repository cannot be written'
-    exec 9>>"$1.flock"
-    until flock -n 9; do
-      waited=$((waited + 1))
-      if [ "$waited" -gt {LOCK_WAIT_S} ]; then fail 'transport the repository is busy with another task'; fi
-      sleep 1
-    done
-    return 0
-  fi
-  started_at $$
-  until ( umask 077; mkdir "$1.lock" ) 2>/dev/null; do
-    waited=$((waited + 1))
-    holder= held_since= held_boot=
-    {{ read -r holder held_since held_boot; }} 2>/dev/null <"$1.lock/owner" || holder=
-    dead=
-    if [ -z "$holder" ]; then [ "$waited" -le 10 ] || dead=1
-    elif [ "$held_boot" != "$boot" ] || ! lives "$holder" "$held_since"; then dead=1; fi
-    if [ -n "$dead" ]; then unlock "$1"; waited=0; continue; fi
-    if [ "$waited" -gt {LOCK_WAIT_S} ]; then fail 'transport the repository is busy with another task'; fi
-    sleep 1
-  done
-  started_at $$
-  echo "$$ $start $boot" >"$1.lock/owner"
-  trap 'unlock "$repo"' EXIT
-}}
-unlock() {{ mv "$1.lock" "$1.lock.$$" 2>/dev/null && rm -rf "$1.lock.$$"; }}
-"""
-"""`lock PATH` by flock(1), else by a folder whose dead owner is seen by pid, start time and boot."""
 
 _FOLDER = r"""
 cd_run() { mkdir -p "$root/runs/$1" && cd "$root/runs/$1"; }
@@ -91,9 +57,15 @@ clone() {
   fi
   find "$repo/packed-refs.lock" "$repo/config.lock" "$repo/refs" -name '*.lock' -mmin +10 -exec rm -f {} + 2>/dev/null
   in_git "$repo" config remote.origin.url "$repository" || fail 'making the clone'
+  identify || fail 'making the clone'
   in_git "$repo" fetch -q --prune --no-write-fetch-head -- "$repository" \
     '+refs/heads/*:refs/remotes/origin/*' 9>&- || fail 'fetching the repository'
   in_git "$repo" worktree prune
+}
+identify() {
+  for key in user.name user.email; do in_git "$repo" config --unset-all "$key"; done
+  if [ -n "$(in_git "$repo" config user.email)" ]; then return 0; fi
+  in_git "$repo" config user.name "$GIT_AUTHOR_NAME" && in_git "$repo" config user.email "$GIT_AUTHOR_EMAIL"
 }
 commit_of() { in_git "$repo" rev-parse -q --verify "$1^{commit}"; }
 start_point() {
@@ -108,7 +80,10 @@ start_point() {
   if [ -n "$start_sha" ] && ! in_git "$repo" merge-base --is-ancestor "$start_sha" "$base_sha"; then from=$start_sha; fi
 }
 """
-"""`clone` fetches the cache, `start_point` finds what to start from: the task's unmerged branch, else the base."""
+"""`clone` fetches the cache, `start_point` finds what to start from: the task's unmerged branch, else the base.
+
+`identify` lends our identity to agents that commit, where the host has none of its own.
+"""
 
 _WORKTREE = r"""
 keep() {
@@ -173,7 +148,7 @@ _PREPARE = (
     + shell.CLAIM
     + git.GIT
     + git.REPOSITORY
-    + _LOCK
+    + locking.LOCK
     + _FOLDER
     + _CLONE
     + _WORKTREE
@@ -192,7 +167,7 @@ known() {
 }
 if [ -e started ]; then known; fi
 folder_of
-printf '%s\n' "$workspace" >workspace.new && mv -f workspace.new workspace || fail 'no_capacity the run folder is full'
+printf '%s\n' "$workspace" >workspace."$$" && mv -f workspace."$$" workspace || fail 'no_capacity the folder is full'
 base_sha= start_sha= head_sha=
 if [ -n "$repository" ]; then
   clone
@@ -205,7 +180,7 @@ fi
 {
   printf 'workspace %s\nrun_dir %s\nhome %s\n' "$workspace" "$dir" "$HOME"
   printf 'base %s\nbase_sha %s\nstart_sha %s\nhead_sha %s\n' "$base" "$base_sha" "$start_sha" "$head_sha"
-} >prepared.new && mv -f prepared.new prepared || fail 'no_capacity the run folder is full'
+} >prepared."$$" && mv -f prepared."$$" prepared || fail 'no_capacity the folder is full'
 known
 """
 )
