@@ -128,7 +128,7 @@ class Fleet:
         """Write the file of a host that is reached through `sshd`."""
         document = {
             "transport": "ssh",
-            "address": "127.0.0.1",
+            "address": sshd.address,
             "port": sshd.port,
             "user": sshd.user,
             "identity_file": str(sshd.client_key_path),
@@ -185,9 +185,9 @@ class Fleet:
         (fleet,) = (self.folder / workdir).iterdir()
         return fleet / "runs" / f"{task_id}.{epoch}"
 
-    def kept_output(self, task_id: str, epoch: int) -> bytes:
+    def kept_output(self, task_id: str, epoch: int, stream: str = "stdout") -> bytes:
         """The local copy of what a run printed."""
-        return (self.root / ".reconciler" / "logs" / f"{task_id}.{epoch}" / "stdout").read_bytes()
+        return (self.root / ".reconciler" / "logs" / f"{task_id}.{epoch}" / stream).read_bytes()
 
     def move_clock(self, seconds: float) -> None:
         """Have the reconciler believe that so much more time has gone, and look."""
