@@ -24,6 +24,7 @@ from tests.contract.sshd import Sshd
 from tests.waiting import until
 
 PROJECT = Path(__file__).resolve().parents[2]
+PROGRAM = ("reconciler", "--fleet")
 PERSON = ("-c", "user.name=Person", "-c", "user.email=person@example.org")
 
 SHELL: Mapping[str, object] = {"run": ["sh", "{prompt_file}"], "prompt": "file", "prompt_text": "goal"}
@@ -273,6 +274,7 @@ class Reconciler:
 
     @classmethod
     def start(cls, fleet: Fleet, words: Sequence[str], more: Mapping[str, str]) -> "Reconciler":
+        """The program; for a test that moves the clock, or may yet, the driver of its loop."""
         output = fleet.folder / "said"
         env = {
             **environment(fleet.folder),
@@ -282,9 +284,13 @@ class Reconciler:
             **fleet.env,
             **more,
         }
+        timed = "--until-idle" not in words or (fleet.folder / "clock").exists()
+        program = (
+            ["tests.e2e.driver", str(fleet.root)] if timed else [*PROGRAM, str(fleet.root), "reconcile", "--no-listen"]
+        )
         with output.open("ab") as sink:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.e2e.driver", str(fleet.root), *words],
+                [sys.executable, "-m", *program, *words],
                 cwd=fleet.folder,
                 env=env,
                 stdin=subprocess.DEVNULL,

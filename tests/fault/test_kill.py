@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.fleets import Fleet, git, project
+from tests.e2e.fleets import PROGRAM, Fleet, git, project
 
 SHIM = Path(__file__).parent / "shims" / "kill_at"
 PROGRAMS = ("git", "sh")
@@ -71,7 +71,7 @@ def install(fleet: Fleet, at: int, when: str) -> str:
     """A PATH on which every call of `PROGRAMS` by the reconciler is counted."""
     folder = fleet.folder / "shims"
     (folder / "calls").mkdir(parents=True)
-    settings = {"calls": str(folder / "calls"), "caller": "tests.e2e.driver", "at": str(at), "when": when}
+    settings = {"calls": str(folder / "calls"), "caller": " ".join(PROGRAM), "at": str(at), "when": when}
     for program in PROGRAMS:
         settings[f"real_{program}"] = shutil.which(program) or ""
         (folder / program).symlink_to(SHIM)
