@@ -108,7 +108,7 @@ def _hosts(task: Task, desired: Desired, observed: Observed, used: Usage, now: d
         if reason is None:
             return []
         found.append(Condition(why=reason.why, who=reason.who, until=reason.until))
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _phase(seen: ObservedTask) -> Condition:

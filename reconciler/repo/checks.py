@@ -3,13 +3,14 @@
 Never looks at another file (`crosscheck` does), and takes only documents that their schema has passed.
 """
 
+import difflib
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from reconciler.core import report
-from reconciler.core.desired import Adapter, Host, Problem, Settings, Task, Word
+from reconciler.core.desired import Adapter, Engine, Host, Problem, Settings, Task, Word
 from reconciler.repo import refnames
 from reconciler.repo.documents import Parsed
 from reconciler.repo.yamlnodes import Path, shown
@@ -17,10 +18,13 @@ from reconciler.repo.yamlnodes import Path, shown
 PLACEHOLDERS = frozenset(
     "model workspace branch task run_id session new_session run_dir prompt prompt_file max_turns".split()  # noqa: SIM905 - a list of words reads better as one line
 )
+ENGINE_PLACEHOLDERS = frozenset(("script", "run_dir", "run_id", "job"))
 RESERVED = "RECONCILER_RUN"
 ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PLACEHOLDER = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)\}")
+"""What looks like a placeholder; `${x}` is a variable of a shell."""
+
 _TRANSPORT = re.compile(r"[A-Za-z0-9+.-]*::")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _JUMP = re.compile(r"(?:[^@:\s-][^@:\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^@:\s\[\]-][^@:\s\[\]]*)(?::([0-9]{1,5}))?")
@@ -91,11 +95,21 @@ def _reserved(env: Mapping[str, str], secrets: tuple[str, ...]) -> Found:
 
 def _host(host: Host) -> Found:
     yield from _reserved(host.env, ())
+    if isinstance(host.launcher, Engine):
+        yield from _engine(host.launcher)
     for number, jump in enumerate(host.jump):
         found = _JUMP.fullmatch(jump)
         if not found or int(found[1] or 1) not in range(1, _MAX_PORT + 1):
             rule = "write user@address:port or the id of a host"
             yield ("jump", number), f'"jump[{number}]" is no jump host: {shown(jump)}, {rule}'
+
+
+def _engine(engine: Engine) -> Found:
+    for key, words in (("submit", engine.submit), ("alive", engine.alive), ("cancel", engine.cancel)):
+        known = ENGINE_PLACEHOLDERS - {"job"} if key == "submit" else ENGINE_PLACEHOLDERS
+        for number, word in enumerate(words):
+            place = ("launcher", key, number)
+            yield from ((place, _unknown(name, known)) for name in _unfilled(word, known))
 
 
 def _settings(settings: Settings) -> Found:
@@ -125,13 +139,27 @@ def _words(words: tuple[Word, ...], path: Path, *, permissions: bool = True) -> 
         elif "\0" in word:
             yield place, "a word of a command line cannot hold a NUL: remove it"
         elif not (permissions and word == "{permissions}"):
-            yield from ((place, _no_value(name)) for name in _PLACEHOLDER.findall(word) if name not in PLACEHOLDERS)
+            yield from ((place, _no_value(name)) for name in _unfilled(word, PLACEHOLDERS))
+
+
+def _unfilled(word: str, known: frozenset[str]) -> Iterator[str]:
+    """The names in braces that nothing is filled in for; in a word that is a script only those that look misspelt."""
+    script = any(character.isspace() for character in word)
+    for name in _PLACEHOLDER.findall(word):
+        if name not in known and (not script or name == "permissions" or difflib.get_close_matches(name, known)):
+            yield name
 
 
 def _no_value(name: str) -> str:
     if name == "permissions":
         return 'the placeholder "{permissions}" must be a word of its own in "run" or "resume"'
-    return f'unknown placeholder "{{{name}}}": known are {", ".join(sorted(PLACEHOLDERS))}'
+    return _unknown(name, PLACEHOLDERS)
+
+
+def _unknown(name: str, known: frozenset[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    hint = f'did you mean "{{{close[0]}}}"?' if close else f"known are {', '.join(sorted(known))}"
+    return f'unknown placeholder "{{{name}}}": {hint}'
 
 
 def _expressions(adapter: Adapter) -> Found:

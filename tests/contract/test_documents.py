@@ -323,6 +323,10 @@ def test_valid_examples_are_valid(kind: str, text: str) -> None:
         ("host", "transport: ssh\naddress: a\njump: ['-x']\n", '"jump[0]" is no jump host'),
         ("adapter", "run: [a, '{foo}']\n", '1:10 unknown placeholder "{foo}"'),
         ("adapter", "run: [a, [b, '{foo}x']]\n", '1:14 unknown placeholder "{foo}"'),
+        ("adapter", "run: [a, '{modle}']\n", 'unknown placeholder "{modle}": did you mean "{model}"?'),
+        ("adapter", "run: [sh, -c, 'cat {prompt_fil}']\n", 'did you mean "{prompt_file}"?'),
+        ("host", "transport: local\nlauncher: {submit: [a, '{scrip}'], alive: [b], cancel: [c]}\n", '"{script}"?'),
+        ("host", "transport: local\nlauncher: {submit: ['{job}'], alive: [b], cancel: [c]}\n", 'placeholder "{job}"'),
         ("adapter", "run: [a, 'x{permissions}']\n", "must be a word of its own"),
         ("adapter", "run: [a]\noutput: {summary: ['a', 'b[']}\n", "no JMESPath expression"),
         ("adapter", "run: [a]\nfailures: [{class: auth, pattern: '('}]\n", "is no regular expression"),
@@ -341,6 +345,21 @@ def test_valid_examples_are_valid(kind: str, text: str) -> None:
 def test_invalid_examples_say_what_is_wrong_and_where(kind: str, text: str, message: str) -> None:
     found = [f"{one.line}:{one.column} {one.message}" for one in loading.load(kind, text.encode(), "f.yaml").problems]
     assert any(message in one for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("adapter", "run: [sh, -c, 'f=$1; cat \"${f}\"', '${x}']\n"),
+        ("adapter", "run: [sh, -c, \"awk '{print}' <{prompt_file}\"]\n"),
+        (
+            "host",
+            "transport: local\nlauncher: {submit: [a, '{script}'], alive: [b, '{job}'], cancel: [c, '{run_id}']}\n",
+        ),
+    ],
+)
+def test_braces_of_other_languages_are_no_placeholders(kind: str, text: str) -> None:
+    assert loading.load(kind, text.encode(), "f.yaml").problems == ()
 
 
 @pytest.mark.parametrize("path", [path.relative_to(ROOT) for path in sorted(ROOT.glob("adapters/*.yaml"))], ids=str)
