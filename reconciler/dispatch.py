@@ -19,6 +19,8 @@ from reconciler.core.observed import Observed
 from reconciler.core.script import stop
 from reconciler.core.script.shell import ProtocolError
 from reconciler.edges import Edges
+from reconciler.repo.branch import BranchFailed, BranchMoved
+from reconciler.repo.journal import JournalFailed
 from reconciler.transport import Misconfigured, Unreachable
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,9 @@ LONG_RETRY_AFTER_S = 10.0
 """The same, where a remote repository or a person must act first."""
 
 DELIVERY_TRIES = 30
+
+MEMORY_LOST = (BranchFailed, BranchMoved, JournalFailed, OSError)
+"""What nothing can go on after: what happens could not be recorded. Anything else concerns one task only."""
 
 _Key = tuple[str, type[Action]]
 
@@ -91,6 +96,11 @@ class Dispatcher:
             await asyncio.sleep(RETRY_AFTER_S)
         except (DeliveryDelayed, Misconfigured) as error:
             log.warning("%s of %s: %s; it will be tried again", key[1].__name__, key[0], error)
+            await asyncio.sleep(LONG_RETRY_AFTER_S)
+        except MEMORY_LOST:
+            raise
+        except Exception:
+            log.exception("%s of %s met a defect of this program; please report it", key[1].__name__, key[0])
             await asyncio.sleep(LONG_RETRY_AFTER_S)
         finally:
             del self._under_way[key]

@@ -58,7 +58,7 @@ async def start(edges: Edges, desired: Desired, action: Launch) -> NotStarted | 
         await _start(edges, desired, action)
     except CannotStart as error:
         return await give_up(edges, desired, giving_up, failure=error.failure, error=str(error))
-    except Misconfigured as error:
+    except (Misconfigured, ValueError) as error:
         return await give_up(edges, desired, giving_up, failure=Failure.CONFIG, error=str(error))
     return None
 
