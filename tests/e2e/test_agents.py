@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.fleets import JSONL, Fleet, project
+from tests.e2e.fleets import JSONL, Fleet, git, project
 from tests.waiting import until
 
 RESULT = """printf '{"type":"result","text":"all done"}\\n'\n"""
@@ -153,6 +153,86 @@ def test_a_base_that_is_not_there_blocks_as_config_before_anything_runs(fleet: F
     assert (seen["reason"], seen["runs"][0]["outcome"], seen.get("attempts", 0)) == ("config", "not_started", 0)
     assert "nowhere" in seen["runs"][0]["error"]
     assert fleet.runs() == ["lost.2"]
+
+
+def test_a_push_of_somebody_else_meanwhile_is_never_overwritten(fleet: Fleet) -> None:
+    bare = project(fleet.folder)
+    os.mkfifo(fleet.folder / "go")
+    fleet.task("one", f"{fleet.ran}cat {fleet.folder}/go; echo mine >file.txt", repository=str(bare))
+    with fleet.reconciling() as reconciler:
+        reconciler.until_phase("one", "running")
+        theirs = git(bare, "commit-tree", "-p", "main", "-m", "Theirs", "main^{tree}")
+        git(bare, "update-ref", "refs/heads/task/one", theirs)
+        (fleet.folder / "go").write_text("go")
+        until(lambda: fleet.first_run("one").get("outcome"))
+        assert git(bare, "rev-parse", "task/one") == theirs
+    run = fleet.first_run("one")
+    assert (run["outcome"], run["failure"], run.get("counts_as_attempt", False)) == ("failed", "not_delivered", False)
+    assert fleet.phase("one") == "created"
+
+
+def test_a_repository_that_cannot_be_reached_is_tried_six_times_and_never_charged(fleet: Fleet) -> None:
+    fleet.task("one", fleet.ran, repository="http://127.0.0.1:1/nothing.git")
+    with fleet.reconciling() as reconciler:
+        for launches in range(1, 7):
+            until(lambda launches=launches: ended_runs(fleet, "one") == launches, seconds=30)  # type: ignore[misc]  # a value of its own
+            fleet.move_clock(301)
+        seen = reconciler.until_phase("one", "blocked")
+    assert (seen["owner"], seen.get("attempts", 0)) == ("operator", 0)
+    assert {run["failure"] for run in seen["runs"]} == {"transport"}
+    assert fleet.runs() == []
+
+
+def test_no_task_is_launched_more_than_six_times_an_hour(fleet: Fleet) -> None:
+    fleet.task("one", f"{fleet.ran}exit 1", max_attempts=20)
+    with fleet.reconciling() as reconciler:
+        for launches in range(1, 7):
+            until(lambda launches=launches: ended_runs(fleet, "one") == launches, seconds=30)  # type: ignore[misc]  # a value of its own
+            fleet.move_clock(301)
+        fleet.task("other", fleet.ran)
+        reconciler.until_phase("other", "completed")
+        assert len(fleet.runs()) == 7
+        fleet.move_clock(3600)
+        until(lambda: len(fleet.runs()) == 8)
+
+
+def test_a_reboot_of_the_host_is_never_taken_for_a_live_run_and_charges_nothing(fleet: Fleet) -> None:
+    fleet.task("one", f"{fleet.ran}[ -e {fleet.folder}/second ] || exec sleep 300")
+    with fleet.reconciling() as reconciler:
+        reconciler.until_phase("one", "running")
+    started = fleet.run_folder("one", 1) / "started"
+    words = started.read_text().split()
+    fleet.end_runs()
+    until(lambda: fleet.tagged() == [])
+    (fleet.run_folder("one", 1) / "exit").unlink(missing_ok=True)
+    started.write_text(" ".join([str(os.getpid()), words[1], "another-boot", *words[3:]]) + "\n")
+    (fleet.folder / "second").touch()
+    with fleet.reconciling() as reconciler:
+        until(lambda: fleet.first_run("one").get("outcome"))
+        fleet.move_clock(11)
+        seen = reconciler.until_phase("one", "completed")
+    assert (seen["runs"][0]["outcome"], seen["runs"][0]["failure"]) == ("lost", "host_lost")
+    assert seen.get("attempts", 0) == 0
+    assert fleet.runs() == ["one.1", "one.2"]
+
+
+def test_a_reused_pid_is_never_taken_for_a_live_run_and_no_exit_is_never_a_success(fleet: Fleet) -> None:
+    fleet.task("one", f"{fleet.ran}exec sleep 300", max_attempts=1)
+    with fleet.reconciling() as reconciler:
+        reconciler.until_phase("one", "running")
+    folder = fleet.run_folder("one", 1)
+    words = (folder / "started").read_text().split()
+    fleet.end_runs()
+    until(lambda: fleet.tagged() == [])
+    (folder / "exit").unlink(missing_ok=True)
+    (folder / "started").write_text(" ".join([str(os.getpid()), *words[1:]]) + "\n")
+    (folder / "agent").write_text(f"{os.getpid()} {words[1]}\n")
+    fleet.until_idle()
+    assert judged(fleet, "one") == ("failed", "failed", "unknown", True)
+
+
+def ended_runs(fleet: Fleet, task_id: str) -> int:
+    return sum("outcome" in run for run in fleet.observed(task_id).get("runs", []))
 
 
 @pytest.mark.fault

@@ -227,6 +227,21 @@ def test_nothing_of_a_person_who_works_on_main_meanwhile_is_touched(fleet: Fleet
     assert sorted(fleet.runs()) == [f"chore-{number}.1" for number in range(6)]
 
 
+def test_a_fleet_in_a_subfolder_of_a_repository_works_alike(fleet: Fleet) -> None:
+    inside = Fleet(folder=fleet.folder, root=fleet.folder / "whole" / "ops" / "fleet")
+    inside.root.parent.mkdir(parents=True)
+    shutil.copytree(fleet.root, inside.root, ignore=shutil.ignore_patterns(".git"))
+    whole = fleet.folder / "whole"
+    git(whole, "init", "-q", "-b", "main")
+    inside.task("one", inside.ran)
+    inside.commit("Keep a fleet among other things")
+    ended = inside.until_idle()
+    assert ended.process.returncode == 0, ended.said()
+    assert inside.phase("one") == "completed"
+    assert git(whole, "status", "--porcelain") == ""
+    inside.end_runs()
+
+
 def command_lines() -> list[bytes]:
     """The command lines of all processes now."""
     return [line for pid in Path("/proc").iterdir() if pid.name.isdigit() and (line := command_line(pid))]
