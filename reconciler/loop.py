@@ -148,7 +148,7 @@ class Loop:
     async def _follow_files(self, stop: asyncio.Event) -> None:
         async for paths in watch.changes(self._edges.fleet, stop):
             inside = [path for path in paths if self._is_observed(path)]
-            if inside:
+            if inside or not paths:
                 for path in await asyncio.to_thread(self._edges.branch.restore, inside):
                     self._told.put_back(path)
             if len(inside) < len(paths) or not paths:
