@@ -114,6 +114,7 @@ def test_a_usage_limit_waits_for_its_reset_and_is_not_charged(fleet: Fleet) -> N
     assert fleet.runs() == ["limited.1", "limited.2"]
 
 
+@pytest.mark.fault
 def test_a_login_that_fails_blocks_until_the_adapter_changes(fleet: Fleet) -> None:
     fleet.write("adapters/mine.yaml", JSONL)
     goal = f'{fleet.ran}if [ -n "$LOGIN" ]; then {RESULT}\nelse {said("error", "not logged in")}\nfi'
@@ -171,6 +172,7 @@ def test_a_push_of_somebody_else_meanwhile_is_never_overwritten(fleet: Fleet) ->
     assert fleet.phase("one") == "created"
 
 
+@pytest.mark.fault
 def test_a_repository_that_cannot_be_reached_is_tried_six_times_and_never_charged(fleet: Fleet) -> None:
     fleet.task("one", fleet.ran, repository="http://127.0.0.1:1/nothing.git")
     with fleet.reconciling() as reconciler:
@@ -183,6 +185,7 @@ def test_a_repository_that_cannot_be_reached_is_tried_six_times_and_never_charge
     assert fleet.runs() == []
 
 
+@pytest.mark.fault
 def test_no_task_is_launched_more_than_six_times_an_hour(fleet: Fleet) -> None:
     fleet.task("one", f"{fleet.ran}exit 1", max_attempts=20)
     with fleet.reconciling() as reconciler:
@@ -196,6 +199,7 @@ def test_no_task_is_launched_more_than_six_times_an_hour(fleet: Fleet) -> None:
         until(lambda: len(fleet.runs()) == 8)
 
 
+@pytest.mark.fault
 def test_a_reboot_of_the_host_is_never_taken_for_a_live_run_and_charges_nothing(fleet: Fleet) -> None:
     fleet.task("one", f"{fleet.ran}[ -e {fleet.folder}/second ] || exec sleep 300")
     with fleet.reconciling() as reconciler:

@@ -5,6 +5,8 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.fleets import Fleet, git, project
 from tests.waiting import until
 
@@ -48,6 +50,7 @@ def test_the_branch_observed_is_a_log_and_the_work_tree_stays_clean(fleet: Fleet
     assert git(fleet.root, "merge-base", "main", "observed", check=False) == ""
 
 
+@pytest.mark.fault
 def test_a_task_without_repository_runs_in_an_empty_folder(fleet: Fleet) -> None:
     fleet.task("chore", "ls -A; pwd")
     ended = fleet.until_idle()
@@ -227,6 +230,7 @@ def test_nothing_of_a_person_who_works_on_main_meanwhile_is_touched(fleet: Fleet
     assert sorted(fleet.runs()) == [f"chore-{number}.1" for number in range(6)]
 
 
+@pytest.mark.fault
 def test_a_fleet_in_a_subfolder_of_a_repository_works_alike(fleet: Fleet) -> None:
     inside = Fleet(folder=fleet.folder, root=fleet.folder / "whole" / "ops" / "fleet")
     inside.root.parent.mkdir(parents=True)

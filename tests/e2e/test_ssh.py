@@ -57,6 +57,7 @@ def test_a_cut_connection_loses_no_byte_and_charges_nothing(remote: Fleet, sshd:
     assert remote.runs() == ["one.1"]
 
 
+@pytest.mark.fault
 def test_a_host_that_is_away_keeps_its_runs_and_others_go_on(remote: Fleet, sshd: Sshd) -> None:
     remote.write("hosts/here.yaml", {"transport": "local", "workdir": str(remote.folder / "work")})
     remote.task("one", waits(remote, "one"), host="far")
@@ -112,6 +113,7 @@ def test_a_run_that_was_lost_and_comes_back_is_stopped_and_its_result_refused(re
     assert git(bare, "show", "task/one:new").endswith(".one.2")
 
 
+@pytest.mark.fault
 def test_a_host_that_refuses_us_is_misconfigured_and_not_asked_again_until_its_file_changes(
     remote: Fleet, sshd: Sshd, second_sshd: Sshd
 ) -> None:
@@ -139,6 +141,7 @@ def test_a_host_that_refuses_us_is_misconfigured_and_not_asked_again_until_its_f
     assert remote.runs() == ["one.1", "three.1", "two.1"]
 
 
+@pytest.mark.fault
 def test_a_hung_host_delays_no_other(remote: Fleet, sshd: Sshd, second_sshd: Sshd) -> None:
     remote.ssh_host("hung", second_sshd)
     remote.task("stays", waits(remote, "stays"), host="hung")
@@ -167,6 +170,7 @@ def agent(tmp_path: Path) -> Iterator[str]:
     process.wait()
 
 
+@pytest.mark.fault
 def test_the_ssh_agent_is_lent_over_a_second_short_connection_and_never_to_a_run(
     remote: Fleet, sshd: Sshd, agent: str
 ) -> None:
@@ -182,6 +186,7 @@ def test_the_ssh_agent_is_lent_over_a_second_short_connection_and_never_to_a_run
     assert sshd.accepted() - before == 3
 
 
+@pytest.mark.fault
 def test_a_host_that_wants_an_agent_that_is_not_there_blocks_its_task_and_says_why(remote: Fleet, sshd: Sshd) -> None:
     bare = project(remote.folder)
     remote.ssh_host("far", sshd, forward_agent=True)
