@@ -96,7 +96,9 @@ def reach(adapter: Adapter, output: RawOutput, said: Said, ended: Ended) -> Resu
         case StopReason.STALLED:
             return _failed(result, Failure.STALLED, said.error or "no output, no commit and no work for too long")
         case StopReason.ABORTED:
-            return _caused(result, _cause(replace(adapter, exit_codes={}), output, said, ended.now), Failure.PROVIDER)
+            cause = _cause(adapter, replace(output, exit_code=None, signal=None), said, ended.now)
+            sentence = said.error or "the CLI was in a loop that it does not leave by itself, and was stopped"
+            return _caused(result, replace(cause, sentence=sentence), Failure.PROVIDER)
         case StopReason.LINGERED | None:
             return _by_itself(adapter, output, said, ended, result)
         case _:
@@ -170,7 +172,7 @@ def _matches(
 ) -> Iterator[tuple[FailurePattern, re.Match[str]]]:
     for text in texts:
         for pattern in patterns:
-            found = re.search(pattern.pattern, text)
+            found = re.search(pattern.pattern, text, re.MULTILINE)
             if found:
                 yield pattern, found
 

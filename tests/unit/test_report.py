@@ -84,7 +84,16 @@ def test_our_own_stop_decides_whatever_the_exit_code(
 def test_an_abort_takes_its_class_from_the_patterns_and_not_from_our_signal() -> None:
     adapter = replace(CLI, exit_codes={143: Failure.LIMIT})
     output = RawOutput(stderr_tail="please log in", exit_code=143)
-    assert judged(adapter, output, stop=StopReason.ABORTED).failure is Failure.AUTH
+    result = judged(adapter, output, stop=StopReason.ABORTED)
+    assert result.failure is Failure.AUTH
+    assert "loop" in (result.error or "")
+    assert "not by the reconciler" not in (result.error or "")
+
+
+def test_a_failure_pattern_may_name_the_beginning_and_the_end_of_any_line() -> None:
+    adapter = replace(CLI, failures=(FailurePattern(failure=Failure.AUTH, pattern="^log in first$"),))
+    output = RawOutput(stderr_tail="starting\nlog in first\nbye\n", exit_code=1)
+    assert judged(adapter, output).failure is Failure.AUTH
 
 
 @pytest.mark.parametrize(
