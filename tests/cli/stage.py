@@ -193,6 +193,10 @@ class Stage:
     def run_folder(self, epoch: int = 1) -> Path:
         return self.fleet.run_folder(TASK, epoch)
 
+    def agent(self) -> int:
+        """The pid of the first run's agent."""
+        return int((self.run_folder() / "agent").read_text().split()[0])
+
     def pushed(self, file: str) -> str:
         """What a file holds on the task's branch of the remote."""
         return git(self.bare, "show", f"task/{TASK}:{file}")
