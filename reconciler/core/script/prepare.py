@@ -45,7 +45,7 @@ clone() {
   repo=$root/repos/$cache.git
   mkdir -p "$root/repos" || fail 'no_capacity the folder of the clones cannot be made'
   lock "$repo"
-  if [ -e "$dir/started" ]; then known; fi
+  if [ -e "$dir/started" ] || [ "$(ls -i "$dir/prepared" 2>/dev/null)" != "$was" ]; then known; fi
   if [ ! -d "$repo" ]; then
     rm -rf "$repo.new"
     git init -q --bare --template= "$repo.new" || fail 'making the clone'
@@ -82,6 +82,7 @@ start_point() {
 """
 """`clone` fetches the cache, `start_point` finds what to start from: the task's unmerged branch, else the base.
 
+A preparation that waited for the lock while another one finished for the same run touches nothing: the agent may start.
 `identify` lends our identity to agents that commit, where the host has none of its own.
 """
 
@@ -166,6 +167,7 @@ known() {
   exit 0
 }
 if [ -e started ]; then known; fi
+was=$(ls -i "$dir/prepared" 2>/dev/null)
 folder_of
 printf '%s\n' "$workspace" >workspace."$$" && mv -f workspace."$$" workspace || fail 'no_capacity the folder is full'
 base_sha= start_sha= head_sha=
