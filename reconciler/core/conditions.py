@@ -113,7 +113,9 @@ def _hosts(task: Task, desired: Desired, observed: Observed, used: Usage, now: d
 
 def _phase(seen: ObservedTask) -> Condition:
     if seen.phase is Phase.BLOCKED:
-        return Condition(why=f"it is blocked ({seen.reason}): {seen.needs}", who=seen.owner or "operator")
+        error = seen.last_run.error if seen.last_run is not None and seen.reason == seen.last_run.failure else None
+        cause = f"{seen.reason}: {' '.join(error.split())}" if error else seen.reason
+        return Condition(why=f"it is blocked ({cause}): {seen.needs}", who=seen.owner or "operator")
     if seen.phase in TERMINAL:
         reason = f" ({seen.reason})" if seen.reason else ""
         return Condition(why=f"it is {seen.phase}{reason}: raise generation to have it done again", who="author")

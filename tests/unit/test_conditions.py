@@ -90,6 +90,12 @@ def test_every_phase_says_what_it_waits_for() -> None:
         assert why(DESIRED, happened(seen)) == [sentence]
 
 
+def test_a_blocked_task_says_what_its_last_run_complained_of() -> None:
+    run = replace(lives.BLOCKED.runs[-1], error="the host cannot run codex:\ninstall it there")
+    (reason,) = why(DESIRED, happened(replace(lives.BLOCKED, runs=(run,))))
+    assert reason[0].startswith("it is blocked (waiting_input: the host cannot run codex: install it there): ")
+
+
 def test_a_live_run_says_where_it_is_and_when_it_will_be_lost() -> None:
     live = ("run f.task.1 on h has not ended", "nobody")
     assert why(DESIRED, happened(lives.RUNNING)) == [("it is running", "nobody"), live]
