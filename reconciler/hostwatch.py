@@ -57,6 +57,7 @@ class HostWatch:
         self._edges = edges
         self._fleet_id = edges.branch.fleet_id
         self._probed = False
+        self._probed_at_s = 0.0
         self._boot_id = ""
         self._asked_for: frozenset[str] = frozenset()
         self._outdated: set[str] = set()
@@ -99,7 +100,7 @@ class HostWatch:
 
     async def _ask(self) -> bool:
         """One exchange; true when something changed that a plan may need."""
-        if not self._probed:
+        if not (self._probed and self.adapters.keys() <= self._asked_for) or self._cli_was_too_old():
             await self._probe()
         self._outdated.clear()
         polled = await self._poll()
@@ -131,6 +132,17 @@ class HostWatch:
         self._boot_id = answer.boot_id
         self._asked_for = frozenset(self.adapters)
         self._probed = True
+        self._probed_at_s = asyncio.get_running_loop().time()
+
+    def _cli_was_too_old(self) -> bool:
+        """Whether a CLI was too old at the last probe and that is a while ago: somebody may have renewed it."""
+        if asyncio.get_running_loop().time() - self._probed_at_s < IDLE_S:
+            return False
+        known = self._edges.branch.hosts().get(self._host_id)
+        return known is not None and any(
+            versions.below_minimum(document.value.version, known.versions.get(adapter_id))
+            for adapter_id, document in self.adapters.items()
+        )
 
     def _allowed(self, adapter_id: str) -> bool:
         allowed = self.document.value.adapters
@@ -196,6 +208,7 @@ class HostWatch:
         if host != known:
             seen = HostSeen(host=host, at=now, actor=f"host:{self._host_id}")
             await asyncio.to_thread(self._edges.branch.record_host, self._host_id, seen)
+            self._edges.changed()
 
 
 def _states(sightings: Mapping[str, Sighting]) -> dict[str, tuple[object, ...]]:

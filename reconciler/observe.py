@@ -126,7 +126,7 @@ class Observer:
             watch.runs = runs
             self._tasks[host_id] = asyncio.create_task(watch.watch(), name=f"watch {host_id}")
             return
-        news = runs.keys() - watch.runs.keys()
+        news = runs.keys() - watch.runs.keys() or adapters.keys() - watch.adapters.keys()
         watch.adapters = adapters
         watch.runs = runs
         if news:

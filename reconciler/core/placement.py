@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.core import versions
 from reconciler.core.desired import Desired, Document, Host, Task
 from reconciler.core.observed import Observed, ObservedHost, Run
 from reconciler.core.terms import ExecutionMode, Outcome
@@ -56,6 +57,9 @@ def unfit(task: Task, host_id: str, desired: Desired, observed: Observed, now: d
         )
     if host.transport == "pull":
         return None
+    old = _too_old(task, host_id, desired, observed)
+    if old is not None:
+        return Unfit(why=old, who="operator")
     return _out_of_reach(host_id, desired.hosts[host_id], observed.hosts.get(host_id), silent=observed.silent)
 
 
@@ -90,6 +94,17 @@ def _mismatch(task: Task, host_id: str, host: Host) -> str | None:
         return f"{host_id} does not allow the adapter {task.adapter}"
     lacking = [word for word in task.requires if word not in host.capabilities]
     return f"{host_id} lacks {', '.join(lacking)}" if lacking else None
+
+
+def _too_old(task: Task, host_id: str, desired: Desired, observed: Observed) -> str | None:
+    """What is said of a host whose CLI is known to be older than its adapter's minimum."""
+    adapter_id = task.adapter or ""
+    adapter, seen = desired.adapters.get(adapter_id), observed.hosts.get(host_id)
+    wanted = adapter.value.version if adapter is not None else None
+    found = seen.versions.get(adapter_id) if seen is not None else None
+    if wanted is None or not versions.below_minimum(wanted, found):
+        return None
+    return f"{host_id} has {adapter_id} {found}, and the adapter needs {wanted.minimum} or newer"
 
 
 def _out_of_reach(

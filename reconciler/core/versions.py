@@ -2,6 +2,8 @@
 
 import re
 
+from reconciler.core.desired import Version
+
 _NUMBERS = re.compile(r"[^0-9]*(\d+(?:\.\d+)*)(-?)")
 
 
@@ -17,6 +19,13 @@ def at_least(version: str, minimum: str) -> bool:
     `1.2` equals `1.2.0`, and `1.2.0-beta` comes before it. A version without a number reaches nothing.
     """
     return _order(version) >= _order(minimum)
+
+
+def below_minimum(wanted: Version | None, found: str | None) -> bool:
+    """Whether a version is known and does not reach the minimum that an adapter asks for."""
+    if wanted is None or wanted.minimum is None or found is None:
+        return False
+    return not at_least(found, wanted.minimum)
 
 
 def _order(version: str) -> tuple[bool, tuple[int, ...], bool]:

@@ -1,9 +1,11 @@
 """Which host takes a task, and why another does not."""
 
+from dataclasses import replace
+
 import pytest
 
 from reconciler.core import placement
-from reconciler.core.desired import Desired, Document, Drain, Host, Task
+from reconciler.core.desired import Adapter, Desired, Document, Drain, Host, Task, Version
 from reconciler.core.observed import Observed, ObservedHost, ObservedTask
 from reconciler.core.terms import ExecutionMode
 from tests.unit import lives
@@ -62,6 +64,22 @@ def test_a_host_out_of_reach_says_why() -> None:
     misconfigured = answered(reachable=False, misconfigured=True, reason="no git")
     assert why(TASK, host, misconfigured) == "one is misconfigured: no git"
     assert why(TASK, host, ObservedHost(reachable=True, since=lives.NOON, spec="old")) == "one was not asked yet"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ("1.9.3", "one has sh 1.9.3, and the adapter needs 1.10 or newer"),
+        ("1.10.0", None),
+        (None, None),
+    ],
+)
+def test_a_host_whose_cli_is_older_than_the_minimum_does_not_fit(found: str | None, expected: str | None) -> None:
+    adapter = Adapter(run=("sh",), version=Version(run=("sh",), pattern="(x)", minimum="1.10"))
+    desired = replace(fleet(one=Host(transport="local")), adapters={"sh": Document(value=adapter, spec="a")})
+    seen = replace(answered(reachable=True), versions={} if found is None else {"sh": found})
+    unfit = placement.unfit(TASK, "one", desired, Observed(fleet="f", hosts={"one": seen}), lives.NOON)
+    assert (unfit.why if unfit else None) == expected
 
 
 def test_a_full_host_says_how_full() -> None:
