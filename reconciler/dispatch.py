@@ -7,10 +7,12 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import assert_never
 
 from reconciler import collecting, starting, tidying
 from reconciler.collecting import DeliveryDelayed
+from reconciler.core import plan
 from reconciler.core.actions import Action, Collect, GiveUp, Launch, Record, Stop
 from reconciler.core.desired import Desired
 from reconciler.core.events import Event
@@ -19,6 +21,7 @@ from reconciler.core.observed import Observed
 from reconciler.core.script import stop
 from reconciler.core.script.shell import ProtocolError
 from reconciler.edges import Edges
+from reconciler.repo import people
 from reconciler.repo.branch import BranchFailed, BranchMoved
 from reconciler.repo.journal import JournalFailed
 from reconciler.transport import Misconfigured, Unreachable
@@ -65,13 +68,21 @@ class Dispatcher:
     async def act(self, actions: Iterable[Action], desired: Desired, observed: Observed) -> None:
         """Commit what is to be recorded, all at once, and start every other effect that is not under way."""
         records = [action for action in actions if isinstance(action, Record)]
-        await self._record(*((action.task_id, action.event) for action in records))
+        await self._record(*[(action.task_id, await self._named(action, desired)) for action in records])
         for action in actions:
             key = (action.task_id, type(action))
             if not isinstance(action, Record) and key not in self._under_way:
                 effect = asyncio.create_task(self._guarded(key, action, desired, observed))
                 effect.add_done_callback(self._ended)
                 self._under_way[key] = effect
+
+    async def _named(self, action: Record, desired: Desired) -> Event:
+        """The event with the name of the person in it, where the planner knows only that it was one."""
+        if action.event.actor != plan.PERSON:
+            return action.event
+        program = desired.settings.commit.name
+        name = await asyncio.to_thread(people.who_asked, self._edges.fleet, action.task_id, program)
+        return replace(action.event, actor=f"person:{name}")
 
     def check(self) -> None:
         """Raise what an effect failed with that cannot be tried again: a branch that moved, a full disk, a defect."""

@@ -5,8 +5,8 @@ It neither decides (the plan does) nor acts (dispatch does); every turn starts f
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -44,9 +44,10 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How the loop ended: the tasks it saw end failed or blocked."""
+    """How the loop ended: the tasks it saw end failed or blocked, and why others that are wanted did not start."""
 
     unsettled: tuple[str, ...] = ()
+    waiting: Mapping[str, str] = field(default_factory=dict)
 
 
 class Loop:
@@ -63,6 +64,7 @@ class Loop:
         self._problems: tuple[Problem, ...] = ()
         self._unsettled: set[str] = set()
         self._epochs: dict[str, int] | None = None
+        self._waiting: dict[str, str] = {}
 
     async def run(self, options: Options, stop: asyncio.Event) -> Ended:
         """Turn until `stop` is set, or the options say that it is enough. Runs on hosts go on."""
@@ -73,9 +75,10 @@ class Loop:
                 self._wake.clear()
                 desired, observed, planned = await self._turn()
                 if self._enough(options, desired, observed, planned):
+                    self._waiting = held_up(desired, observed, self._edges.now())
                     break
                 await self._wait(planned.wake_at, stop)
-        return Ended(unsettled=tuple(sorted(self._unsettled)))
+        return Ended(unsettled=tuple(sorted(self._unsettled)), waiting=self._waiting)
 
     async def _turn(self) -> tuple[Desired, Observed, plan.Plan]:
         self._observer.check()
@@ -158,15 +161,25 @@ class Loop:
         return path.is_relative_to(self._edges.fleet.observed)
 
 
+def held_up(desired: Desired, observed: Observed, now: datetime) -> dict[str, str]:
+    """Why each task that is wanted and has not started does not: the first of its reasons."""
+    reasons = {task_id: conditions.waiting(task_id, desired, observed, now) for task_id in _wanted(desired, observed)}
+    return {task_id: found[0].why for task_id, found in sorted(reasons.items()) if found}
+
+
 def is_idle(desired: Desired, observed: Observed, now: datetime) -> bool:
     """Whether nothing runs and nothing will start by itself before long."""
     if any(seen.live_run is not None for seen in observed.tasks.values()):
         return False
-    return not any(
-        _starts_soon(task_id, desired, observed, now)
-        for task_id, document in desired.tasks.items()
-        if document.value.desired is Wish.RUN and observed.tasks.get(task_id, ObservedTask()).phase is Phase.CREATED
-    )
+    return not any(_starts_soon(task_id, desired, observed, now) for task_id in _wanted(desired, observed))
+
+
+def _wanted(desired: Desired, observed: Observed) -> Iterator[str]:
+    """The tasks that are to run and have no run yet."""
+    for task_id, document in desired.tasks.items():
+        phase = observed.tasks.get(task_id, ObservedTask()).phase
+        if phase is Phase.CREATED and document.value.desired is Wish.RUN:
+            yield task_id
 
 
 def _starts_soon(task_id: str, desired: Desired, observed: Observed, now: datetime) -> bool:

@@ -45,7 +45,7 @@ class Observer:
         self._unknown_since = {host_id: self._unknown_since.get(host_id, self._edges.now()) for host_id in runs}
 
     def observed(self) -> Observed:
-        """What happened and what is seen, for the planner."""
+        """What happened and what is seen, for the planner; of hosts only what holds for those asked by this process."""
         sightings: dict[str, Sighting] = {}
         silent = dict(self._unknown_since)
         for host_id, watch in self._watches.items():
@@ -53,9 +53,8 @@ class Observer:
             if watch.silent_since is not None:
                 silent[host_id] = watch.silent_since
         branch = self._edges.branch
-        return Observed(
-            fleet=branch.fleet_id, tasks=branch.tasks(), hosts=branch.hosts(), sightings=sightings, silent=silent
-        )
+        hosts = {host_id: seen for host_id, seen in branch.hosts().items() if not self._unasked(host_id)}
+        return Observed(fleet=branch.fleet_id, tasks=branch.tasks(), hosts=hosts, sightings=sightings, silent=silent)
 
     def look(self, host_id: str, launched: str | None = None) -> None:
         """Have a host polled now; what was seen of the run `launched` before counts no more."""
@@ -64,7 +63,11 @@ class Observer:
 
     def pending(self) -> bool:
         """Whether a host was not asked yet since its watch began."""
-        return any(not watch.asked and watch.silent_since is None for watch in self._watches.values())
+        return any(self._unasked(host_id) for host_id in self._watches)
+
+    def _unasked(self, host_id: str) -> bool:
+        watch = self._watches.get(host_id)
+        return watch is not None and not watch.asked and watch.silent_since is None
 
     def check(self) -> None:
         """Raise what a watch failed with that is no matter of its host: a branch that moved, a full disk, a defect."""
@@ -126,10 +129,13 @@ class Observer:
             watch.runs = runs
             self._tasks[host_id] = asyncio.create_task(watch.watch(), name=f"watch {host_id}")
             return
-        news = runs.keys() - watch.runs.keys() or adapters.keys() - watch.adapters.keys()
+        news = runs.keys() - watch.runs.keys()
+        unknown = adapters.keys() - watch.adapters.keys()
         watch.adapters = adapters
         watch.runs = runs
-        if news:
+        if unknown:
+            watch.asked = False
+        if news or unknown:
             watch.look()
 
     async def _forget(self, desired: Desired, in_use: frozenset[str]) -> None:

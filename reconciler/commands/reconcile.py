@@ -11,7 +11,7 @@ from datetime import datetime
 from types import FrameType
 
 from reconciler import opening
-from reconciler.commands import pictures, refusals
+from reconciler.commands import pictures
 from reconciler.commands.command import Command
 from reconciler.commands.screen import Screen
 from reconciler.commands.session import Session, WrongUsage
@@ -54,7 +54,9 @@ def reconcile(session: Session, wanted: Wanted) -> int:
     ended, stopped_by = run(fleet, Options(once=wanted.once, until_idle=wanted.until_idle), world)
     if stopped_by is not None:
         teller.warn("stopped; runs that are under way go on, and the next start takes them up again")
-        return refusals.INTERRUPTED if stopped_by is signal.SIGINT else 0
+        return 0
+    for task_id, reason in ended.waiting.items():
+        teller.warn(f"{task_id} waits: {reason}")
     return 1 if wanted.until_idle and ended.unsettled else 0
 
 

@@ -18,6 +18,7 @@ from reconciler.core.terms import TERMINAL, ExecutionMode, Failure, Kind, Outcom
 
 PLANNER = "planner"
 PERSON = "person:desired"
+"""Somebody who edited a file. Who that was, git knows: the name is filled in when the event is recorded."""
 NOT_STARTED = "not_started"
 RELEASED_BY_TASK_FILE = frozenset({Failure.CONFIG, Failure.WAITING_INPUT, Failure.NOT_DELIVERED, NOT_STARTED})
 RELEASED_BY_SURROUNDINGS = frozenset({Failure.AUTH, Failure.CONFIG, NOT_STARTED})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.repo import fleet as fleets
-from reconciler.repo import git, lock
+from reconciler.repo import git, lock, people
 from reconciler.repo.git import Edit, GitFailed, Refused
 from tests.recording import PERSON, new_fleet, own_git_config, person_commits
 
@@ -118,3 +118,14 @@ def test_variables_that_point_elsewhere_never_reach_git(tmp_path: Path, monkeypa
     assert git.git_dir(tmp_path / "one") == tmp_path / "one/.git"
     with pytest.raises(GitFailed, match="git rev-parse: fatal: "):
         git.run(tmp_path / "one", "rev-parse", "HEAD", "--")
+
+
+def test_who_asked_is_the_author_of_the_file_or_who_works_here(tmp_path: Path) -> None:
+    fleet = new_fleet(tmp_path / "repository", below="ops")
+    assert people.who_asked(fleet, "a", "reconciler") == "unknown"
+    person_commits(fleet.top, "ops/state/tasks/team/a.yaml", "title: a\n")
+    assert people.who_asked(fleet, "a", "reconciler") == "Ada"
+    git.run(fleet.top, "config", "user.name", "Grace")
+    assert people.who_asked(fleet, "a", "Ada") == "Grace"
+    (fleet.root / "state/tasks/team/a.yaml").write_text("title: b\n")
+    assert people.who_asked(fleet, "a", "reconciler") == "Grace"
