@@ -104,6 +104,6 @@ def _trailers(step: Step) -> list[str]:
     return [f"{name}: {plain(value, MAX_TRAILER)}" for name, value in pairs if value]
 
 
-def _reason(after: ObservedTask, event: Event) -> str | None:
+def _reason(after: ObservedTask, event: Event) -> str:
     failure = event.failure if isinstance(event, Finished | NotStarted) else None
-    return after.reason or (str(failure) if failure else None)
+    return after.reason or (str(failure) if failure else event.why)

@@ -15,7 +15,7 @@ from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from reconciler.core.desired import Adapter, Engine, FailurePattern, Host, Limits, MassDeath, Output, Task, Word
-from reconciler.core.observed import ObservedTask
+from reconciler.core.observed import ObservedTask, Run
 from reconciler.core.terms import Failure
 
 T = TypeVar("T")
@@ -167,7 +167,10 @@ _SPECIAL: dict[type, dict[str, Any]] = {
         "launches_per_task_per_hour": _BOUND,
         "mass_death": override(struct_hook=_mass_death, unstruct_hook=_plain_or_none),
     },
-    ObservedTask: {"phase": _KEPT, "generation": _KEPT, "epoch": _KEPT},
+    ObservedTask: dict.fromkeys(
+        ("phase", "generation", "epoch", "execution_mode", "rework", "review_count", "attempts"), _KEPT
+    ),
+    Run: {"generation": _KEPT, "counts_as_attempt": _KEPT},
 }
 
 

@@ -69,6 +69,7 @@ def test_a_fact_becomes_a_commit_whose_trailers_git_reads(fleet: Fleet) -> None:
             "Run: 0123456789ab.fix-login.1",
             "Epoch: 1",
             "Actor: planner",
+            "Reason: implement on localhost",
             "Event: Assigned",
         ]
         assert trailers(fleet)[-1].startswith("Writer: ")

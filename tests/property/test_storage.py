@@ -76,8 +76,16 @@ def test_whole_pictures_survive_too() -> None:
     assert storage.structure(Observed, storage.unstructure(observed)) == observed
 
 
-def test_keys_at_their_defaults_are_left_out_and_the_three_that_name_a_state_never() -> None:
-    assert storage.unstructure(ObservedTask()) == {"phase": "created", "generation": 1, "epoch": 0}
+def test_keys_at_their_defaults_are_left_out_and_those_that_name_or_count_never() -> None:
+    assert storage.unstructure(ObservedTask()) == {
+        "phase": "created",
+        "generation": 1,
+        "epoch": 0,
+        "execution_mode": "ssh_cli",
+        "rework": False,
+        "review_count": 0,
+        "attempts": 0,
+    }
     assert type(storage.unstructure(ObservedTask())["phase"]) is str
     assert storage.unstructure(Task(title="t", goal="g", idle_timeout=None)) == {
         "title": "t",
