@@ -46,6 +46,7 @@ def written(path: Path, text: str = "x") -> Callable[[], object]:
 def test_a_task_file_the_settings_and_the_view_are_reported(tmp_path: Path) -> None:
     fleet = new_fleet(tmp_path)
     for name in ("tasks/new/a.yaml", "settings.yaml", "observed/tasks/a.yaml"):
+        (fleet.state / name).parent.mkdir(parents=True, exist_ok=True)
         assert fleet.state / name in heard(fleet, fleet.state / name, written(fleet.state / name))
 
 

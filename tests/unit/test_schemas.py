@@ -203,6 +203,6 @@ def test_the_smallest_document_becomes_the_default_value_and_goes_back(kind: str
     smallest = documents_by_kind[kind]
     parsed = documents.parse(documents.dump(smallest), kind)
     assert schemas.validate(kind, parsed, "x.yaml") == ()
-    value = storage.structure(cls, parsed.data)
+    value: object = storage.structure(cls, parsed.data)
     assert smallest.items() <= storage.unstructure(value).items()
     assert storage.structure(cls, storage.unstructure(value)) == value
