@@ -162,6 +162,7 @@ class Dispatcher:
         await self._record((action.task_id, event))
         del self._delays[run_id]
         await tidying.tidy(self._edges, desired, action, sighting)
+        await asyncio.to_thread(self._edges.journal.forget, run_id)
 
     def _lasting_on(self, host_id: str) -> asyncio.Semaphore:
         return self._lasting.setdefault(host_id, asyncio.Semaphore(LASTING_PER_HOST))

@@ -106,10 +106,9 @@ class Observer:
         return run.run_id in self._confirmed
 
     def _watched(self, task_id: str, run: Run, desired: Desired) -> Watched:
-        kept = self._edges.journal.meta(run.run_id)
         host = desired.hosts.get(run.host)
-        workdir = (
-            metas.workdir(metas.read(kept)) if kept is not None else host.value.workdir if host is not None else ""
+        workdir = metas.kept_workdir(self._edges.journal, run.run_id) or (
+            host.value.workdir if host is not None else ""
         )
         return Watched(task_id=task_id, run=run, workdir=workdir)
 

@@ -20,10 +20,7 @@ log = logging.getLogger(__name__)
 
 def workdir_of(edges: Edges, run: Run, host: Host) -> str:
     """The folder on the host under which the run was started, whatever the host's file says now."""
-    kept = edges.journal.meta(run.run_id)
-    if kept is None:
-        return host.workdir
-    return metas.workdir(metas.read(kept))
+    return metas.kept_workdir(edges.journal, run.run_id) or host.workdir
 
 
 async def tidy(edges: Edges, desired: Desired, action: Collect, sighting: Sighting) -> None:

@@ -7,6 +7,7 @@ import json
 
 from reconciler.core.observed import Meta
 from reconciler.repo import storage
+from reconciler.repo.journal import Journal
 
 
 class UnreadableMeta(Exception):
@@ -24,6 +25,15 @@ def read(content: str | bytes) -> Meta:
         return storage.structure(Meta, json.loads(content))
     except Exception as error:
         raise UnreadableMeta(f"meta.json cannot be read: {type(error).__name__}") from error
+
+
+def kept_workdir(journal: Journal, run_id: str) -> str | None:
+    """The folder on its host under which a run was started, where the journal knows it in words of this version."""
+    content = journal.meta(run_id)
+    try:
+        return workdir(read(content)) if content is not None else None
+    except UnreadableMeta:
+        return None
 
 
 def workdir(meta: Meta) -> str:
