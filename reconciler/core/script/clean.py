@@ -92,7 +92,7 @@ def parse_clean(completed: Completed) -> Cleaned:
             case [("removed" | "kept") as fate, ("run" | "work") as kind, name]:
                 gone[fate].append(f"{folders[kind]}/{name}")
             case ["end", "clean"]:
-                pass
+                continue
             case _:
                 message = f"clean: {line!r} is no such answer"
                 raise shell.ProtocolError(message)
