@@ -50,12 +50,16 @@ def link() -> Iterator[Link]:
     made.ip("netns", "add", made.name)
     try:
         made.ip("link", "add", made.name, "type", "veth", "peer", "name", "far", "netns", made.name)
-        made.ip("addr", "add", f"{made.near}/30", "dev", made.name)
-        made.ip("link", "set", made.name, "up")
-        made.ip("-n", made.name, "addr", "add", f"{made.far}/30", "dev", "far")
-        made.ip("-n", made.name, "link", "set", "far", "up")
-        made.ip("-n", made.name, "link", "set", "lo", "up")
-        yield made
+        try:
+            made.ip("addr", "add", f"{made.near}/30", "dev", made.name)
+            made.ip("link", "set", made.name, "up")
+            made.ip("-n", made.name, "addr", "add", f"{made.far}/30", "dev", "far")
+            made.ip("-n", made.name, "link", "set", "far", "up")
+            made.ip("-n", made.name, "link", "set", "lo", "up")
+            yield made
+        finally:
+            # a namespace takes its end of the cable down later, when the next test may already want the name
+            made.ip("link", "del", made.name)
     finally:
         made.ip("netns", "del", made.name)
 
