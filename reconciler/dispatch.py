@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import assert_never
 
-from reconciler import collecting, starting, tidying
+from reconciler import collecting, publishing, starting, tidying
 from reconciler.collecting import DeliveryDelayed
 from reconciler.core import plan
-from reconciler.core.actions import Action, Collect, GiveUp, Launch, Record, Stop
+from reconciler.core.actions import Action, Collect, GiveUp, Launch, Publish, Record, Stop
 from reconciler.core.desired import Desired
 from reconciler.core.events import Event
 from reconciler.core.lifecycle import IllegalTransition, Superseded
@@ -131,6 +131,9 @@ class Dispatcher:
                 await self._stop(action, desired)
             case Collect():
                 await self._collect(action, desired, observed)
+            case Publish():
+                facts = await publishing.publish(self._edges, action)
+                await self._record(*[(action.task_id, fact) for fact in facts])
             case _:
                 assert_never(action)
 

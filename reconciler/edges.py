@@ -3,13 +3,16 @@
 Only values and functions to call: it does nothing by itself.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Host
+from reconciler.forgelink import ForgeLink
 from reconciler.repo.fleet import Fleet
+from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
 from reconciler.repo.observed import ObservedBranch
 from reconciler.transport import Transport
@@ -21,16 +24,21 @@ class Edges:
 
     `transports` has one entry for each word of a host's `transport` that runs commands. `secret` gives a secret's value
     by its name, `None` where it is not set. `changed` is called, from any thread, when something was seen that a new
-    plan may need.
+    plan may need. `delivered` is set when a webhook was kept in the `inbox`. `warn` is told in one line what nobody
+    waits for.
     """
 
     fleet: Fleet
     branch: ObservedBranch
     journal: Journal
+    inbox: Inbox
+    delivered: asyncio.Event
+    forge: ForgeLink
     transports: Mapping[str, Transport]
     now: Callable[[], datetime]
     secret: Callable[[str], str | None]
     changed: Callable[[], None]
+    warn: Callable[[str], None]
 
     async def run(self, host_id: str, host: Host, command: Command) -> Completed:
         """Run a command on a host; raises what the transport raises."""

@@ -23,6 +23,8 @@ from reconciler.repo.desired import DesiredFiles
 UNSETTLED = frozenset({Phase.FAILED, Phase.BLOCKED})
 PATIENCE = retry.BACKOFF_MOST
 """With `until_idle`: the longest wait for a task that will start by itself."""
+FIRST_LOOK_S = 20.0
+"""How long the forge may take for its first answers before runs start without them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,7 @@ class Loop:
         async with self._watching(stop), contextlib.AsyncExitStack() as closing:
             closing.push_async_callback(self._observer.close)
             closing.push_async_callback(self._dispatcher.close)
+            await self._look_first(stop)
             while not stop.is_set():
                 self._wake.clear()
                 desired, observed, planned = await self._turn()
@@ -79,6 +82,15 @@ class Loop:
                     break
                 await self._wait(planned.wake_at, stop)
         return Ended(unsettled=tuple(sorted(self._unsettled)), waiting=self._waiting)
+
+    async def _look_first(self, stop: asyncio.Event) -> None:
+        """Ask the forge before anything is launched: what was merged or closed meanwhile is not to run again."""
+        await self._observer.follow(await asyncio.to_thread(self._refresh))
+        looking = asyncio.ensure_future(self._observer.first_look())
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({looking, stopping}, timeout=FIRST_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+        for waiter in (looking, stopping):
+            waiter.cancel()
 
     async def _turn(self) -> tuple[Desired, Observed, plan.Plan]:
         self._observer.check()

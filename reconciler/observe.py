@@ -1,4 +1,4 @@
-"""Sees: one watch for each host, and what all of them know together.
+"""Sees: one watch for each host and one for the forge, and what all of them know together.
 
 It decides nothing and starts nothing; a watch that fails is started again only when its host's file changes.
 """
@@ -11,6 +11,7 @@ from reconciler.core.desired import Adapter, Desired, Document, Host
 from reconciler.core.observed import Observed, ObservedTask, Run, Sighting
 from reconciler.core.terms import ExecutionMode, Outcome
 from reconciler.edges import Edges
+from reconciler.forgewatch import ForgeWatch
 from reconciler.hostwatch import HostWatch
 from reconciler.repo import metas
 from reconciler.repo.draft import HostSeen
@@ -20,18 +21,21 @@ OVER = frozenset({"absent", "void", "ended", "gone"})
 
 
 class Observer:
-    """The watches over all hosts of the fleet."""
+    """The watches over all hosts of the fleet, and over its forge."""
 
     def __init__(self, edges: Edges) -> None:
         """Watch nothing yet; `follow` says what to watch."""
         self._edges = edges
+        self._forge = ForgeWatch(edges)
         self._watches: dict[str, HostWatch] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._confirmed: set[str] = set()
         self._unknown_since: dict[str, datetime] = {}
 
     async def follow(self, desired: Desired) -> None:
-        """Watch the hosts that are in force, and on each the runs whose end was not seen."""
+        """Watch the hosts that are in force, on each the runs whose end was not seen, and the forge."""
+        self._edges.forge.use(desired.settings)
+        self._forge.follow(desired)
         runs = self._unended(desired)
         adapters = _in_use(desired)
         for host_id in [host_id for host_id in self._watches if host_id not in desired.hosts]:
@@ -54,7 +58,18 @@ class Observer:
                 silent[host_id] = watch.silent_since
         branch = self._edges.branch
         hosts = {host_id: seen for host_id, seen in branch.hosts().items() if not self._unasked(host_id)}
-        return Observed(fleet=branch.fleet_id, tasks=branch.tasks(), hosts=hosts, sightings=sightings, silent=silent)
+        return Observed(
+            fleet=branch.fleet_id,
+            tasks=branch.tasks(),
+            hosts=hosts,
+            sightings=sightings,
+            silent=silent,
+            forge=self._edges.forge.seen(),
+        )
+
+    async def first_look(self) -> None:
+        """Return once the forge was asked for the first time, or did not answer."""
+        await self._forge.first_look()
 
     def look(self, host_id: str, launched: str | None = None) -> None:
         """Have a host polled now; what was seen of the run `launched` before counts no more."""
@@ -62,8 +77,8 @@ class Observer:
             self._watches[host_id].look(launched)
 
     def pending(self) -> bool:
-        """Whether a host was not asked yet since its watch began."""
-        return any(self._unasked(host_id) for host_id in self._watches)
+        """Whether a host was not asked yet since its watch began, or a webhook not acted on."""
+        return self._forge.pending() or any(self._unasked(host_id) for host_id in self._watches)
 
     def _unasked(self, host_id: str) -> bool:
         watch = self._watches.get(host_id)
@@ -71,12 +86,14 @@ class Observer:
 
     def check(self) -> None:
         """Raise what a watch failed with that is no matter of its host: a branch that moved, a full disk, a defect."""
+        self._forge.check()
         for task in self._tasks.values():
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
     async def close(self) -> None:
         """End all watches; runs on hosts go on."""
+        await self._forge.close()
         for host_id in list(self._watches):
             await self._end(host_id)
 

@@ -16,13 +16,16 @@ from reconciler.core.desired import Host
 from reconciler.core.events import Event
 from reconciler.core.observed import ObservedTask
 from reconciler.edges import Edges
+from reconciler.forgelink import ForgeLink
 from reconciler.loop import Ended, Loop, Options, Told
 from reconciler.repo import fleet as fleets
 from reconciler.repo import lock
 from reconciler.repo.desired import DesiredFiles
 from reconciler.repo.fleet import Fleet
+from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
 from reconciler.repo.observed import ObservedBranch, Setting
+from reconciler.repo.published import Published
 from reconciler.transport import Transport
 from reconciler.transport.local import Local
 from reconciler.transport.ssh import Ssh
@@ -93,16 +96,34 @@ async def _opened(fleet: Fleet, world: World, changed: Callable[[], None]) -> As
         reaching = transports(world.env, files.host)
         for transport in reaching.values():
             closing.push_async_callback(transport.close)
-        edges = Edges(
-            fleet=fleet,
-            branch=branch,
-            journal=journal,
-            transports=reaching,
-            now=world.now,
-            secret=world.env.get,
-            changed=changed,
-        )
+        edges = _edges(_Memory(fleet=fleet, branch=branch, journal=journal), reaching, world, changed)
+        closing.push_async_callback(edges.forge.close)
         yield edges, files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Memory:
+    """The memory of an open fleet."""
+
+    fleet: Fleet
+    branch: ObservedBranch
+    journal: Journal
+
+
+def _edges(memory: _Memory, transports: Mapping[str, Transport], world: World, changed: Callable[[], None]) -> Edges:
+    return Edges(
+        fleet=memory.fleet,
+        branch=memory.branch,
+        journal=memory.journal,
+        inbox=Inbox(memory.journal),
+        delivered=asyncio.Event(),
+        forge=ForgeLink(Published(memory.journal), secret=world.env.get, now=world.now, changed=changed),
+        transports=transports,
+        now=world.now,
+        secret=world.env.get,
+        changed=changed,
+        warn=world.warn,
+    )
 
 
 def _telling(world: World, changed: Callable[[], None]) -> Callable[[str, ObservedTask, ObservedTask, Event], None]:

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from reconciler.core.actions import Action, Collect, GiveUp, Launch, Record, Stop
+from reconciler.core.actions import Action, Collect, GiveUp, Launch, Publish, Record, Stop
 from reconciler.core.conditions import Condition
 from reconciler.core.desired import Desired, Document, Host
 from reconciler.core.observed import Observed, ObservedHost, ObservedTask
@@ -97,6 +97,8 @@ def action(one: Action) -> dict[str, object]:
             return {**named, "run_id": run.run_id, "host": run.host, "epoch": run.epoch}
         case Stop(run=run, reason=reason):
             return {**named, "run_id": run.run_id, "host": run.host, "epoch": run.epoch, "reason": reason.value}
+        case Publish(publication=publication):
+            return {**named, "publication": type(publication).__name__.lower(), "key": publication.key}
 
 
 def condition(one: Condition) -> object:

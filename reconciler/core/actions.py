@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from reconciler.core.events import CancelReason, Event
 from reconciler.core.observed import Run
+from reconciler.core.publications import Publication
 from reconciler.core.terms import StopReason
 
 
@@ -58,4 +59,12 @@ class Collect:
     cancel: CancelReason | None = None
 
 
-Action = Record | Launch | GiveUp | Stop | Collect
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Make something stand on the forge: a pull request, a comment, a commit status."""
+
+    task_id: str
+    publication: Publication
+
+
+Action = Record | Launch | GiveUp | Stop | Collect | Publish

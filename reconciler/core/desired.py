@@ -153,14 +153,20 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forge:
-    """The team's forge, and the names of the environment variables that hold its secrets."""
+    """The team's forge, and the names of the environment variables that hold its secrets.
+
+    Two `webhook_secret_env` are both good while a secret is rotated. `authors`: whose issues become tasks; `None`:
+    those of everybody who may write to the repository. `reviewers`: whose requested changes count; `None`: everybody's.
+    """
 
     kind: Literal["forgejo", "gitea", "github"]
     url: str
     token_env: str | None = None
-    webhook_secret_env: str | None = None
+    webhook_secret_env: tuple[str, ...] = ()
     repositories: tuple[str, ...] = ()
     label: str = "agent"
+    authors: tuple[str, ...] | None = None
+    reviewers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,11 +206,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The fleet's settings, all optional. `keep_runs`: ended runs per task whose folder stays on the host."""
+    """The fleet's settings, all optional. `keep_runs`: ended runs per task whose folder stays on the host.
+
+    `public_url`: where people and the forge reach the web application from outside; links are made from it.
+    """
 
     default_adapter: str | None = None
     model: str | None = None
     listen: str = "127.0.0.1:8732"
+    public_url: str | None = None
     remote: str | None = None
     forge: Forge | None = None
     limits: Limits = field(default_factory=Limits)

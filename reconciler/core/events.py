@@ -112,6 +112,7 @@ class PullRequestOpened(Fact):
 
     pr: PullRequest
     title: str | None = None
+    branch: str | None = None
     reopened: bool = False
 
     @property
@@ -138,6 +139,8 @@ class Merged(Fact):
     """The task's pull request was merged."""
 
     pr: PullRequest
+    title: str | None = None
+    branch: str | None = None
 
     @property
     def why(self) -> str:
@@ -150,6 +153,8 @@ class Closed(Fact):
     """The task's pull request was closed without a merge."""
 
     pr: PullRequest
+    title: str | None = None
+    branch: str | None = None
 
     @property
     def why(self) -> str:

@@ -190,10 +190,32 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Something that the forge refused to take, in its words, and when it is tried again."""
+
+    why: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgeSeen:
+    """What is known of the forge: since when it does not answer and why; what was published there, by its key.
+
+    `held` are publications that it refused, by their key.
+    """
+
+    silent_since: datetime | None = None
+    reason: str | None = None
+    done: frozenset[str] = frozenset()
+    held: Mapping[str, Held] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """What happened (`tasks`, `hosts`: the branch) and what was last seen of live runs (`sightings`, by run id).
 
     `silent`: hosts that did not answer when they were last asked by this process, since when they have been silent.
+    `forge`: what is known of the forge, `None` where there is none that can be asked.
     """
 
     fleet: str
@@ -201,6 +223,7 @@ class Observed:
     hosts: Mapping[str, ObservedHost] = field(default_factory=dict)
     sightings: Mapping[str, Sighting] = field(default_factory=dict)
     silent: Mapping[str, datetime] = field(default_factory=dict)
+    forge: ForgeSeen | None = None
 
 
 def run_id(fleet: str, task: str, epoch: int) -> str:

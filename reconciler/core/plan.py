@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.core import conditions, following, placement, review
-from reconciler.core.actions import Action, Record
+from reconciler.core import conditions, following, placement, publications, review
+from reconciler.core.actions import Action, Publish, Record
 from reconciler.core.conditions import Usage
 from reconciler.core.desired import Desired, Task
 from reconciler.core.events import Assigned, Cancelled, Event, Regenerated, Released, Reviewed, Revived
+from reconciler.core.following import Step
 from reconciler.core.observed import Observed, ObservedTask, run_id
 from reconciler.core.terms import TERMINAL, ExecutionMode, Failure, Kind, Outcome, Phase, Wish
 
@@ -52,8 +53,30 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
             placing.place(task_id)
     actions.extend(placing.actions)
     alarms.extend(placing.alarms)
+    publishing = _publish(desired, observed, now)
+    actions.extend(publishing.actions)
+    alarms.extend(publishing.alarms)
     alarms.extend(_deletions(desired, observed, now))
     return Plan(actions=tuple(actions), wake_at=_wake_at(alarms, desired, observed, now))
+
+
+def _publish(desired: Desired, observed: Observed, now: datetime) -> Step:
+    """What is to be published on a forge that answers, and when to try again what it refused."""
+    forge = observed.forge
+    if forge is None or forge.silent_since is not None:
+        return Step()
+    actions: list[Action] = []
+    alarms: list[datetime] = []
+    for task_id, seen in observed.tasks.items():
+        for publication in publications.wanted(task_id, seen, desired):
+            held = forge.held.get(publication.key)
+            if publication.key in forge.done:
+                continue
+            if held is not None and held.until > now:
+                alarms.append(held.until)
+            else:
+                actions.append(Publish(task_id=task_id, publication=publication))
+    return Step(actions=tuple(actions), alarms=tuple(alarms))
 
 
 def config_digest(task: Task, host_id: str, desired: Desired) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 BUSY_S = 5.0
 MAX_PENDING = 256
-MAX_DELIVERIES = 10_000
 
 _APPLICATION = 0x7265636F
 _MIGRATIONS = (
@@ -30,6 +29,20 @@ _MIGRATIONS = (
         "CREATE TABLE deliveries (number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, digest TEXT UNIQUE NOT NULL)",
         # when a task was seen for the first time: of equal priority the older goes first
         "CREATE TABLE first_seen (task TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
+    ),
+    (
+        # webhooks, by what they say; the body until it was acted on
+        "DROP TABLE deliveries",
+        """
+        CREATE TABLE deliveries (
+          number INTEGER PRIMARY KEY, digest TEXT UNIQUE NOT NULL, id TEXT NOT NULL, event TEXT NOT NULL,
+          event_type TEXT NOT NULL, body BLOB, received_at TEXT NOT NULL)
+        """,
+        "CREATE INDEX undone ON deliveries (number) WHERE body IS NOT NULL",
+        # what stands on the forge, what it refused, and since when it does not answer
+        "CREATE TABLE published (number INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL)",
+        "CREATE TABLE held (key TEXT PRIMARY KEY, why TEXT NOT NULL, until TEXT NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE silence (since TEXT NOT NULL, reason TEXT NOT NULL)",
     ),
 )
 
@@ -66,7 +79,7 @@ class Journal:
 
     def close(self) -> None:
         """Write what is pending and let go of the file."""
-        with self._write():
+        with self.writing():
             pass
         self._connection.close()
 
@@ -76,7 +89,7 @@ class Journal:
 
     def keep_good_versions(self, blobs: Mapping[str, str]) -> None:
         """Remember the newest valid blob of each of these files, all at once."""
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.executemany("INSERT OR REPLACE INTO good VALUES (?, ?)", blobs.items())
 
     def first_seen(self, tasks: Mapping[str, datetime]) -> dict[str, datetime]:
@@ -87,7 +100,7 @@ class Journal:
         new = {task: at for task, at in tasks.items() if task not in known}
         if new:
             values = [(task, at.astimezone(UTC).isoformat()) for task, at in new.items()]
-            with self._write() as connection:
+            with self.writing() as connection:
                 connection.executemany("INSERT OR IGNORE INTO first_seen VALUES (?, ?)", values)
         return {task: known.get(task, at) for task, at in tasks.items()}
 
@@ -104,7 +117,7 @@ class Journal:
             if known is None or known < at:
                 self._activity[task] = at.astimezone(UTC).isoformat()
             if len(self._activity) >= MAX_PENDING:
-                with self._write():
+                with self.writing():
                     pass
 
     def meta(self, run_id: str) -> str | None:
@@ -113,7 +126,7 @@ class Journal:
 
     def keep_meta(self, run_id: str, json: str) -> None:
         """Remember what a run was started with."""
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (run_id, json))
 
     def lease(self, task: str) -> Lease | None:
@@ -124,23 +137,12 @@ class Journal:
     def keep_lease(self, task: str, lease: Lease) -> None:
         """Give or renew a lease."""
         until = lease.until.astimezone(UTC).isoformat()
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (task, lease.epoch, until))
-
-    def seen_delivery(self, delivery: str, digest: str) -> bool:
-        """Whether a webhook with this id or this meaning came before; if not, it is kept. The newest 10,000 count."""
-        with self._write() as connection:
-            added = connection.execute(
-                "INSERT OR IGNORE INTO deliveries (id, digest) VALUES (?, ?)", (delivery, digest)
-            ).rowcount
-            connection.execute(
-                "DELETE FROM deliveries WHERE number <= (SELECT max(number) FROM deliveries) - ?", (MAX_DELIVERIES,)
-            )
-        return added == 0
 
     def forget(self, run_id: str) -> None:
         """Drop the meta of a run that is over."""
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute("DELETE FROM meta WHERE run = ?", (run_id,))
 
     def _open(self) -> sqlite3.Connection:
@@ -160,8 +162,14 @@ class Journal:
             row: tuple[object, ...] | None = self._connection.execute(query, values).fetchone()
             return row
 
+    def rows(self, query: str, *values: object) -> list[tuple[object, ...]]:
+        """What a question finds; for the modules that keep tables of their own here."""
+        with self._lock, self._told():
+            return self._connection.execute(query, values).fetchall()
+
     @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One change, whole or not at all, on disk at its end; for the modules that keep tables of their own here."""
         with self._lock, self._told():
             self._connection.execute("BEGIN IMMEDIATE")
             try:

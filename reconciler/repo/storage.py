@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast, get_origin
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from reconciler.core.desired import Adapter, Engine, FailurePattern, Host, Limits, MassDeath, Output, Task, Word
+from reconciler.core.desired import Adapter, Engine, FailurePattern, Forge, Host, Limits, MassDeath, Output, Task, Word
 from reconciler.core.observed import ObservedTask, Run
 from reconciler.core.terms import Failure
 
@@ -146,7 +146,7 @@ def _code_texts(codes: Mapping[int, Failure]) -> dict[str, str]:
 
 
 _BOUND = override(struct_hook=_bound, unstruct_hook=_or_none)
-_EXPRESSIONS = override(struct_hook=_texts, unstruct_hook=_text_or_list)
+_ONE_OR_MANY = override(struct_hook=_texts, unstruct_hook=_text_or_list)
 _KEPT = override(omit_if_default=False)
 _SPECIAL: dict[type, dict[str, Any]] = {
     Task: {"idle_timeout": override(struct_hook=_span, unstruct_hook=_span_text)},
@@ -156,7 +156,8 @@ _SPECIAL: dict[type, dict[str, Any]] = {
         "resume": override(struct_hook=_optional_words, unstruct_hook=_lists),
         "exit_codes": override(struct_hook=_exit_codes, unstruct_hook=_code_texts),
     },
-    Output: dict.fromkeys(("summary", "session", "error", "input_tokens", "output_tokens", "cost_usd"), _EXPRESSIONS),
+    Output: dict.fromkeys(("summary", "session", "error", "input_tokens", "output_tokens", "cost_usd"), _ONE_OR_MANY),
+    Forge: {"webhook_secret_env": _ONE_OR_MANY},
     FailurePattern: {
         "failure": override(rename="class"),
         "resets": override(struct_hook=_as_is, unstruct_hook=_as_is),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.repo.inbox import Delivery, Inbox
 from reconciler.repo.journal import Journal, JournalFailed, Lease
 from tests.recording import NOW
 
@@ -49,10 +50,18 @@ def test_a_run_that_is_over_is_forgotten_and_others_are_not(tmp_path: Path) -> N
     journal.close()
 
 
-def test_a_delivery_is_new_once_by_its_id_and_by_its_meaning(tmp_path: Path) -> None:
+def delivery(text: str, name: str = "1") -> Delivery:
+    return Delivery(event="push", event_type="push", id=name, body=text.encode(), received_at=NOW)
+
+
+def test_a_delivery_is_new_once_by_what_it_says_and_never_by_an_id_that_nobody_signed(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
-    asked = (("1", "x"), ("1", "y"), ("2", "x"), ("2", "y"))
-    assert [journal.seen_delivery(*one) for one in asked] == [False, True, True, False]
+    inbox = Inbox(journal)
+    assert [inbox.keep(delivery(*one)) for one in (("x", "1"), ("y", "1"), ("x", "2"))] == [True, True, False]
+    assert [one.body for one in inbox.waiting(10)] == [b"x", b"y"]
+    inbox.acted_on(1)
+    assert [one.number for one in inbox.waiting(10)] == [2]
+    assert not inbox.keep(delivery("x"))
     journal.close()
 
 
@@ -106,10 +115,11 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None
 
 def test_many_threads_share_one_journal(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
+    inbox = Inbox(journal)
     news: list[bool] = []
 
     def work() -> None:
-        news.extend(not journal.seen_delivery(str(number), str(number)) for number in range(40))
+        news.extend(inbox.keep(delivery(str(number))) for number in range(40))
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:

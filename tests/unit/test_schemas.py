@@ -25,7 +25,7 @@ CLASSES: dict[str, type] = {
     "observed-host": ObservedHost,
 }
 RENAMED = {("FailurePattern", "failure"): "class"}
-ONE_OR_MANY = {"summary", "session", "error", "input_tokens", "output_tokens", "cost_usd"}
+ONE_OR_MANY = {"summary", "session", "error", "input_tokens", "output_tokens", "cost_usd", "webhook_secret_env"}
 WRITTEN_ALWAYS = {("ObservedTask", "phase"), ("ObservedTask", "generation"), ("ObservedTask", "epoch")}
 PLACE_OF_TIME = re.compile(r"\[0-9\]\{4\}-\[0-9\]\{2\}")
 

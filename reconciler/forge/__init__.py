@@ -1,0 +1,1 @@
+"""ASKS: the team's forge; what it says as values, over REST and in webhooks."""

@@ -1,0 +1,1 @@
+"""LISTENS: the web application; it records what it is told, and never plans or launches."""
