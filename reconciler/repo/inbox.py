@@ -17,9 +17,11 @@ MAX_DIGESTS = 20_000
 class Delivery:
     """One webhook as it came, its signature good. `event` and `event_type` are the forge's names for what happened.
 
-    `number` is its place in the inbox, 0 before it is kept. `id` is the forge's own, which nobody signed.
+    `kind` is the kind of forge whose words it uses. `number` is its place in the inbox, 0 before it is kept. `id` is
+    the forge's own, which nobody signed; nor did anybody sign the kind and the names.
     """
 
+    kind: str
     event: str
     event_type: str
     id: str
@@ -41,16 +43,16 @@ class Inbox:
         received_at = delivery.received_at.astimezone(UTC).isoformat()
         with self._journal.writing() as connection:
             added = connection.execute(
-                "INSERT OR IGNORE INTO deliveries (digest, id, event, event_type, body, received_at)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (digest, delivery.id, delivery.event, delivery.event_type, delivery.body, received_at),
+                "INSERT OR IGNORE INTO deliveries (digest, id, kind, event, event_type, body, received_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (digest, delivery.id, delivery.kind, delivery.event, delivery.event_type, delivery.body, received_at),
             ).rowcount
         return added == 1
 
     def waiting(self, most: int) -> list[Delivery]:
         """The oldest deliveries that were not acted on."""
         rows = self._journal.rows(
-            "SELECT number, id, event, event_type, body, received_at FROM deliveries"
+            "SELECT number, id, kind, event, event_type, body, received_at FROM deliveries"
             " WHERE body IS NOT NULL ORDER BY number LIMIT ?",
             most,
         )
@@ -58,12 +60,13 @@ class Inbox:
             Delivery(
                 number=int(str(number)),
                 id=str(name),
+                kind=str(kind),
                 event=str(event),
                 event_type=str(event_type),
                 body=body if isinstance(body, bytes) else b"",
                 received_at=datetime.fromisoformat(str(received_at)),
             )
-            for number, name, event, event_type, body, received_at in rows
+            for number, name, kind, event, event_type, body, received_at in rows
         ]
 
     def acted_on(self, *numbers: int) -> None:

@@ -35,14 +35,16 @@ _MIGRATIONS = (
         "DROP TABLE deliveries",
         """
         CREATE TABLE deliveries (
-          number INTEGER PRIMARY KEY, digest TEXT UNIQUE NOT NULL, id TEXT NOT NULL, event TEXT NOT NULL,
-          event_type TEXT NOT NULL, body BLOB, received_at TEXT NOT NULL)
+          number INTEGER PRIMARY KEY, digest TEXT UNIQUE NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL,
+          event TEXT NOT NULL, event_type TEXT NOT NULL, body BLOB, received_at TEXT NOT NULL)
         """,
         "CREATE INDEX undone ON deliveries (number) WHERE body IS NOT NULL",
         # what stands on the forge, what it refused, and since when it does not answer
         "CREATE TABLE published (number INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL)",
         "CREATE TABLE held (key TEXT PRIMARY KEY, why TEXT NOT NULL, until TEXT NOT NULL) WITHOUT ROWID",
         "CREATE TABLE silence (since TEXT NOT NULL, reason TEXT NOT NULL)",
+        # that the disk takes what is written
+        "CREATE TABLE proof (number INTEGER PRIMARY KEY)",
     ),
 )
 
@@ -144,6 +146,12 @@ class Journal:
         """Drop the meta of a run that is over."""
         with self.writing() as connection:
             connection.execute("DELETE FROM meta WHERE run = ?", (run_id,))
+
+    def prove(self) -> None:
+        """Write something, to see that it works; raises JournalFailed where it does not."""
+        with self.writing() as connection:
+            connection.execute("INSERT INTO proof VALUES (coalesce((SELECT max(number) FROM proof), 0) + 1)")
+            connection.execute("DELETE FROM proof WHERE number < (SELECT max(number) FROM proof)")
 
     def _open(self) -> sqlite3.Connection:
         try:

@@ -51,7 +51,7 @@ def test_a_run_that_is_over_is_forgotten_and_others_are_not(tmp_path: Path) -> N
 
 
 def delivery(text: str, name: str = "1") -> Delivery:
-    return Delivery(event="push", event_type="push", id=name, body=text.encode(), received_at=NOW)
+    return Delivery(kind="forgejo", event="push", event_type="push", id=name, body=text.encode(), received_at=NOW)
 
 
 def test_a_delivery_is_new_once_by_what_it_says_and_never_by_an_id_that_nobody_signed(tmp_path: Path) -> None:
