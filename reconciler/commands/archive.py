@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from reconciler.commands import files, reading
+from reconciler.commands import reading
 from reconciler.commands.command import Command
 from reconciler.commands.reading import View
 from reconciler.commands.session import Session, WrongUsage
 from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import TERMINAL
-from reconciler.repo import fleetfiles
-from reconciler.repo.git import Edit
+from reconciler.repo import commits, fleetfiles
+from reconciler.repo.commits import Edit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def _date(text: str) -> date:
 
 
 def _moves(view: View, limit: date | None, now: datetime) -> Iterator[Move]:
-    for task_id, paths in sorted(files.task_paths(view.fleet).items()):
+    for task_id, paths in sorted(fleetfiles.task_paths(view.fleet.root).items()):
         seen = view.observed.tasks.get(task_id)
         document = view.desired.tasks.get(task_id)
         if seen is None or seen.phase not in TERMINAL or seen.live_run is not None or len(paths) > 1:
@@ -83,7 +83,7 @@ def _commit(view: View, moves: tuple[Move, ...]) -> None:
         edits.append(Edit(path=one.source, old=content, new=None))
         edits.append(Edit(path=one.target, old=None, new=content))
     subject = f"Archive {moves[0].id}" if len(moves) == 1 else f"Archive {len(moves)} finished tasks"
-    files.commit(view.fleet, edits, subject)
+    commits.commit(view.fleet, edits, subject)
 
 
 COMMAND = Command(

@@ -24,10 +24,10 @@ from reconciler.commands.session import NotGood, Session
 from reconciler.core.desired import Identity
 from reconciler.loop import Options
 from reconciler.opening import World
-from reconciler.repo import documents, fleetfiles, git, logs
+from reconciler.repo import commits, documents, fleetfiles, git, logs
 from reconciler.repo import fleet as fleets
+from reconciler.repo.commits import Edit
 from reconciler.repo.fleet import Fleet
-from reconciler.repo.git import Edit
 
 TERMINATED = 143
 REMOVE_TRIES = 50
@@ -121,7 +121,7 @@ def _project(root: Path) -> Path:
     seed.mkdir()
     git.run(seed, "init", "--quiet", "--initial-branch=main", ".")
     edits = [Edit(path=name, old=None, new=content) for name, content in demo_project.PROJECT.items()]
-    git.commit_paths(seed, "main", edits, "Greet whoever is named\n", Identity(name="Ada", email="ada@localhost"))
+    commits.commit_paths(seed, "main", edits, "Greet whoever is named\n", Identity(name="Ada", email="ada@localhost"))
     git.run(root, "clone", "--quiet", "--bare", "--", str(seed), str(bare))
     shutil.rmtree(seed)
     return bare

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from reconciler.commands import files
 from reconciler.commands.command import Command
-from reconciler.commands.files import Change
 from reconciler.commands.session import Session
 from reconciler.core.terms import Wish
+from reconciler.repo import commits
+from reconciler.repo.commits import Change
 
 
 def cancel(session: Session, *, task: str, json: bool = False) -> int:
@@ -62,14 +63,14 @@ def _desired(data: Mapping[str, object], wish: Wish) -> Mapping[str, object]:
 
 def _edit(session: Session, task_id: str, change: Change, message: str, *, json: bool) -> int:
     fleet = session.fleet()
-    written = files.edit(fleet, "task", files.task_path(fleet, task_id), change, message)
+    written = commits.edit(fleet, "task", files.task_path(fleet, task_id), change, message)
     if json:
         session.screen.json({"id": task_id, "path": written.path, "commit": written.commit})
     elif written.commit is None:
         session.screen.line(f"{written.path} says so already; nothing was changed")
     else:
         session.screen.line(f"{message}: {written.path} (commit {written.commit[:10]})")
-        if files.settings(fleet).remote is not None:
+        if commits.settings(fleet).remote is not None:
             session.screen.line("It takes effect when the commit is pushed.")
     return 0
 

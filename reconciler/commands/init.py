@@ -11,9 +11,9 @@ from reconciler.commands import starter
 from reconciler.commands.command import Command
 from reconciler.commands.session import NotGood, Session
 from reconciler.core.desired import Identity
+from reconciler.repo import commits, git
 from reconciler.repo import fleet as fleets
-from reconciler.repo import git
-from reconciler.repo.git import Edit
+from reconciler.repo.commits import Edit
 
 MESSAGE = "Begin a fleet for reconciler\n\nShipped adapters, this machine as a host, and an example task on hold.\n"
 
@@ -64,7 +64,7 @@ def make(path: Path, files: dict[str, bytes]) -> Made:
     kept = tuple(name for name in files if (root / name).exists())
     written = tuple(name for name in files if name not in kept)
     edits = [Edit(path=prefix + name, old=None, new=files[name]) for name in written]
-    git.commit_paths(top, fleets.BRANCH, edits, MESSAGE, Identity())
+    commits.commit_paths(top, fleets.BRANCH, edits, MESSAGE, Identity())
     fleets.exclude(fleets.find(root, root))
     return Made(root=root, written=written, kept=kept)
 

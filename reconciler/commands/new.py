@@ -3,24 +3,17 @@
 It starts nothing: a running reconciler takes the file up.
 """
 
-import re
 import sys
-import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from reconciler.commands import editor, files, reading
+from reconciler.commands import editor, reading
 from reconciler.commands.command import Command
 from reconciler.commands.reading import View
 from reconciler.commands.session import NotGood, Session, WrongUsage
-from reconciler.core import desired as values
-from reconciler.core.desired import Task
-from reconciler.repo import checks, crosscheck, documents, fleetfiles, loading
-from reconciler.repo.documents import InvalidDocument
-from reconciler.repo.git import Edit
-
-MAX_ID = 50
-"""Letters of a title that go into an id; an id may have 63, which leaves room for a number."""
+from reconciler.core import names
+from reconciler.repo import checks, commits, crosscheck, documents, fleetfiles, newtask
+from reconciler.repo.commits import Edit
 
 MAX_STDIN_BYTES = 256 * 1024
 
@@ -62,11 +55,13 @@ def new(session: Session, wanted: Wanted) -> int:
     """
     view = reading.load(session)
     taken = _taken(view)
-    task_id = _given_id(wanted.id, taken) if wanted.id else unused(slug(wanted.title), taken)
+    task_id = _given_id(wanted.id, taken) if wanted.id else names.unused(names.slug(wanted.title), taken)
     content = _content(session, wanted)
-    path = f"state/tasks/{task_id}.yaml"
+    path = newtask.path(task_id)
     _check(view, task_id, path, content)
-    commit = files.commit(view.fleet, [Edit(path=path, old=None, new=_hinted(view, content))], f"Add {task_id}")
+    commit = commits.commit(
+        view.fleet, [Edit(path=path, old=None, new=newtask.hinted(view.fleet, content))], f"Add {task_id}"
+    )
     if wanted.json:
         session.screen.json({"id": task_id, "path": path, "commit": commit})
         return 0
@@ -80,22 +75,9 @@ def new(session: Session, wanted: Wanted) -> int:
     return 0
 
 
-def slug(title: str) -> str:
-    """An id for a title: its letters and digits in ASCII, small, with `-` between; `task` where it has none."""
-    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain)[:MAX_ID].strip("-") or "task"
-
-
-def unused(wanted: str, taken: Collection[str]) -> str:
-    """The id, with a number behind it where it is taken."""
-    if wanted not in taken:
-        return wanted
-    return next(name for number in range(2, len(taken) + 3) if (name := f"{wanted}-{number}") not in taken)
-
-
 def _taken(view: View) -> set[str]:
     """Every id that is, or was, a task's."""
-    return {*files.task_paths(view.fleet), *view.desired.tasks, *view.desired.archived, *view.observed.tasks}
+    return {*fleetfiles.task_paths(view.fleet.root), *view.desired.tasks, *view.desired.archived, *view.observed.tasks}
 
 
 def _given_id(name: str, taken: Collection[str]) -> str:
@@ -120,29 +102,13 @@ def _content(session: Session, wanted: Wanted) -> bytes:
 
 def _check(view: View, task_id: str, path: str, content: bytes) -> None:
     """Raise InvalidDocument, or NotGood, unless the file is good alone and together with the others."""
-    loaded = loading.load("task", content, path)
-    if not isinstance(loaded.value, Task):
-        raise InvalidDocument(loaded.problems)
-    desired = view.desired
-    task = values.with_settings(task_id, loaded.value, desired.settings)
-    fleet = crosscheck.Fleet(
-        settings=desired.settings,
-        tasks={name: document.value for name, document in desired.tasks.items()} | {task_id: task},
-        hosts={name: document.value for name, document in desired.hosts.items()},
-        adapters={name: document.value for name, document in desired.adapters.items()},
-        known={*desired.tasks, *desired.refused, *desired.archived, *view.observed.tasks},
-        finished=frozenset(view.observed.tasks) - frozenset(desired.tasks),
-    )
+    task = newtask.task(task_id, content, path, view.desired.settings)
+    observed = view.observed.tasks
+    finished = frozenset(observed) - frozenset(view.desired.tasks)
+    fleet = newtask.fleet(view.desired, {task_id: task}, observed=observed, finished=finished)
     for finding in crosscheck.findings(fleet):
         if finding.kind == "task" and finding.id == task_id:
             raise NotGood(f"{path}: {finding.message}; nothing was written")
-
-
-def _hinted(view: View, content: bytes) -> bytes:
-    """The file with the line that lets editors complete and check it, where the fleet has the schema."""
-    if not (view.fleet.root / "schemas" / "task.schema.json").is_file():
-        return content
-    return b"# yaml-language-server: $schema=../../schemas/task.schema.json\n" + content
 
 
 COMMAND = Command(

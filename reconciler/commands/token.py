@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from reconciler.commands import files
 from reconciler.commands.command import Command
 from reconciler.commands.session import NotGood, Session
-from reconciler.repo import documents, fleetfiles, git
+from reconciler.repo import commits, documents, fleetfiles, git
 
 KEPT = 2
 """How many digests stay: the new one and the one before, until the agent has the new token."""
@@ -34,7 +34,7 @@ def token(session: Session, *, host: str) -> int:
         return {"token_sha256": [*(known if isinstance(known, list) else ()), digest][-KEPT:]}
 
     if git.tracked(fleet.root, path):
-        files.edit(fleet, "host", path, change, f"Give {host} a new token")
+        commits.edit(fleet, "host", path, change, f"Give {host} a new token")
     else:
         old = fleetfiles.read(fleet.root, path)
         files.replace(fleet, path, documents.edit(old, change(data)))

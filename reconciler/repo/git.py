@@ -5,7 +5,7 @@ It never runs a hook, never asks on a terminal, and never changes what a person 
 
 import os
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,15 +53,11 @@ class GitResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Edit:
-    """One file to be changed: path from the top of the work tree, the bytes it is known to hold, those it shall hold.
+class Signature:
+    """Who makes a commit, and who wanted what is in it."""
 
-    `old` is None for a file that is not there, `new` for one that is to go.
-    """
-
-    path: str
-    old: bytes | None
-    new: bytes | None
+    committer: Identity
+    author: Identity
 
 
 def run(
@@ -102,9 +98,12 @@ def environment(inherited: Mapping[str, str]) -> dict[str, str]:
     return kept | _SET
 
 
-def identity_words(identity: Identity) -> tuple[str, ...]:
+def identity_words(identity: Identity | Signature) -> tuple[str, ...]:
     """The words that make git commit as `identity`, whatever the machine's configuration says."""
-    return ("-c", f"user.name={identity.name}", "-c", f"user.email={identity.email}", "-c", "commit.gpgSign=false")
+    signed = identity if isinstance(identity, Signature) else Signature(committer=identity, author=identity)
+    people = {"author": signed.author, "committer": signed.committer, "user": signed.committer}
+    settings = ((f"{role}.name={one.name}", f"{role}.email={one.email}") for role, one in people.items())
+    return (*(word for pair in settings for setting in pair for word in ("-c", setting)), "-c", "commit.gpgSign=false")
 
 
 def first_line(stderr: bytes) -> str:
@@ -237,50 +236,6 @@ def refuse_unready(top: Path, branch: str, *paths: str) -> None:
     for path in paths:
         if changed(top, path):
             raise Refused(f"{path} has uncommitted changes; commit or undo them first")
-
-
-def commit_paths(top: Path, branch: str, edits: Sequence[Edit], message: str, identity: Identity) -> str:
-    """Write the edits and commit exactly these paths on the person's branch; the new commit's id.
-
-    Nothing else that is staged or edited gets in. Raises Refused before anything is written, GitFailed with the
-    files put back. The message is taken as it is: it must not hold text that could pass for a trailer.
-    """
-    paths = [edit.path for edit in edits]
-    refuse_unready(top, branch, *paths)
-    for edit in edits:
-        if _content(top / edit.path) != edit.old:
-            raise Refused(f"{edit.path} was changed meanwhile; look at it and try again")
-    added = [edit.path for edit in edits if edit.old is None]
-    try:
-        for edit in edits:
-            _put(top / edit.path, edit.new)
-        if added:
-            run(top, "add", "--", *added)
-        run(
-            top, *identity_words(identity), "commit", "--quiet", "--no-verify", "--cleanup=verbatim", "--file=-",
-            "--only", "--", *paths, stdin=message.encode(),
-        )  # fmt: skip
-    except (GitFailed, OSError) as error:
-        for edit in edits:
-            _put(top / edit.path, edit.old)
-        if added:
-            run(top, "rm", "--quiet", "--cached", "--ignore-unmatch", "--", *added, check=False)
-        raise GitFailed(f"{', '.join(paths)} could not be committed: {error}") from error
-    return run(top, "rev-parse", "HEAD").text
-
-
-def _content(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
-
-
-def _put(path: Path, content: bytes | None) -> None:
-    if content is None:
-        path.unlink(missing_ok=True)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    temporary.write_bytes(content)
-    temporary.replace(path)
 
 
 def _absolute(repository: Path, *question: str) -> Path:

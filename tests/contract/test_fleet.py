@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.repo import commits, git, lock, people
 from reconciler.repo import fleet as fleets
-from reconciler.repo import git, lock, people
-from reconciler.repo.git import Edit, GitFailed, Refused
+from reconciler.repo.commits import Edit
+from reconciler.repo.git import GitFailed, Refused
 from tests.recording import PERSON, new_fleet, own_git_config, person_commits
 
 __all__ = ["own_git_config"]
@@ -72,7 +73,7 @@ def test_a_commit_on_the_persons_branch_holds_exactly_its_paths(tmp_path: Path) 
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
     for content in (b"title: a\n", b"title: b\n", None):
-        git.commit_paths(tmp_path, "main", [edit(fleet, "state/tasks/a.yaml", content)], "Change a\n", PERSON)
+        commits.commit_paths(tmp_path, "main", [edit(fleet, "state/tasks/a.yaml", content)], "Change a\n", PERSON)
         changed = git.run(tmp_path, "show", "--format=%an", "--name-only").text.split()
         assert changed == ["Ada", "state/tasks/a.yaml"]
     assert git.run(tmp_path, "status", "--porcelain").text == "M  other"
@@ -85,7 +86,7 @@ def test_a_commit_that_gets_in_the_persons_way_is_refused(tmp_path: Path) -> Non
 
     def refused(saying: str) -> None:
         with pytest.raises(Refused, match=saying):
-            git.commit_paths(tmp_path, "main", [edit(fleet, "state/tasks/a.yaml", b"title: z\n")], "m", PERSON)
+            commits.commit_paths(tmp_path, "main", [edit(fleet, "state/tasks/a.yaml", b"title: z\n")], "m", PERSON)
 
     (tmp_path / "state/tasks/a.yaml").write_text("title: mine\n")
     refused("uncommitted changes")
@@ -106,7 +107,7 @@ def test_a_commit_that_fails_puts_the_files_back(tmp_path: Path) -> None:
     (fleet.common / "index.lock").touch()
     edits = [edit(fleet, "state/tasks/a.yaml", b"title: z\n"), edit(fleet, "state/tasks/n.yaml", b"title: n\n")]
     with pytest.raises(GitFailed, match=r"index\.lock"):
-        git.commit_paths(tmp_path, "main", edits, "m", PERSON)
+        commits.commit_paths(tmp_path, "main", edits, "m", PERSON)
     assert (tmp_path / "state/tasks/a.yaml").read_text() == "title: a\n"
     assert not (tmp_path / "state/tasks/n.yaml").exists()
 

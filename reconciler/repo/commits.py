@@ -1,0 +1,126 @@
+"""Writes files of the branch that people use, as ordinary commits of exactly their paths, comments kept.
+
+It decides nothing about tasks: what a file leads to is for the reconciler to see.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.core.desired import Identity, Settings
+from reconciler.repo import documents, fleetfiles, git, loading
+from reconciler.repo.documents import InvalidDocument
+from reconciler.repo.fleet import BRANCH, Fleet
+from reconciler.repo.git import GitFailed, Refused, Signature
+
+Change = Callable[[Mapping[str, object]], Mapping[str, object]]
+"""From a document's data to the top-level keys that shall be different."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """One file to be changed: path from the top of the work tree, the bytes it is known to hold, those it shall hold.
+
+    `old` is None for a file that is not there, `new` for one that is to go.
+    """
+
+    path: str
+    old: bytes | None
+    new: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A file after an edit: its path in the fleet, and the commit, None where nothing was to be changed."""
+
+    path: str
+    commit: str | None
+
+
+def settings(fleet: Fleet) -> Settings:
+    """The fleet's settings as the work tree has them; the defaults where the file is missing or broken."""
+    if not (fleet.root / fleetfiles.SETTINGS).is_file():
+        return Settings()
+    loaded = loading.load("settings", fleetfiles.read(fleet.root, fleetfiles.SETTINGS), fleetfiles.SETTINGS)
+    return loaded.value if isinstance(loaded.value, Settings) else Settings()
+
+
+def edit(fleet: Fleet, kind: str, path: str, change: Change, message: str) -> Written:
+    """Edit one file and commit exactly that path; Refused where that would get in the person's way.
+
+    InvalidDocument when the file is broken before or after: such an edit would not come into force.
+    """
+    old = fleetfiles.read(fleet.root, path)
+    new = documents.edit(old, change(documents.parse(old, path).data))
+    problems = loading.load(kind, new, path).problems
+    if problems:
+        raise InvalidDocument(problems)
+    if new == old:
+        git.refuse_unready(fleet.top, BRANCH)
+        return Written(path=path, commit=None)
+    return Written(path=path, commit=commit(fleet, [Edit(path=path, old=old, new=new)], message))
+
+
+def commit(fleet: Fleet, edits: Sequence[Edit], message: str, *, author: Identity | None = None) -> str:
+    """Write and commit edits whose paths are relative to the fleet; the new commit's id.
+
+    `author`: who wanted it, where that is not whom the settings name for commits.
+    """
+    placed = [Edit(path=fleet.prefix + one.path, old=one.old, new=one.new) for one in edits]
+    committer = settings(fleet).commit
+    signed = Signature(committer=committer, author=author or committer)
+    return commit_paths(fleet.top, BRANCH, placed, message + "\n", signed)
+
+
+def commit_paths(top: Path, branch: str, edits: Sequence[Edit], message: str, identity: Identity | Signature) -> str:
+    """Write the edits and commit exactly these paths on the person's branch; the new commit's id.
+
+    Nothing else that is staged or edited gets in. A new file that stands there already, as it shall be and not yet
+    committed, is taken for one whose commit was cut off. Raises Refused before anything is written, GitFailed with
+    the files put back. The message is taken as it is: it must not hold text that could pass for a trailer.
+    """
+    paths = [edit.path for edit in edits]
+    written = {edit.path for edit in edits if edit.old is None and _is_cut_off(top, branch, edit)}
+    git.refuse_unready(top, branch, *(path for path in paths if path not in written))
+    for edit in edits:
+        if edit.path not in written and _content(top / edit.path) != edit.old:
+            raise Refused(f"{edit.path} was changed meanwhile; look at it and try again")
+    added = [edit.path for edit in edits if edit.old is None]
+    try:
+        for edit in edits:
+            _put(top / edit.path, edit.new)
+        if added:
+            git.run(top, "add", "--", *added)
+        git.run(
+            top, *git.identity_words(identity), "commit", "--quiet", "--no-verify", "--cleanup=verbatim", "--file=-",
+            "--only", "--", *paths, stdin=message.encode(),
+        )  # fmt: skip
+    except (GitFailed, OSError) as error:
+        for edit in edits:
+            _put(top / edit.path, edit.old)
+        if added:
+            git.run(top, "rm", "--quiet", "--cached", "--ignore-unmatch", "--", *added, check=False)
+        raise GitFailed(f"{', '.join(paths)} could not be committed: {error}") from error
+    return git.run(top, "rev-parse", "HEAD").text
+
+
+def _is_cut_off(top: Path, branch: str, edit: Edit) -> bool:
+    """Whether a new file was written, and perhaps staged, but never committed."""
+    if edit.new is None or _content(top / edit.path) != edit.new:
+        return False
+    return git.run(top, "cat-file", "-e", f"refs/heads/{branch}:{edit.path}", check=False).exit != 0
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _put(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    temporary.write_bytes(content)
+    temporary.replace(path)
