@@ -82,7 +82,11 @@ class Fields:
 
     def prose(self, key: str, most_bytes: int) -> str:
         """Text of several lines, cut at so many bytes of UTF-8; empty where it is missing."""
-        return _cut(_printable(self._text(key)), most_bytes)
+        return _printable(self._text(key)).encode()[:most_bytes].decode(errors="ignore")
+
+    def ending(self, key: str, most_bytes: int) -> str:
+        """The end of such a text, where it is the end that matters."""
+        return _printable(self._text(key)).encode()[-most_bytes:].decode(errors="ignore")
 
     def line(self, key: str, most: int = MOST_LINE) -> str:
         """Text as one line, cut at so many characters; it must be there."""
@@ -141,7 +145,3 @@ def fields(data: object, where: str) -> Fields:
 
 def _printable(text: str) -> str:
     return _FORBIDDEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def _cut(text: str, most_bytes: int) -> str:
-    return text.encode()[:most_bytes].decode(errors="ignore")

@@ -113,20 +113,19 @@ def review(data: object, kind: ForgeKind) -> Review | None:
 def comment(data: object) -> Comment:
     """An inline comment at its line in the new text, else in the old one; without a line where it is on the whole file.
 
-    GitHub says `line` and means something else by `position`; the others have `position` alone.
+    Of a long hunk the end is kept: there the comment stands. GitHub says `line`, and means something else by
+    `position`; the others have `position` alone.
     """
     shown = fields(data, "comment")
-    keys = (
-        ("line", "original_line")
-        if {"line", "original_line"} & shown.data.keys()
-        else ("position", "original_position")
-    )
+    keys = ("line", "original_line")
+    if not shown.data.keys() & set(keys):
+        keys = ("position", "original_position")
     lines = [shown.number_if_any(key) or 0 for key in keys]
     return Comment(
         path=shown.line("path", most=MOST_NAME),
         body=shown.prose("body", MOST_BODY_BYTES),
         line=next((line for line in lines if line > 0), None),
-        hunk=shown.prose("diff_hunk", MOST_HUNK_BYTES) or None,
+        hunk=shown.ending("diff_hunk", MOST_HUNK_BYTES) or None,
     )
 
 

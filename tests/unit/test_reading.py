@@ -149,9 +149,9 @@ def test_texts_are_cut_and_cleaned_to_what_a_file_can_hold() -> None:
     assert shown.title == ("a[31m b c" + "x" * 300)[:255]
     assert shown.body.startswith("é\n\tzéé")
     assert len(shown.body.encode()) == 64 * 1024 - 1
-    shown_comment = reading.comment({"path": "a\nb.py", "body": None, "diff_hunk": "é" * 8 * 1024})
+    shown_comment = reading.comment({"path": "a\nb.py", "body": None, "diff_hunk": "é" * 8 * 1024 + "!"})
     assert (shown_comment.path, shown_comment.body) == ("a b.py", "")
-    assert len((shown_comment.hunk or "").encode()) == 8 * 1024
+    assert shown_comment.hunk == "é" * (4 * 1024 - 1) + "!"
 
 
 def test_an_issue() -> None:
