@@ -4,9 +4,31 @@ A webhook is a hint, the forge is the truth; without a token for it the webhook'
 """
 
 import asyncio
+import logging
+from typing import assert_never
 
-from reconciler.core.desired import Desired
+from reconciler import forgelook, forgenews, intake
+from reconciler.core import watched
+from reconciler.core.desired import Desired, Forge
 from reconciler.edges import Edges
+from reconciler.forge.client import Client, ForgeRefused, ForgeUnreachable
+from reconciler.forge.payloads import Hint, IssueNews, Nothing, PullNews, Pushed
+from reconciler.forgelook import Scene
+from reconciler.forgenews import News
+from reconciler.forgeplaces import Marks, Place, Places
+from reconciler.repo.branch import BranchFailed, BranchMoved
+from reconciler.repo.inbox import Delivery
+from reconciler.repo.journal import JournalFailed
+
+log = logging.getLogger(__name__)
+
+MAX_DELIVERIES = 20
+"""Deliveries that are in memory at a time: each may be a mebibyte."""
+
+MAX_TOLD = 1000
+
+MEMORY_LOST = (BranchFailed, BranchMoved, JournalFailed, OSError)
+"""What nothing can go on after: what happens could not be recorded."""
 
 
 class ForgeWatch:
@@ -15,22 +37,203 @@ class ForgeWatch:
     def __init__(self, edges: Edges) -> None:
         """Watch nothing yet; `follow` says for what."""
         self._edges = edges
+        self._news = News(edges)
+        self._places = Places()
         self._desired: Desired | None = None
+        self._client: Client | None = None
+        self._taken = 0
+        self._unread = True
+        self._told: set[str] = set()
+        self._wake = asyncio.Event()
+        self._looked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def follow(self, desired: Desired) -> None:
         """Watch for these tasks from now on."""
-        self._desired = desired
+        before, self._desired = self._desired, desired
+        client = self._edges.forge.client
+        if before is None or client is not self._client or before.settings.forge != desired.settings.forge:
+            self._client, self._places = client, Places()
+            self._taken, self._unread = 0, True
+            self._wake.set()
+        elif before.tasks != desired.tasks:
+            self._wake.set()
+        if self._task is None and desired.settings.forge is not None:
+            self._task = asyncio.create_task(self._watch(), name="watch the forge")
 
     async def first_look(self) -> None:
         """Return once the forge was asked for the first time, or did not answer."""
+        if self._task is not None:
+            await self._looked.wait()
 
     def check(self) -> None:
         """Raise what the watch failed with that cannot be tried again: a branch that moved, a full disk, a defect."""
+        task = self._task
+        if task is not None and task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            raise error
 
     def pending(self) -> bool:
-        """Whether webhooks wait to be acted on."""
-        return False
+        """Whether webhooks wait to be acted on, and can be: not where only a silent forge could say what they mean."""
+        if self._task is None or self._task.done() or self._forge is None:
+            return False
+        if self._unread or self._edges.delivered.is_set():
+            return self._client is None or not self._places.silent
+        return self._places.marked(_clock_s())
 
     async def close(self) -> None:
         """End the watch; webhooks that wait are acted on at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def _forge(self) -> Forge | None:
+        return self._desired.settings.forge if self._desired is not None else None
+
+    async def _watch(self) -> None:
+        try:
+            while True:
+                self._wake.clear()
+                before = self.pending()
+                pause_s = await self._round()
+                self._looked.set()
+                if before and not self.pending():
+                    self._edges.changed()
+                await self._rest(pause_s)
+        finally:
+            self._looked.set()
+            self._edges.changed()
+
+    async def _round(self) -> float:
+        """Act on what came, ask about what is due, and say after how many seconds to do so again."""
+        while True:
+            await self._take_deliveries()
+            scene = self._scene()
+            if scene is None or self._client is None:
+                return watched.SELDOM_S
+            by_place = scene.by_place()
+            self._places.arrange([*(one.repository for one in scene.tasks), *scene.forge.repositories])
+            place = self._places.next(by_place, self._edges.now(), _clock_s())
+            if place is None:
+                return self._places.pause_s(by_place, self._edges.now(), _clock_s())
+            await self._look(place, scene, self._client)
+
+    def _scene(self) -> Scene | None:
+        desired, forge = self._desired, self._forge
+        if desired is None or forge is None:
+            return None
+        tasks = watched.tasks(desired, self._edges.branch.tasks())
+        return Scene(desired=desired, forge=forge, tasks=tasks, where=watched.placed(tasks))
+
+    async def _rest(self, pause_s: float) -> None:
+        waiting = {asyncio.ensure_future(event.wait()) for event in (self._edges.delivered, self._wake)}
+        try:
+            await asyncio.wait(waiting, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiter in waiting:
+                waiter.cancel()
+
+    async def _take_deliveries(self) -> None:
+        """Act on what came, or mark what is to be read again because of it."""
+        if self._edges.delivered.is_set():
+            self._edges.delivered.clear()
+            self._unread = True
+        while self._unread and self._forge is not None:
+            places = self._places
+            found = await asyncio.to_thread(self._edges.inbox.waiting, MAX_DELIVERIES, after=self._taken)
+            done = [delivery.number for delivery in found if await self._take(delivery)]
+            if done:
+                await asyncio.to_thread(self._edges.inbox.acted_on, *done)
+            if self._places is places:
+                self._taken = found[-1].number if found else self._taken
+                self._unread = len(found) == MAX_DELIVERIES
+
+    async def _take(self, delivery: Delivery) -> bool:
+        """Whether nothing more is to be done because of a delivery."""
+        scene = self._scene()
+        if scene is None:
+            return False
+        try:
+            return await self._act(forgenews.hint(delivery, scene.forge), delivery, scene)
+        except MEMORY_LOST:
+            raise
+        except Exception:
+            log.exception("delivery %s met a defect of this program; please report it", delivery.number)
+            return True
+
+    async def _act(self, hint: Hint, delivery: Delivery, scene: Scene) -> bool:
+        marks = Marks(deliveries=[delivery.number])
+        match hint:
+            case PullNews():
+                tasks = watched.about(scene.where, hint.pull)
+                if self._client is None:
+                    await self._news.record([(one, forgenews.body(hint)) for one in tasks], scene.forge)
+                elif tasks:
+                    marks.pulls[hint.pull.number] = hint.by
+                    marks.reopened |= {hint.pull.number} if hint.reopened else set()
+            case Pushed():
+                tasks = watched.on_branch(scene.where, hint.repository, hint.branch)
+                await self._news.moved(tasks)
+                if self._client is not None:
+                    marks.pulls |= {one.own: hint.by for one in tasks if one.own is not None}
+            case IssueNews() if self._client is None:
+                await intake.take(self._edges, scene.desired, [hint.issue])
+            case IssueNews():
+                marks.issues[hint.issue.number] = hint.issue.vouched
+            case Nothing():
+                log.debug("delivery %s: %s", delivery.number, hint.why)
+            case _:
+                assert_never(hint)
+        if not marks.pulls and not marks.issues:
+            return True
+        self._places.mark(forgenews.repository_of(hint), marks)
+        return False
+
+    async def _look(self, place: Place, scene: Scene, client: Client) -> None:
+        """Look at one repository, and say what came of it."""
+        marks, place.marks = place.marks, Marks()
+        place.tried_s = _clock_s()
+        try:
+            for line in await forgelook.look(self._news, client, scene, place, marks):
+                self._tell(line)
+        except ForgeUnreachable as error:
+            marks.add(place.marks)
+            place.marks = marks
+            self._unanswered(place, error)
+            return
+        except ForgeRefused as error:
+            self._tell(f"{place.name}: {error}")
+            self._give_up(place, scene)
+        except MEMORY_LOST:
+            raise
+        except Exception:
+            if client is not self._edges.forge.client:
+                return
+            log.exception("looking at %s met a defect of this program; please report it", place.name)
+            self._give_up(place, scene)
+        self._places.answered(place)
+        self._edges.forge.answered()
+        if marks.deliveries:
+            await asyncio.to_thread(self._edges.inbox.acted_on, *marks.deliveries)
+
+    def _give_up(self, place: Place, scene: Scene) -> None:
+        """Leave a repository alone until it is due again."""
+        tasks = scene.by_place().get(watched.key(place.name), ())
+        place.looked(tasks, _clock_s() + watched.SELDOM_S - watched.OFTEN_S, thorough=True)
+
+    def _unanswered(self, place: Place, error: ForgeUnreachable) -> None:
+        retry_after_s = error.retry_after.total_seconds() if error.retry_after is not None else None
+        self._places.failed(place, _clock_s(), retry_after_s)
+        log.info("%s: %s; it will be asked again", place.name, error)
+        if self._places.silent:
+            self._edges.forge.fell_silent(str(error))
+
+    def _tell(self, line: str) -> None:
+        """Tell something once."""
+        if line not in self._told:
+            self._told = {*self._told, line} if len(self._told) < MAX_TOLD else {line}
+            self._edges.warn(line)
+
+
+def _clock_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -49,11 +49,12 @@ class Inbox:
             ).rowcount
         return added == 1
 
-    def waiting(self, most: int) -> list[Delivery]:
-        """The oldest deliveries that were not acted on."""
+    def waiting(self, most: int, *, after: int = 0) -> list[Delivery]:
+        """The oldest deliveries that were not acted on, of those behind the number `after`."""
         rows = self._journal.rows(
             "SELECT number, id, kind, event, event_type, body, received_at FROM deliveries"
-            " WHERE body IS NOT NULL ORDER BY number LIMIT ?",
+            " WHERE body IS NOT NULL AND number > ? ORDER BY number LIMIT ?",
+            after,
             most,
         )
         return [
