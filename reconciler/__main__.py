@@ -9,6 +9,7 @@ import sys
 import traceback
 from datetime import UTC, datetime
 
+from reconciler import serving
 from reconciler.commands.collection import collection
 from reconciler.commands.everything import COMMANDS
 from reconciler.commands.program import Reconciler
@@ -20,6 +21,7 @@ _OUTSIDE = Outside(
     env=dict(os.environ),
     now=lambda: datetime.now(UTC),
     new_token=lambda: secrets.token_urlsafe(TOKEN_BYTES),
+    serve=serving.serve,
 )
 
 namespace = collection(COMMANDS, _OUTSIDE)

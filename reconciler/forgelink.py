@@ -18,7 +18,7 @@ HELD_MOST = timedelta(minutes=10)
 
 
 class ForgeLink:
-    """One forge at a time; all of it is called from the loop's thread."""
+    """One forge at a time; called from the loop's thread, but for what says otherwise."""
 
     def __init__(
         self,
@@ -51,6 +51,17 @@ class ForgeLink:
         if moved:
             self._published.answered()
         self.client = Client(forge, token) if forge is not None and token else None
+
+    @property
+    def named(self) -> Forge | None:
+        """The forge that the settings in force name."""
+        return self._forge
+
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """Those that a webhook may be signed with now: the ones that are named and set. From any thread."""
+        forge = self._forge
+        values = (self._secret(name) for name in forge.webhook_secret_env) if forge is not None else ()
+        return tuple(value for value in values if value)
 
     def seen(self) -> ForgeSeen | None:
         """What is known of the forge, for the planner; `None` where it cannot be asked."""

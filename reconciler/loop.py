@@ -23,6 +23,8 @@ from reconciler.repo.desired import DesiredFiles
 UNSETTLED = frozenset({Phase.FAILED, Phase.BLOCKED})
 PATIENCE = retry.BACKOFF_MOST
 """With `until_idle`: the longest wait for a task that will start by itself."""
+LOOK_AGAIN_S = 30.0
+"""The longest time between two turns: a reconciler without work shows by them that it is well."""
 FIRST_LOOK_S = 20.0
 """How long the forge may take for its first answers before runs start without them."""
 
@@ -55,12 +57,20 @@ class Ended:
 class Loop:
     """The turns of one reconciler."""
 
-    def __init__(self, edges: Edges, files: DesiredFiles, told: Told, wake: asyncio.Event) -> None:
-        """`wake` is set by whatever may need a new plan."""
+    def __init__(
+        self,
+        edges: Edges,
+        files: DesiredFiles,
+        told: Told,
+        wake: asyncio.Event,
+        turned: Callable[[Desired], None],
+    ) -> None:
+        """`wake` is set by whatever may need a new plan; `turned` is told after every turn what is wanted."""
         self._edges = edges
         self._files = files
         self._told = told
         self._wake = wake
+        self._turned = turned
         self._observer = Observer(edges)
         self._dispatcher = Dispatcher(edges, self._observer.look)
         self._problems: tuple[Problem, ...] = ()
@@ -77,6 +87,7 @@ class Loop:
             while not stop.is_set():
                 self._wake.clear()
                 desired, observed, planned = await self._turn()
+                self._turned(desired)
                 if self._enough(options, desired, observed, planned):
                     self._waiting = held_up(desired, observed, self._edges.now())
                     break
@@ -137,7 +148,8 @@ class Loop:
 
     async def _wait(self, wake_at: datetime | None, stop: asyncio.Event) -> None:
         """Until something happened or the time has come."""
-        pause_s = None if wake_at is None else max((wake_at - self._edges.now()).total_seconds(), 0.0)
+        wanted_s = LOOK_AGAIN_S if wake_at is None else (wake_at - self._edges.now()).total_seconds()
+        pause_s = min(max(wanted_s, 0.0), LOOK_AGAIN_S)
         waiting = {asyncio.ensure_future(self._wake.wait()), asyncio.ensure_future(stop.wait())}
         await asyncio.wait(waiting, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
         for waiter in waiting:

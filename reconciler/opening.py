@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from reconciler.core.desired import Host
+from reconciler.core.desired import Desired, Host
 from reconciler.core.events import Event
 from reconciler.core.observed import ObservedTask
 from reconciler.edges import Edges
@@ -29,6 +29,7 @@ from reconciler.repo.published import Published
 from reconciler.transport import Transport
 from reconciler.transport.local import Local
 from reconciler.transport.ssh import Ssh
+from reconciler.web.listening import Door, listening
 
 WRITERS = 64
 """Threads that may wait for one shared commit: a group is as large as those who wait for it."""
@@ -41,7 +42,7 @@ class World:
     """What the program gets from its surroundings, and whom it tells what.
 
     `recorded` is called, from a thread of its own, with task id, before, after and event once that is on disk; `warn`
-    with one line about something that nobody waits for.
+    with one line about something that nobody waits for. Without a `door` nothing listens.
     """
 
     env: Mapping[str, str]
@@ -49,12 +50,14 @@ class World:
     told: Told
     recorded: Callable[[str, ObservedTask, ObservedTask, Event], None]
     warn: Callable[[str], None]
+    door: Door | None = None
 
 
 async def reconcile(fleet: Fleet, options: Options, world: World, stop: asyncio.Event) -> Ended:
     """Reconcile the fleet until `stop` is set or the options are satisfied. Runs on hosts go on.
 
-    Raises `Locked` where another reconciler has the fleet, and what its memory raises when it cannot be written.
+    Raises `Locked` where another reconciler has the fleet, what its memory raises when it cannot be written, and
+    `CannotListen`.
     """
     wake = asyncio.Event()
     here = asyncio.get_running_loop()
@@ -63,12 +66,17 @@ async def reconcile(fleet: Fleet, options: Options, world: World, stop: asyncio.
     def changed() -> None:
         here.call_soon_threadsafe(wake.set)
 
-    async with _opened(fleet, world, changed) as (edges, files):
-        return await Loop(edges, files, world.told, wake).run(options, stop)
+    async with (
+        _opened(fleet, world, changed) as (edges, files, desired),
+        listening(edges, world.door, desired.settings) as turned,
+    ):
+        return await Loop(edges, files, world.told, wake, turned).run(options, stop)
 
 
 @asynccontextmanager
-async def _opened(fleet: Fleet, world: World, changed: Callable[[], None]) -> AsyncIterator[tuple[Edges, DesiredFiles]]:
+async def _opened(
+    fleet: Fleet, world: World, changed: Callable[[], None]
+) -> AsyncIterator[tuple[Edges, DesiredFiles, Desired]]:
     """The fleet's lock, memory and ways to hosts; let go in reverse order."""
     fleets.exclude(fleet)
     async with AsyncExitStack() as closing:
@@ -98,7 +106,8 @@ async def _opened(fleet: Fleet, world: World, changed: Callable[[], None]) -> As
             closing.push_async_callback(transport.close)
         edges = _edges(_Memory(fleet=fleet, branch=branch, journal=journal), reaching, world, changed)
         closing.push_async_callback(edges.forge.close)
-        yield edges, files
+        edges.forge.use(desired.settings)
+        yield edges, files, desired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

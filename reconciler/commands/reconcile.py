@@ -22,6 +22,9 @@ from reconciler.loop import Ended, Options, Told
 from reconciler.opening import World
 from reconciler.repo import storage
 from reconciler.repo.fleet import Fleet
+from reconciler.web import address
+from reconciler.web.address import BadAddress
+from reconciler.web.listening import Door
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -42,15 +45,23 @@ def reconcile(session: Session, wanted: Wanted) -> int:
 
     Goes on until Ctrl-C or SIGTERM; runs that are under way go on without it, and the next start takes them up again.
     With `--until-idle` it stops when nothing is running or can start, and the exit code is 1 if a task that it saw
-    failed or is blocked. It serves no HTTP yet: `--no-listen` is accepted and changes nothing.
+    failed or is blocked. Meanwhile it listens for webhooks at `listen` of the settings (127.0.0.1:8732), or where
+    `--listen` says: with `--once` and `--until-idle` only then, with `--no-listen` never.
     """
-    if wanted.listen and not wanted.no_listen:
-        raise WrongUsage("this version has no web app; leave --listen out, or say --no-listen")
+    if wanted.listen and wanted.no_listen:
+        raise WrongUsage("--listen and --no-listen do not go together; leave one out")
     if wanted.once and wanted.until_idle:
         raise WrongUsage("--once and --until-idle do not go together; leave one out")
     fleet = session.fleet()
     teller = Teller(screen=session.screen, json=wanted.json, now=session.now)
-    world = World(env=session.env, now=session.now, told=teller.told(), recorded=teller.recorded, warn=teller.warn)
+    world = World(
+        env=session.env,
+        now=session.now,
+        told=teller.told(),
+        recorded=teller.recorded,
+        warn=teller.warn,
+        door=_door(session, wanted, teller),
+    )
     ended, stopped_by = run(fleet, Options(once=wanted.once, until_idle=wanted.until_idle), world)
     if stopped_by is not None:
         teller.warn("stopped; runs that are under way go on, and the next start takes them up again")
@@ -58,6 +69,18 @@ def reconcile(session: Session, wanted: Wanted) -> int:
     for task_id, reason in ended.waiting.items():
         teller.warn(f"{task_id} waits: {reason}")
     return 1 if wanted.until_idle and ended.unsettled else 0
+
+
+def _door(session: Session, wanted: Wanted, teller: "Teller") -> Door | None:
+    """How to listen, if at all; WrongUsage where the address cannot be one."""
+    bounded = wanted.once or wanted.until_idle
+    if wanted.no_listen or (bounded and not wanted.listen):
+        return None
+    try:
+        asked = address.parse(wanted.listen) if wanted.listen else None
+    except BadAddress as error:
+        raise WrongUsage(f"--listen: {error}") from error
+    return Door(serve=session.outside.serve, told=teller.said, warn=teller.warn, asked=asked)
 
 
 def run(fleet: Fleet, options: Options, world: World) -> tuple[Ended, signal.Signals | None]:
@@ -144,6 +167,10 @@ class Teller:
         )
         self._line(f"{self._time()} {path} was put back: {hint}", "yellow")
 
+    def said(self, text: str) -> None:
+        """Something about the program itself."""
+        self._line(text, "dim")
+
     def warn(self, text: str) -> None:
         """Something that nobody waits for."""
         self.screen.note(f"reconciler: {text}")
@@ -167,9 +194,9 @@ COMMAND = Command(
     options={
         "once": "do what can be done at once, then stop; runs go on",
         "until_idle": "stop when nothing is running or can start",
-        "listen": "not in this version",
-        "no_listen": "serve no HTTP",
+        "listen": "where to listen for webhooks: address:port, or :port for this machine alone",
+        "no_listen": "listen nowhere",
         "json": "print one JSON document per transition",
     },
-    example="reconciler reconcile\nreconciler reconcile --until-idle",
+    example="reconciler reconcile\nreconciler reconcile --until-idle\nreconciler reconcile --listen :9000",
 )

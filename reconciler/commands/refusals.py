@@ -15,6 +15,7 @@ from reconciler.repo.journal import JournalFailed
 from reconciler.repo.lock import Locked
 from reconciler.repo.records import UnreadableRecord
 from reconciler.transport import Misconfigured, Unreachable
+from reconciler.web.listening import CannotListen
 
 NOT_GOOD = 1
 WRONG_USAGE = 2
@@ -24,6 +25,7 @@ EXPECTED = (
     BranchAdvanced,
     BranchFailed,
     BranchMoved,
+    CannotListen,
     GitFailed,
     InvalidDocument,
     JournalFailed,

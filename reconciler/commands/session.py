@@ -11,6 +11,7 @@ from pathlib import Path
 from reconciler.commands.screen import Screen
 from reconciler.repo import fleet as fleets
 from reconciler.repo.fleet import Fleet
+from reconciler.web.listening import Serve
 
 
 class WrongUsage(Exception):
@@ -23,11 +24,12 @@ class NotGood(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """What the program reads in one place, `__main__`: environment, clock, randomness."""
+    """What the program reads in one place, `__main__`: environment, clock, randomness; and the server that it has."""
 
     env: Mapping[str, str]
     now: Callable[[], datetime]
     new_token: Callable[[], str]
+    serve: Serve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

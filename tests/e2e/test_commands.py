@@ -120,7 +120,7 @@ def test_wrong_usage_is_one_line_and_exit_2(tmp_path: Path) -> None:
         ["why"],
         ["logs", "a", "--run", "x"],
         ["--fleet"],
-        ["reconcile", "--listen", ":1"],
+        ["reconcile", "--listen", "8732"],
     ):
         wrong = run(*words, cwd=tmp_path)
         assert wrong.exit == 2, words
@@ -494,7 +494,7 @@ def test_a_stopped_reconciler_leaves_its_runs_alone(fleet: Path, number: signal.
     go = fleet.parent / "go"
     write_task(fleet, "wait", goal=f"echo begun; until [ -e '{go}' ]; do sleep 0.1; done; echo over")
     environment = program.environment(fleet.parent / "home")
-    process = program.start("reconciler", "reconcile", cwd=fleet, env=environment)
+    process = program.start("reconciler", "reconcile", "--no-listen", cwd=fleet, env=environment)
     until(lambda: run("status", "wait", "--json", cwd=fleet).json["phase"] == "running")
     second = run("reconcile", "--once", cwd=fleet)
     assert (second.exit, "already works on this fleet" in second.complaint) == (1, True)
@@ -515,7 +515,7 @@ def test_an_edit_of_what_happened_is_put_back_with_a_hint(fleet: Path) -> None:
     (record,) = (fleet / "state/observed/done").rglob("done.yaml")
     before = record.read_bytes()
     environment = program.environment(fleet.parent / "home")
-    process = program.start("reconciler", "reconcile", cwd=fleet, env=environment)
+    process = program.start("reconciler", "reconcile", "--no-listen", cwd=fleet, env=environment)
     until(lambda: (fleet / ".reconciler" / "lock").read_text().startswith(str(process.pid)))
     record.write_text("phase: failed\n")
     until(lambda: record.read_bytes() == before)

@@ -1,0 +1,153 @@
+"""The server under the web application: waitress, within bounds, with refusals in our own words. The only door to it.
+
+It knows no path of the application.
+"""
+
+import logging
+import socket
+import threading
+from http import HTTPStatus
+from wsgiref.types import WSGIApplication
+
+import waitress
+from waitress import wasyncore
+from waitress.buffers import OverflowableBuffer
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.task import ErrorTask
+
+from reconciler.web import problems
+from reconciler.web.address import Address
+from reconciler.web.webhooks import MAX_BODY
+
+THREADS = 64
+"""Requests at a time: a shared commit is as large as the number of those who wait for it."""
+CONNECTIONS = 256
+SILENT_S = 30
+"""How long a connection may be idle."""
+MAX_HEADERS = 64 * 1024
+MAX_READ = 64 * MAX_BODY
+"""How much of a body that is too large is read, and thrown away, so that its sender sees the answer."""
+BACKLOG = 1024
+STOP_S = 0.5
+"""How long a stop waits for answers under way."""
+
+
+class Served:
+    """A server that listens."""
+
+    def __init__(self, application: WSGIApplication, listener: socket.socket) -> None:
+        """Answer what comes to a socket that listens."""
+        host, port = listener.getsockname()[:2]
+        self.address = Address(host=host, port=port)
+        self._dispatchers: dict[int, wasyncore.dispatcher] = {}
+        self._server = waitress.create_server(
+            application,
+            map=self._dispatchers,
+            sockets=[listener],
+            threads=THREADS,
+            connection_limit=CONNECTIONS,
+            channel_timeout=SILENT_S,
+            cleanup_interval=SILENT_S // 3,
+            max_request_header_size=MAX_HEADERS,
+            max_request_body_size=MAX_READ,
+            backlog=BACKLOG,
+            ident="reconciler",
+            asyncore_use_poll=True,
+            log_socket_errors=False,
+        )
+        self._server.channel_class = _Channel
+        self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer what is being answered, then nothing more; the port is free when this returns."""
+        self._server.task_dispatcher.shutdown(timeout=STOP_S)
+        self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._dispatchers))
+        self._thread.join()
+
+
+def serve(application: WSGIApplication, address: Address) -> Served:
+    """Listen there. Raises OSError."""
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for a moment is no news
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, place = min(found, key=lambda one: one[0] != socket.AF_INET)
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(BACKLOG)
+        return Served(application, listener)
+    except BaseException:
+        listener.close()
+        raise
+
+
+class _Body(OverflowableBuffer):
+    """A body as it comes in. What is beyond the bound is counted and thrown away."""
+
+    def __init__(self, overflow: int) -> None:
+        super().__init__(overflow)
+        self._received = 0
+
+    def __len__(self) -> int:
+        return self._received
+
+    def append(self, data: bytes) -> None:
+        room = max(MAX_BODY + 1 - self._received, 0)
+        self._received += len(data)
+        if room:
+            super().append(data[:room])
+
+
+class _Parser(HTTPRequestParser):
+    """Reads a request; whatever is wrong with its head is the sender's mistake."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:
+            raise ParsingError("a number or an address in it cannot be read") from error
+        if self.body_rcv is not None:
+            self.body_rcv.buf = _Body(self.adj.inbuf_overflow)
+
+
+class _Refusal(ErrorTask):
+    """The answer to a request that the application never sees."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        status = HTTPStatus.BAD_REQUEST if error.code == HTTPStatus.NOT_IMPLEMENTED else HTTPStatus(error.code)
+        body = problems.document(status, " ".join(str(error.body).split()))
+        self.status = f"{status.value} {status.phrase}"
+        self.response_headers.append(("Content-Type", problems.MEDIA_TYPE))
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
+class _Channel(HTTPChannel):
+    """A connection. A body that its sender breaks off goes to the application as it is, and is refused there."""
+
+    error_task_class = _Refusal
+    parser_class = _Parser
+    request: _Parser | None
+
+    def handle_read(self) -> None:
+        request = self.request
+        if request is not None and request.body_rcv is not None and self._has_ended():
+            with self.requests_lock:
+                request.completed = True
+                request.headers["CONTENT_LENGTH"] = str(len(request.body_rcv) + 1)
+                request.headers["CONNECTION"] = "close"
+                self.request = None
+                self.requests.append(request)
+                self.server.add_task(self)
+            return
+        super().handle_read()
+
+    def _has_ended(self) -> bool:
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return False

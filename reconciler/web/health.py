@@ -1,0 +1,42 @@
+"""Answers whether the process lives and whether it is ready.
+
+It finds out nothing itself: the site tells it.
+"""
+
+import falcon
+
+from reconciler.web.site import Check, Site
+
+
+class Alive:
+    """`/healthz`: it answers as long as the process can."""
+
+    def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
+        """Say so."""
+        resp.cache_control = ["no-store"]
+        resp.media = {"status": "ok"}
+
+
+class Ready:
+    """`/readyz`: whether turns go round, the disk takes what is to be kept, and the forge answers."""
+
+    def __init__(self, site: Site) -> None:
+        """Ask this site."""
+        self._site = site
+
+    def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
+        """200 when every condition holds, else 503; either way each of them by name."""
+        checks = self._site.readiness()
+        ready = all(check.good for check in checks.values())
+        resp.status = falcon.HTTP_200 if ready else falcon.HTTP_503
+        resp.cache_control = ["no-store"]
+        resp.media = {
+            "status": "ready" if ready else "not ready",
+            "checks": {name: _shown(check) for name, check in checks.items()},
+        }
+
+
+def _shown(check: Check) -> dict[str, str]:
+    since = None if check.since is None else check.since.isoformat()
+    shown = {"status": check.status, "since": since, "detail": check.detail}
+    return {key: value for key, value in shown.items() if value is not None}

@@ -1,0 +1,154 @@
+"""Serves the web application while a reconciler runs, and says in words where and with what.
+
+It takes no request itself, and knows no server: that is handed in.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+from wsgiref.types import WSGIApplication
+
+from reconciler.core.desired import Desired, Settings
+from reconciler.edges import Edges
+from reconciler.forgelink import ForgeLink
+from reconciler.web import address
+from reconciler.web.address import Address, BadAddress
+from reconciler.web.app import WEBHOOKS, app
+from reconciler.web.bounded import Bounded
+from reconciler.web.readiness import Readiness
+from reconciler.web.site import Site
+
+log = logging.getLogger(__name__)
+
+DEFAULT = Settings().listen
+
+
+class CannotListen(Exception):
+    """The address that was asked for cannot be listened on; the message says why and what to do."""
+
+
+class Server(Protocol):
+    """A server that listens."""
+
+    @property
+    def address(self) -> Address:
+        """Where, with the real port."""
+
+    def stop(self) -> None:
+        """Answer what is being answered, then nothing more; the port is free when this returns."""
+
+
+Serve = Callable[[WSGIApplication, Address], Server]
+"""Listens at an address and answers by an application, in threads of its own. Raises OSError where it cannot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """How to listen: with which server, where if not where the settings say, and who is told of it in one line each."""
+
+    serve: Serve
+    told: Callable[[str], None]
+    warn: Callable[[str], None]
+    asked: Address | None = None
+
+
+@asynccontextmanager
+async def listening(edges: Edges, door: Door | None, settings: Settings) -> AsyncIterator[Callable[[Desired], None]]:
+    """Listen as long as the block lasts; it gets what is to be called after every turn. No door: nothing listens.
+
+    Raises CannotListen where somebody asked for the address; the built-in one is only missed.
+    """
+    if door is None:
+        yield lambda _: None
+        return
+    clock = asyncio.get_running_loop().time
+    readiness = Readiness(edges, clock)
+    refusals = Bounded(log.warning, clock)
+    server = await asyncio.to_thread(_serve, door, settings, app(_site(edges, readiness, refusals)))
+    news = _News(edges.forge, door, settings)
+    if server is not None:
+        door.told(f"listening on http://{server.address}")
+        news.tell(settings)
+
+    def turned(desired: Desired) -> None:
+        readiness.turned()
+        if server is not None:
+            news.tell(desired.settings)
+
+    try:
+        yield turned
+    finally:
+        if server is not None:
+            await asyncio.to_thread(server.stop)
+        refusals.close()
+
+
+def _site(edges: Edges, readiness: Readiness, refused: Callable[[str], None]) -> Site:
+    here = asyncio.get_running_loop()
+    return Site(
+        secrets=edges.forge.webhook_secrets,
+        keep=edges.inbox.keep,
+        arrived=lambda: _call(here, edges.delivered.set),
+        readiness=readiness.checks,
+        now=edges.now,
+        refused=refused,
+    )
+
+
+def _call(here: asyncio.AbstractEventLoop, arrived: Callable[[], None]) -> None:
+    """Tell the loop of a delivery, unless it has ended: the next one finds what was kept."""
+    if not here.is_closed():
+        here.call_soon_threadsafe(arrived)
+
+
+def _serve(door: Door, settings: Settings, application: WSGIApplication) -> Server | None:
+    """The server; `None` where nobody asked for the address and it cannot be had."""
+    where = door.asked if door.asked is not None else settings.listen
+    try:
+        place = where if isinstance(where, Address) else address.parse(where)
+        return door.serve(application, place)
+    except (BadAddress, OSError) as error:
+        why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        if door.asked is None and settings.listen == DEFAULT:
+            door.warn(f"nothing listens: {where}: {why}; webhooks do not come in (--listen ADDR takes another address)")
+            return None
+        said = f"{where}: {why}; stop what listens there, name another with --listen ADDR or `listen` in"
+        raise CannotListen(f"{said} state/settings.yaml, or say --no-listen") from error
+
+
+class _News:
+    """What was said last about webhooks and the address, so that it is said again only when it has changed."""
+
+    def __init__(self, forge: ForgeLink, door: Door, settings: Settings) -> None:
+        self._forge = forge
+        self._door = door
+        self._listen = settings.listen
+        self._webhooks = ""
+
+    def tell(self, settings: Settings) -> None:
+        """Say what is new."""
+        line = webhooks(self._forge)
+        if line != self._webhooks:
+            self._webhooks = line
+            self._door.told(line)
+        if settings.listen != self._listen:
+            self._listen = settings.listen
+            if self._door.asked is None:
+                self._door.told(f"listen is now {settings.listen} in the settings; that takes a restart")
+
+
+def webhooks(link: ForgeLink) -> str:
+    """Whether webhooks are taken, in one line; if not, what is missing."""
+    forge = link.named
+    if link.webhook_secrets():
+        return f"webhooks: {next(path for path in WEBHOOKS if forge is not None and path.endswith(forge.kind))}"
+    if forge is None:
+        return "webhooks are off: state/settings.yaml names no forge (forge.webhook_secret_env names their secret)"
+    if not forge.webhook_secret_env:
+        return "webhooks are off: settings.forge.webhook_secret_env names no variable with their secret"
+    names = " and ".join(forge.webhook_secret_env)
+    verb = "is" if len(forge.webhook_secret_env) == 1 else "are"
+    return f"webhooks are off: {names} of settings.forge.webhook_secret_env {verb} not set"

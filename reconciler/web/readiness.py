@@ -1,0 +1,77 @@
+"""Finds out whether the reconciler is ready: turns go round, the journal can be written, the forge answers.
+
+It repairs nothing, and it is cheap: the disk is tried at most every few seconds, however often somebody asks.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from reconciler.edges import Edges
+from reconciler.forgelink import ForgeLink
+from reconciler.repo.journal import Journal, JournalFailed
+from reconciler.web.site import Check
+
+TURN_MOST_S = 120.0
+"""How long ago the last turn may have ended."""
+PROOF_S = 5.0
+"""How long a write that went well stands for the journal."""
+
+
+class Readiness:
+    """The conditions of one reconciler. Safe for many threads."""
+
+    def __init__(self, edges: Edges, clock: Callable[[], float]) -> None:
+        """`clock` counts seconds, and never backwards."""
+        self._edges = edges
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._turned: float | None = None
+        self._turned_at: datetime | None = None
+        self._proved: float | None = None
+        self._journal = Check(good=False, status="unknown")
+
+    def turned(self) -> None:
+        """A turn has ended."""
+        self._turned, self._turned_at = self._clock(), self._edges.now()
+
+    def checks(self) -> Mapping[str, Check]:
+        """Every condition by name."""
+        return {"loop": self._loop(), "journal": self._written(), "forge": _forge(self._edges.forge)}
+
+    def _loop(self) -> Check:
+        turned = self._turned
+        if turned is None:
+            return Check(good=False, status="starting", detail="no turn has ended yet")
+        age = timedelta(seconds=int(self._clock() - turned))
+        if age.total_seconds() > TURN_MOST_S:
+            said = f"the last turn ended {age} ago; the log may say what holds the next one up"
+            return Check(good=False, status="late", since=self._turned_at, detail=said)
+        return Check(good=True, status="ok", since=self._turned_at)
+
+    def _written(self) -> Check:
+        with self._lock:
+            now = self._clock()
+            if self._proved is None or now - self._proved >= PROOF_S:
+                self._journal, self._proved = _journal(self._edges.journal), now
+            return self._journal
+
+
+def _journal(journal: Journal) -> Check:
+    try:
+        journal.prove()
+    except JournalFailed as error:
+        return Check(good=False, status="failed", detail=str(error))
+    return Check(good=True, status="ok")
+
+
+def _forge(link: ForgeLink) -> Check:
+    if link.named is None:
+        return Check(good=True, status="not configured")
+    seen = link.seen()
+    if seen is None:
+        return Check(good=True, status="no token", detail="it is never asked; webhooks alone tell of it")
+    if seen.silent_since is None:
+        return Check(good=True, status="ok")
+    said = f"{seen.reason or 'it does not answer'}; runs go on, and it is asked again"
+    return Check(good=False, status="silent", since=seen.silent_since, detail=said)

@@ -1,0 +1,37 @@
+"""What the web application gets from the rest of the program: functions, in one value.
+
+It does nothing by itself; every function may be called from many threads at once.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.repo.inbox import Delivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One condition of being ready: whether it holds, a word for how it stands, since when, and more in a sentence."""
+
+    good: bool
+    status: str
+    since: datetime | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The outside of the web application.
+
+    `secrets` are those that a webhook may be signed with now; where there are none, webhooks do not exist. `keep`
+    returns, once a delivery is on disk, whether it was new, and raises JournalFailed; `arrived` is told after that.
+    `readiness` names the conditions of being ready. `refused` is told in one line what was not taken, and from whom.
+    """
+
+    secrets: Callable[[], tuple[str, ...]]
+    keep: Callable[[Delivery], bool]
+    arrived: Callable[[], None]
+    readiness: Callable[[], Mapping[str, Check]]
+    now: Callable[[], datetime]
+    refused: Callable[[str], None]

@@ -1,0 +1,89 @@
+"""Takes webhooks: verifies, keeps, answers; what they mean is found out later by somebody else.
+
+Nothing that is not signed gets further than its own answer.
+"""
+
+from typing import NoReturn
+
+import falcon
+
+from reconciler.forge import payloads
+from reconciler.repo.inbox import Delivery
+from reconciler.repo.journal import JournalFailed
+from reconciler.web import documents, signature
+from reconciler.web.documents import Unreadable
+from reconciler.web.site import Site
+
+MAX_BODY = 1024 * 1024
+MAX_NAME = 200
+"""How much is kept of what an unsigned header says."""
+RETRY_AFTER_S = 10
+
+
+class Webhook:
+    """One address for webhooks; which forge sent one is read from its headers."""
+
+    def __init__(self, site: Site) -> None:
+        """Keep what comes there."""
+        self._site = site
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Keep a delivery: 202 once it is on disk, whether it was new or known, and whatever it says."""
+        try:
+            delivery = self._read(req)
+            is_new = self._site.keep(delivery)
+        except JournalFailed as error:
+            self._site.refused(f"a webhook from {req.remote_addr} could not be kept: {error}")
+            said = "the delivery could not be kept; have it sent again"
+            raise falcon.HTTPServiceUnavailable(description=said, retry_after=RETRY_AFTER_S) from error
+        except falcon.HTTPError as error:
+            self._site.refused(f"a webhook from {req.remote_addr} was refused: {error.description}")
+            raise
+        if is_new:
+            self._site.arrived()
+        resp.status = falcon.HTTP_202
+        resp.media = {"status": "stored" if is_new else "known"}
+
+    def _read(self, req: falcon.Request) -> Delivery:
+        """A delivery that is signed and readable; raises HTTPError for any other."""
+        secrets = self._site.secrets()
+        if not secrets:
+            said = "webhooks are off: no secret is set; settings.forge.webhook_secret_env names the variable for it"
+            raise falcon.HTTPNotFound(description=said)
+        if (req.content_type or "").partition(";")[0].strip().lower() != falcon.MEDIA_JSON:
+            said = "a webhook is application/json; set the content type of the webhook to that"
+            raise falcon.HTTPUnsupportedMediaType(description=said)
+        body = _body(req)
+        if not signature.verify(req.headers, body, secrets):
+            said = "no header signs this body with the secret; X-Forgejo-Signature or X-Hub-Signature-256 must"
+            raise falcon.HTTPUnauthorized(description=said)
+        try:
+            documents.read(body)
+        except Unreadable as error:
+            raise falcon.HTTPBadRequest(description=str(error)) from error
+        kind, event, event_type, name = payloads.detect(req.headers)
+        return Delivery(
+            kind=kind,
+            event=event[:MAX_NAME],
+            event_type=event_type[:MAX_NAME],
+            id=name[:MAX_NAME],
+            body=body,
+            received_at=self._site.now(),
+        )
+
+
+def _body(req: falcon.Request) -> bytes:
+    """The whole body; raises HTTPError where it is too large, or ends too early."""
+    length = req.content_length or 0
+    if length > MAX_BODY:
+        _too_large()
+    body: bytes = req.bounded_stream.read(MAX_BODY + 1)
+    if len(body) > MAX_BODY:
+        _too_large()
+    if len(body) < length:
+        raise falcon.HTTPBadRequest(description="the body ends before its Content-Length")
+    return body
+
+
+def _too_large() -> NoReturn:
+    raise falcon.HTTPContentTooLarge(description=f"the body is larger than {MAX_BODY} bytes")
