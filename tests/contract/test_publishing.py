@@ -1,0 +1,411 @@
+"""Publishing over real HTTP: what should stand there stands there once, and a forge that refuses blocks nobody."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from reconciler import publishing
+from reconciler.core import plan
+from reconciler.core.actions import Publish
+from reconciler.core.desired import Desired, Document, Forge, Settings, Task
+from reconciler.core.events import Event, PullRequestOpened, PullRequestUpdated, Regenerated, Reviewed
+from reconciler.core.observed import Observed, ObservedTask, PullRequest, Review
+from reconciler.core.publications import OpenPull
+from reconciler.core.terms import Delivery, Failure, Outcome, Phase, Verdict
+from reconciler.edges import Edges
+from reconciler.forge.client import Client, NewPull
+from reconciler.forge.rest import Patience
+from reconciler.forgelink import ForgeLink
+from reconciler.repo.fleet import Fleet
+from reconciler.repo.inbox import Inbox
+from reconciler.repo.journal import Journal
+from reconciler.repo.observed import ObservedBranch
+from reconciler.repo.published import Published
+from tests.forge.server import FakeForge
+from tests.recording import NOW, assigned, new_fleet, opened, own_git_config, started, succeeded
+
+__all__ = ["own_git_config"]
+
+PULLS = "/repos/acme/widgets/pulls"
+HASTE = Patience(connect_s=1.0, whole_s=2.0, pauses_s=())
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """One task of a real fleet, and the way from what the planner wants to what stands on the forge."""
+
+    forge: FakeForge
+    branch: ObservedBranch
+    fleet: Fleet
+    now: datetime = NOW
+    task: Task = field(default_factory=lambda: Task(title="t", goal="Mend it."))
+    warned: list[str] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Settings:
+        forge = Forge(kind="forgejo", url=self.forge.url, token_env="TOKEN", repositories=("acme/widgets",))  # noqa: S106 - a name
+        return Settings(forge=forge, public_url="https://agents.example.org")
+
+    @property
+    def desired(self) -> Desired:
+        return Desired(settings=self.settings, tasks={"fix": Document(value=self.task, spec="s")})
+
+    @property
+    def seen(self) -> ObservedTask:
+        return self.branch.tasks()["fix"]
+
+    def record(self, *events: Event) -> None:
+        for event in events:
+            self.branch.record("fix", event)
+
+    def delivered(self) -> str:
+        """A good run that was pushed; the commit."""
+        sha = self.forge.push("task/fix", {"file": "mended\n"})
+        good = replace(succeeded(), delivery=Delivery.PULL_REQUEST, head_sha=sha, summary="I mended it.")
+        self.record(assigned("fix"), started(), good)
+        return sha
+
+    def in_review(self) -> str:
+        """A good run with its pull request; the commit."""
+        sha = self.delivered()
+        number = self.forge.open("task/fix", "Mend it")
+        self.record(PullRequestOpened(at=NOW, actor="forge:bot", pr=self.pr(number, sha)))
+        return sha
+
+    def pr(self, number: int, sha: str) -> PullRequest:
+        url = f"{self.forge.url}/acme/widgets/pulls/{number}"
+        return PullRequest(number=number, url=url, state="open", head_sha=sha, updated_at=self.now)
+
+    def demand(self, *, max_reviews: int) -> None:
+        """A review that asks for changes."""
+        review = Review(id="1", reviewer="rex", verdict=Verdict.CHANGES_REQUESTED, submitted_at=NOW)
+        self.record(Reviewed(at=NOW, actor="forge:rex", review=review, max_reviews=max_reviews))
+
+    @asynccontextmanager
+    async def edges(self) -> AsyncIterator[Edges]:
+        """What a reconciler that was just started has in its hands."""
+        journal = Journal(self.fleet.journal)
+        token = {"TOKEN": self.forge.token}.get
+        link = ForgeLink(Published(journal), secret=token, now=lambda: self.now, changed=lambda: None)
+        edges = Edges(
+            fleet=self.fleet,
+            branch=self.branch,
+            journal=journal,
+            inbox=Inbox(journal),
+            delivered=asyncio.Event(),
+            forge=link,
+            transports={},
+            now=lambda: self.now,
+            secret=token,
+            changed=lambda: None,
+            warn=self.warned.append,
+        )
+        link.use(self.settings)
+        assert self.settings.forge is not None
+        link.client = Client(self.settings.forge, self.forge.token, patience=HASTE)
+        try:
+            yield edges
+        finally:
+            await link.close()
+            journal.close()
+
+    def wanted(self, edges: Edges) -> list[Publish]:
+        """What the planner has published now."""
+        observed = Observed(fleet="f", tasks=self.branch.tasks(), forge=edges.forge.seen())
+        return [one for one in plan.plan(self.desired, observed, self.now).actions if isinstance(one, Publish)]
+
+    async def publish(self, edges: Edges) -> list[str]:
+        """Do what is wanted now, and record what follows; what it was."""
+        actions = self.wanted(edges)
+        for action in actions:
+            self.record(*await publishing.publish(edges, action))
+        return [type(action.publication).__name__ for action in actions]
+
+    def working(self, do: Callable[[Edges], Awaitable[None]]) -> None:
+        """Do this in a reconciler of its own."""
+
+        async def session() -> None:
+            async with self.edges() as edges:
+                await do(edges)
+
+        asyncio.run(session())
+
+    def held(self, edges: Edges) -> dict[str, str]:
+        """What was refused, by the first word of its key."""
+        known = edges.forge.seen()
+        assert known is not None
+        return {key.partition(" ")[0]: held.why for key, held in known.held.items()}
+
+    def is_silent(self, edges: Edges) -> bool:
+        known = edges.forge.seen()
+        assert known is not None
+        return known.silent_since is not None
+
+
+@contextmanager
+def at_work(folder: Path) -> Iterator[Desk]:
+    with FakeForge.running(folder / "forge") as forge:
+        fleet = new_fleet(folder / "fleet")
+        with opened(fleet) as branch:
+            path = str(forge.only.bare.path)
+            task = Task(
+                title="Mend it", goal="Mend it.", repository=path, branch="task/fix", delivery=Delivery.PULL_REQUEST
+            )
+            yield Desk(forge=forge, branch=branch, fleet=fleet, task=task)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with at_work(tmp_path) as made:
+        yield made
+
+
+def test_a_good_run_gets_its_pull_request_and_nothing_is_published_twice(desk: Desk) -> None:
+    sha = desk.delivered()
+
+    async def work(edges: Edges) -> None:
+        assert await desk.publish(edges) == ["OpenPull"]
+        assert await desk.publish(edges) == ["Mark"]
+        assert await desk.publish(edges) == []
+
+    desk.working(work)
+    (number,) = desk.forge.pulls_of("task/fix")
+    issue, pull = desk.forge.pull(number)
+    assert (issue.title, pull.base) == ("fix", "main")
+    assert "I mended it." in issue.body
+    assert "https://agents.example.org/tasks/fix" in issue.body
+    assert desk.seen.phase is Phase.REVIEW_PENDING
+    assert desk.seen.pr is not None
+    assert (desk.seen.pr.number, desk.seen.pr.state, desk.seen.pr.head_sha) == (number, "open", sha)
+    assert desk.forge.states(sha) == ["success"]
+    assert desk.warned == []
+
+    async def after_a_restart(edges: Edges) -> None:
+        assert await desk.publish(edges) == []
+
+    desk.working(after_a_restart)
+
+
+def test_a_pull_request_that_was_opened_just_before_a_crash_is_found(desk: Desk) -> None:
+    desk.delivered()
+
+    async def until_the_crash(edges: Edges) -> None:
+        (action,) = desk.wanted(edges)
+        wanted, client = action.publication, edges.forge.client
+        assert isinstance(wanted, OpenPull)
+        assert client is not None
+        new = NewPull(repository=wanted.repository, branch=wanted.branch, title=wanted.title, body=wanted.body)
+        await client.open_pull(new)
+
+    desk.working(until_the_crash)
+    assert desk.seen.pr is None
+
+    async def again(edges: Edges) -> None:
+        assert await desk.publish(edges) == ["OpenPull"]
+
+    desk.working(again)
+    assert len(desk.forge.pulls_of("task/fix")) == 1
+    assert desk.forge.count("POST", PULLS) == 1
+    assert desk.seen.pr is not None
+
+
+def test_the_pull_request_that_the_agent_opened_is_taken(desk: Desk) -> None:
+    desk.delivered()
+    number = desk.forge.open("task/fix", "By the agent")
+
+    async def work(edges: Edges) -> None:
+        assert await desk.publish(edges) == ["OpenPull"]
+
+    desk.working(work)
+    assert desk.forge.pulls_of("task/fix") == [number]
+    assert desk.seen.pr is not None
+    assert (desk.seen.pr.number, desk.seen.pr_title) == (number, "By the agent")
+
+
+@pytest.mark.parametrize("how", ["refuses", "unavailable"])
+def test_a_silent_forge_is_noted_and_left_alone(desk: Desk, how: str) -> None:
+    desk.delivered()
+
+    async def work(edges: Edges) -> None:
+        desk.forge.down("refuses" if how == "refuses" else "unavailable")
+        assert await desk.publish(edges) == ["OpenPull"]
+        known = edges.forge.seen()
+        assert known is not None
+        assert known.silent_since == NOW
+        assert known.reason
+        assert known.held == {}
+        assert await desk.publish(edges) == []
+        desk.forge.up()
+        edges.forge.answered()
+        assert await desk.publish(edges) == ["OpenPull"]
+
+    desk.working(work)
+    assert desk.seen.pr is not None
+    assert desk.warned == []
+
+
+def test_a_refusal_is_told_once_and_tried_again_later(desk: Desk) -> None:
+    desk.delivered()
+    desk.forge.fails(403, "POST", PULLS, times=2)
+
+    async def work(edges: Edges) -> None:
+        assert await desk.publish(edges) == ["OpenPull"]
+        assert await desk.publish(edges) == []
+        assert "403" in desk.held(edges)["pull"]
+        desk.now += timedelta(minutes=1)
+        assert await desk.publish(edges) == ["OpenPull"]
+        assert not desk.is_silent(edges)
+        desk.now += timedelta(minutes=2)
+        assert await desk.publish(edges) == ["OpenPull"]
+        assert desk.held(edges) == {}
+
+    desk.working(work)
+    (line,) = desk.warned
+    assert line.startswith("fix: no pull request for task/fix: ")
+    assert "\n" not in line
+    assert desk.seen.pr is not None
+
+
+def test_a_pull_request_of_what_was_asked_before_is_not_taken(desk: Desk) -> None:
+    first = desk.in_review()
+    (old,) = desk.forge.pulls_of("task/fix")
+    desk.demand(max_reviews=0)
+    desk.record(Regenerated(at=NOW, actor="person:ada", generation=2))
+    assert desk.seen.past_prs == (old,)
+    good = replace(succeeded(2), delivery=Delivery.PULL_REQUEST, head_sha=first)
+    desk.record(replace(assigned("fix", 2), generation=2), started(2), good)
+
+    async def work(edges: Edges) -> None:
+        assert await desk.publish(edges) == ["OpenPull"]
+        assert "close it, or merge it by hand" in desk.held(edges)["pull"]
+        assert desk.seen.pr is None
+        desk.forge.close(old)
+        desk.now += timedelta(minutes=1)
+        assert await desk.publish(edges) == ["OpenPull"]
+
+    desk.working(work)
+    assert desk.seen.pr is not None
+    assert [old, desk.seen.pr.number] == desk.forge.pulls_of("task/fix")
+
+
+def test_a_draft_in_the_way_is_named(desk: Desk) -> None:
+    desk.delivered()
+    number = desk.forge.open("task/fix", "WIP: by the agent")
+
+    async def work(edges: Edges) -> None:
+        assert await desk.publish(edges) == ["OpenPull"]
+        assert "as a draft" in desk.held(edges)["pull"]
+        desk.forge.rename(number, "By the agent")
+        desk.now += timedelta(minutes=1)
+        assert await desk.publish(edges) == ["OpenPull"]
+
+    desk.working(work)
+    assert desk.seen.pr is not None
+    assert desk.seen.pr.number == number
+
+
+def test_the_reviewers_are_told_once_that_the_rounds_are_used_up(desk: Desk) -> None:
+    desk.in_review()
+    desk.demand(max_reviews=0)
+    desk.task = replace(desk.task, max_reviews=0)
+
+    async def work(edges: Edges) -> None:
+        assert sorted(await desk.publish(edges)) == ["Mark", "Say"]
+        assert await desk.publish(edges) == []
+
+    desk.working(work)
+    desk.fleet.journal.unlink()
+    Path(f"{desk.fleet.journal}-wal").unlink(missing_ok=True)
+
+    async def without_memory(edges: Edges) -> None:
+        assert sorted(await desk.publish(edges)) == ["Mark", "Say"]
+
+    desk.working(without_memory)
+    (number,) = desk.forge.pulls_of("task/fix")
+    (comment,) = desk.forge.pull(number)[0].comments
+    assert "max_reviews: 0" in comment.body
+    assert comment.body.endswith("<!-- reconciler: review_limit fix 1 0 -->")
+
+
+def review_round(desk: Desk) -> str:
+    """A review round that runs; the commit that it began with."""
+    sha = desk.in_review()
+    desk.demand(max_reviews=3)
+    desk.record(assigned("fix", 2), started(2))
+    return sha
+
+
+def test_no_commit_is_left_pending_when_a_round_moved_the_head(desk: Desk) -> None:
+    before = review_round(desk)
+
+    async def work(edges: Edges) -> None:
+        assert await desk.publish(edges) == ["Mark"]
+        assert desk.forge.states(before) == ["pending"]
+        after = desk.forge.push("task/fix", {"file": "better\n"})
+        desk.record(replace(succeeded(2), delivery=Delivery.PULL_REQUEST, head_sha=after))
+        assert await desk.publish(edges) == ["Mark"]
+        assert desk.forge.states(before) == ["pending", "success"]
+        assert desk.forge.states(after) == ["success"]
+        (number,) = desk.forge.pulls_of("task/fix")
+        desk.record(PullRequestUpdated(at=NOW, actor="forge:bot", pr=desk.pr(number, after)))
+        assert await desk.publish(edges) == []
+
+    desk.working(work)
+    (status, *_) = [one for one in desk.forge.only.statuses if one.sha == before]
+    assert status.context == "reconciler"
+    assert status.description == "implement run 2 on localhost"
+    assert status.target_url == "https://agents.example.org/tasks/fix"
+
+
+def test_a_commit_that_a_person_pushed_after_a_failure_is_not_blamed(desk: Desk) -> None:
+    before = review_round(desk)
+
+    async def work(edges: Edges) -> None:
+        await desk.publish(edges)
+        desk.record(replace(succeeded(2), outcome=Outcome.FAILED, failure=Failure.WAITING_INPUT))
+        assert await desk.publish(edges) == ["Mark"]
+        assert desk.forge.states(before) == ["pending", "failure"]
+        later = desk.forge.push("task/fix", {"file": "by hand\n"})
+        (number,) = desk.forge.pulls_of("task/fix")
+        desk.record(PullRequestUpdated(at=NOW, actor="forge:ada", pr=desk.pr(number, later)))
+        await desk.publish(edges)
+        assert desk.forge.states(later) == []
+        assert await desk.publish(edges) == []
+
+    desk.working(work)
+
+
+@pytest.mark.parametrize("status", [404, 422, 500])
+def test_a_commit_that_the_forge_does_not_have_holds_up_nothing(desk: Desk, status: int) -> None:
+    desk.in_review()
+    desk.forge.fails(status, "POST", "/statuses/[0-9a-f]+", times=1)
+
+    async def work(edges: Edges) -> None:
+        assert await desk.publish(edges) == ["Mark"]
+        assert list(desk.held(edges)) == ["status"]
+        assert not desk.is_silent(edges)
+        assert await desk.publish(edges) == []
+        desk.now += timedelta(minutes=1)
+        assert await desk.publish(edges) == ["Mark"]
+        assert desk.held(edges) == {}
+
+    desk.working(work)
+    assert desk.warned == []
+
+
+def test_a_forge_that_fails_at_one_thing_only_is_not_silent(desk: Desk) -> None:
+    desk.delivered()
+    desk.forge.fails(500, "POST", PULLS)
+
+    async def work(edges: Edges) -> None:
+        assert await desk.publish(edges) == ["OpenPull"]
+        assert list(desk.held(edges)) == ["pull"]
+        assert not desk.is_silent(edges)
+
+    desk.working(work)
+    assert len(desk.warned) == 1
