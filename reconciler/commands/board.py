@@ -25,8 +25,9 @@ NOT_GOOD = frozenset({Phase.FAILED, Phase.BLOCKED})
 def status(session: Session, *, task: str = "", watch: bool = False, json: bool = False) -> int:
     """Show the board, or one task whole.
 
-    The board shows every task that is not archived, every host, and what is wrong with files. With a task's id it shows
-    that task with all its runs; the exit code is then 1 if the task failed or is blocked.
+    The board shows every task that is not archived, every host, a forge that does not answer or refuses something, and
+    what is wrong with files. With a task's id it shows that task with all its runs and reviews; the exit code is then 1
+    if the task failed or is blocked.
     """
     reader = Reader(session)
     try:
@@ -49,6 +50,7 @@ def _board(session: Session, view: View, *, json: bool, lines: bool) -> int:
         board = {
             "tasks": [shapes.task(task_id, desired, observed) for task_id in view.task_ids()],
             "hosts": [shapes.host(host_id, desired, observed) for host_id in hosts],
+            "forge": shapes.forge(desired, observed),
             "problems": shapes.problems(desired),
         }
         (session.screen.json_line if lines else session.screen.json)(board)
@@ -109,7 +111,7 @@ def plan(session: Session, *, json: bool = False) -> int:
 def _planned(planned: planning.Plan, now: datetime) -> Iterator[str]:
     for one in planned.actions:
         action = shapes.action(one)
-        words = (f"{key} {action[key]}" for key in ("host", "adapter", "epoch", "reason") if action.get(key))
+        words = (f"{key} {action[key]}" for key in ("host", "adapter", "epoch", "reason", "key") if action.get(key))
         yield f"{action['task']}: {action.get('event') or action['action']} ({', '.join(words)})"
     if not planned.actions:
         yield "nothing to do"

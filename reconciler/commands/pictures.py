@@ -10,7 +10,7 @@ from reconciler.commands import shapes
 from reconciler.commands.reading import View
 from reconciler.commands.screen import Cell, Rows, Screen
 from reconciler.core.desired import Problem
-from reconciler.core.observed import ObservedTask, Run
+from reconciler.core.observed import ObservedTask, Review, Run
 from reconciler.core.terms import TERMINAL, Outcome, Phase
 from reconciler.repo import storage
 
@@ -49,6 +49,7 @@ def board(screen: Screen, view: View, now: datetime) -> None:
         screen.line(f"and {len(ids) - len(shown)} more that are finished: `reconciler status | cat` shows all", "dim")
     screen.line()
     hosts(screen, view)
+    _forge(screen, view)
     problems(screen, view.desired.problems)
 
 
@@ -59,6 +60,21 @@ def hosts(screen: Screen, view: View) -> None:
         screen.table(Rows(headings=("HOST", "STATE", "RUNNING", "TRANSPORT", "VERSIONS", "NOTE"), rows=rows, whole=4))
     else:
         screen.line("no hosts yet: add hosts/<id>.yaml")
+
+
+def _forge(screen: Screen, view: View) -> None:
+    """A forge that is in the way: it does not answer, or it refuses something; of one that is well, nothing."""
+    named, known = view.desired.settings.forge, view.observed.forge
+    if named is None or known is None or (known.silent_since is None and not known.held):
+        return
+    screen.line()
+    if known.silent_since is not None:
+        reason = f": {known.reason}" if known.reason else ""
+        since = storage.timestamp(known.silent_since)
+        screen.line(f"forge {named.url} has not answered since {since}{reason}", style="red")
+    for key, held in sorted(known.held.items()):
+        until = storage.timestamp(held.until)
+        screen.line(f"forge {named.url} refused {key}, tried again after {until}: {held.why}", style="yellow")
 
 
 def problems(screen: Screen, found: tuple[Problem, ...]) -> None:
@@ -184,8 +200,19 @@ def _facts(view: View, task_id: str, seen: ObservedTask, now: datetime) -> Itera
         yield "refused", view.desired.refused[task_id]
     if seen.pr is not None:
         yield "pull", f"{seen.pr.url} ({seen.pr.state})"
+    if seen.reviews:
+        allowed = f" of {document.value.max_reviews}" if document is not None else ""
+        yield "rounds", f"{seen.review_count}{allowed} that reviews asked for"
+    for review in seen.reviews:
+        yield "review", _review(review)
     if seen.not_before is not None and seen.not_before > now:
         yield "waits", f"until {storage.timestamp(seen.not_before)}"
+
+
+def _review(review: Review) -> str:
+    said = review.verdict.value.replace("_", " ")
+    counted = ", counted" if review.counted else ""
+    return f"{review.reviewer}: {said}{counted}, {storage.timestamp(review.submitted_at)}"
 
 
 def _run_line(run: Run, now: datetime) -> str:

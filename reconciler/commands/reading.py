@@ -11,8 +11,9 @@ from pathlib import Path
 
 from reconciler.commands import files
 from reconciler.commands.session import NotGood, Session
-from reconciler.core.desired import Desired
-from reconciler.core.observed import Observed, ObservedHost, ObservedTask
+from reconciler.core import publications
+from reconciler.core.desired import Desired, Settings
+from reconciler.core.observed import ForgeSeen, Observed, ObservedHost, ObservedTask
 from reconciler.core.terms import TERMINAL
 from reconciler.opening import key
 from reconciler.repo import fleet as fleets
@@ -21,6 +22,7 @@ from reconciler.repo import reading as happened
 from reconciler.repo.desired import DesiredFiles
 from reconciler.repo.fleet import OBSERVED, Fleet
 from reconciler.repo.journal import Journal
+from reconciler.repo.published import Published
 from reconciler.repo.records import Recorded
 
 IN_MEMORY = Path(":memory:")
@@ -88,7 +90,11 @@ class Reader:
             finished_ids=frozenset(task_id for task_id, seen in tasks.items() if seen.phase in TERMINAL),
             live_hosts=[seen.live_run.host for seen in tasks.values() if seen.live_run is not None],
         )
-        observed = Observed(fleet=recorded.fleet or UNKNOWN_FLEET, tasks=tasks, hosts=recorded.hosts)
+        forge = self._forge(desired.settings)
+        observed = Observed(fleet=recorded.fleet or UNKNOWN_FLEET, tasks=tasks, hosts=recorded.hosts, forge=forge)
+        if forge is not None:
+            held = publications.still_held(desired, observed)
+            observed = replace(observed, forge=replace(forge, held=held))
         return View(fleet=self.fleet, desired=desired, observed=observed, paths=recorded.paths)
 
     def close(self) -> None:
@@ -100,6 +106,27 @@ class Reader:
         if tip != self._tip:
             self._tip, self._recorded = tip, happened.read(self.fleet)
         return self._recorded
+
+    def _forge(self, settings: Settings) -> ForgeSeen | None:
+        """What the reconciler last knew of the forge; `None` where there is none, or none that can be asked.
+
+        Whether the reconciler has a token is known here only from what it wrote: a forge that it published on, that
+        refused it or that did not answer it is one that it asks. Before it wrote anything, this session's own
+        environment stands for the reconciler's, which is most often the same.
+        """
+        forge = settings.forge
+        if forge is None:
+            return None
+        kept = Published(self._journal)
+        silence, done, held = kept.silence(), kept.done(), kept.all_held()
+        if not (silence or done or held or (forge.token_env is not None and self._session.env.get(forge.token_env))):
+            return None
+        return ForgeSeen(
+            silent_since=silence.since if silence is not None else None,
+            reason=silence.reason if silence is not None else None,
+            done=done,
+            held=held,
+        )
 
     def _with_activity(self, task_id: str, seen: ObservedTask) -> ObservedTask:
         at = self._journal.activity(task_id)

@@ -77,6 +77,22 @@ def host(host_id: str, desired: Desired, observed: Observed) -> dict[str, object
     }
 
 
+def forge(desired: Desired, observed: Observed) -> dict[str, object] | None:
+    """The forge and how it fares; `reachable` is `None` where nobody asks it."""
+    named, known = desired.settings.forge, observed.forge
+    if named is None:
+        return None
+    held = known.held if known is not None else {}
+    return {
+        "kind": named.kind,
+        "url": named.url,
+        "reachable": known.silent_since is None if known is not None else None,
+        "silent_since": plain(known.silent_since) if known is not None else None,
+        "reason": known.reason if known is not None else None,
+        "held": [{"key": key, **record(one)} for key, one in sorted(held.items())],
+    }
+
+
 def problems(desired: Desired) -> list[object]:
     """Everything that is wrong with the files."""
     return [plain(problem) for problem in desired.problems]

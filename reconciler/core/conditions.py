@@ -7,14 +7,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from reconciler.core import placement, retry
-from reconciler.core.desired import Desired, Task
+from reconciler.core import placement, publications, repositories, retry
+from reconciler.core.desired import Desired, Forge, Task
 from reconciler.core.events import CancelReason
-from reconciler.core.observed import Observed, ObservedTask
-from reconciler.core.terms import TERMINAL, ExecutionMode, Outcome, Phase, Wish
+from reconciler.core.observed import ForgeSeen, Observed, ObservedTask, PullRequest
+from reconciler.core.publications import OpenPull
+from reconciler.core.terms import TERMINAL, ExecutionMode, Outcome, Phase, Verdict, Wish
 
 DELETED_AFTER = timedelta(seconds=30)
 """How long a task's file must be gone before its absence cancels the task."""
+
+ABOUT_PULL = frozenset({"pr_closed", "review_limit"})
+"""Reasons of a block that lie with the pull request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +66,9 @@ def obstacles(task_id: str, desired: Desired, observed: Observed, now: datetime)
         yield Condition(why=desired.refused[task_id], who="author")
     if task.desired is not Wish.RUN:
         yield Condition(why=f"its file says desired: {task.desired}", who="author")
-    if seen.phase is not Phase.CREATED:
+    if seen.phase is Phase.REVIEW_PENDING:
+        yield from _review(task_id, seen, desired, observed)
+    elif seen.phase is not Phase.CREATED:
         yield _phase(seen)
     yield from _runs(seen, desired, observed)
     yield from _time(seen, desired, now)
@@ -115,13 +121,69 @@ def _phase(seen: ObservedTask) -> Condition:
     if seen.phase is Phase.BLOCKED:
         error = seen.last_run.error if seen.last_run is not None and seen.reason == seen.last_run.failure else None
         cause = f"{seen.reason}: {' '.join(error.split())}" if error else seen.reason
-        return Condition(why=f"it is blocked ({cause}): {seen.needs}", who=seen.owner or "operator")
+        about = f" ({seen.pr.url})" if seen.pr is not None and seen.reason in ABOUT_PULL else ""
+        return Condition(why=f"it is blocked ({cause}): {seen.needs}{about}", who=seen.owner or "operator")
     if seen.phase in TERMINAL:
         reason = f" ({seen.reason})" if seen.reason else ""
         return Condition(why=f"it is {seen.phase}{reason}: raise generation to have it done again", who="author")
-    if seen.phase is Phase.REVIEW_PENDING:
-        return Condition(why="it waits for review", who="reviewer")
     return Condition(why=f"it is {seen.phase}", who="nobody")
+
+
+def _review(task_id: str, seen: ObservedTask, desired: Desired, observed: Observed) -> Iterator[Condition]:
+    """What a task in review waits for: its pull request, or what people do with it."""
+    forge, known = desired.settings.forge, observed.forge
+    if seen.pr is not None:
+        yield Condition(why=_awaited(seen, seen.pr), who="reviewer")
+        if forge is not None and known is not None and known.silent_since is not None:
+            yield Condition(why=f"{_silence(forge, known)}: what happened there is not known", who="operator")
+        return
+    branch = seen.branch_name or desired.tasks[task_id].value.branch or f"task/{task_id}"
+    if forge is None:
+        yield Condition(why=f"no forge is known that could have {branch}: add forge to the settings", who="operator")
+    elif repositories.of(desired.tasks[task_id].value, forge) is None:
+        why = f"its repository is not one of those on {forge.url} that the settings name"
+        yield Condition(why=f"{why}: mend the task's repository, or forge.repositories", who="operator")
+    elif known is None:
+        yield Condition(why=f"{_tokenless(forge)}: open a pull request for {branch} by hand", who="operator")
+    else:
+        yield _unopened(task_id, branch, desired, observed, known)
+
+
+def _unopened(task_id: str, branch: str, desired: Desired, observed: Observed, known: ForgeSeen) -> Condition:
+    """Why there is no pull request yet on a forge that can be asked."""
+    forge, seen = desired.settings.forge, observed.tasks[task_id]
+    if forge is not None and known.silent_since is not None:
+        return Condition(why=f"{_silence(forge, known)}: its pull request waits for that", who="operator")
+    wanted = publications.wanted(task_id, seen, desired)
+    keys = [publication.key for publication in wanted if isinstance(publication, OpenPull)]
+    if not keys:
+        who = "agent" if seen.execution_mode is ExecutionMode.HTTP_PULL else "author"
+        return Condition(why=f"it waits for somebody to open a pull request for {branch}", who=who)
+    held = known.held.get(keys[0])
+    if held is not None:
+        why = f"the forge has no pull request for {branch}, and it is tried again: {held.why}"
+        return Condition(why=why, who="operator", until=held.until)
+    if keys[0] in known.done:
+        return Condition(why=f"its pull request for {branch} was opened and is to be seen", who="nobody")
+    return Condition(why=f"its pull request for {branch} is to be opened by the reconciler", who="nobody")
+
+
+def _awaited(seen: ObservedTask, pr: PullRequest) -> str:
+    last = {review.reviewer: review.verdict for review in seen.reviews if review.verdict is not Verdict.COMMENTED}
+    if pr.state != "open" or not last or set(last.values()) != {Verdict.APPROVED}:
+        return f"it waits for a review or merge of {pr.url}"
+    return f"it waits for the merge of {pr.url}: {', '.join(sorted(last))} approved it"
+
+
+def _silence(forge: Forge, known: ForgeSeen) -> str:
+    since = known.silent_since.strftime("%Y-%m-%dT%H:%M:%SZ") if known.silent_since is not None else "an unknown time"
+    return f"{forge.url} has not answered since {since}{f' ({known.reason})' if known.reason else ''}"
+
+
+def _tokenless(forge: Forge) -> str:
+    if forge.token_env is None:
+        return f"the settings name no token_env for {forge.url}"
+    return f"{forge.token_env}, the token for {forge.url}, is not set where the reconciler runs"
 
 
 def _runs(seen: ObservedTask, desired: Desired, observed: Observed) -> Iterator[Condition]:

@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciler.core import conditions
-from reconciler.core.desired import Adapter, Desired, Document, Drain, Host, Limits, Settings, Task
-from reconciler.core.observed import Observed, ObservedHost, ObservedTask, Sighting
-from reconciler.core.terms import ExecutionMode, Phase, Wish
+from reconciler.core.desired import Adapter, Desired, Document, Drain, Forge, Host, Limits, Settings, Task
+from reconciler.core.observed import ForgeSeen, Held, Observed, ObservedHost, ObservedTask, Sighting
+from reconciler.core.terms import Delivery, ExecutionMode, Phase, Verdict, Wish
 from tests.unit import lives
 
 TASK = Task(title="t", goal="g", adapter="sh")
@@ -83,7 +83,7 @@ def test_every_phase_says_what_it_waits_for() -> None:
         ),
         lives.FAILED: ("it is failed (agent_error): raise generation to have it done again", "author"),
         lives.COMPLETED: ("it is completed: raise generation to have it done again", "author"),
-        lives.IN_REVIEW: ("it waits for review", "reviewer"),
+        lives.IN_REVIEW: ("it waits for a review or merge of u", "reviewer"),
         ObservedTask(phase=Phase.BLOCKED, reason="x"): ("it is blocked (x): None", "operator"),
     }
     for seen, sentence in expected.items():
@@ -160,3 +160,74 @@ def test_a_task_is_cancelled_by_its_file_or_by_its_absence_for_thirty_seconds() 
     assert conditions.cancel_reason("fix", gone, lives.at(29)) is None
     assert conditions.cancel_reason("fix", gone, lives.at(30)) == "deleted"
     assert conditions.cancel_reason("other", gone, lives.at(30)) is None
+
+
+URL = "https://git.example.org"
+FORGE = Settings(forge=Forge(kind="forgejo", url=URL, token_env="FORGE_TOKEN"))  # noqa: S106 - the name of a variable
+PULLED = replace(TASK, repository=f"{URL}/team/shop", branch="task/fix", delivery=Delivery.PULL_REQUEST)
+ON_FORGE = replace(asks(PULLED), settings=FORGE)
+UNOPENED = lives.live(lives.assigned(), lives.started(), lives.good(delivery=Delivery.PULL_REQUEST, head="a"))
+
+
+def in_review(
+    forge: ForgeSeen | None, seen: ObservedTask = UNOPENED, desired: Desired = ON_FORGE
+) -> list[tuple[str, str]]:
+    return why(desired, replace(happened(seen), forge=forge))
+
+
+def test_a_task_without_its_pull_request_says_what_that_waits_for() -> None:
+    opening = ("its pull request for task/task is to be opened by the reconciler", "nobody")
+    assert in_review(ForgeSeen()) == [opening]
+    silent = ForgeSeen(silent_since=lives.NOON, reason="connection refused")
+    since = f"{URL} has not answered since 2026-01-01T12:00:00Z (connection refused)"
+    assert in_review(silent) == [(f"{since}: its pull request waits for that", "operator")]
+    done = ForgeSeen(done=frozenset({"pull team/shop task/task 1"}))
+    assert in_review(done) == [("its pull request for task/task was opened and is to be seen", "nobody")]
+
+
+def test_a_pull_request_that_the_forge_refused_says_why_and_until_when() -> None:
+    held = ForgeSeen(held={"pull team/shop task/task 1": Held(why="403: may not write", until=lives.at(60))})
+    (reason,) = conditions.waiting("fix", ON_FORGE, replace(happened(UNOPENED), forge=held), lives.NOON)
+    assert (reason.who, reason.until) == ("operator", lives.at(60))
+    assert reason.why.endswith("it is tried again: 403: may not write")
+
+
+def test_a_forge_that_cannot_be_asked_leaves_the_pull_request_to_people() -> None:
+    unset = f"FORGE_TOKEN, the token for {URL}, is not set where the reconciler runs"
+    assert in_review(None) == [(f"{unset}: open a pull request for task/task by hand", "operator")]
+    nameless = replace(ON_FORGE, settings=Settings(forge=Forge(kind="gitea", url=URL)))
+    assert in_review(None, desired=nameless)[0][0].startswith(f"the settings name no token_env for {URL}: open")
+    assert in_review(None, desired=asks(PULLED))[0][0].startswith("no forge is known")
+
+
+def test_a_repository_elsewhere_is_named_as_the_reason() -> None:
+    elsewhere = replace(asks(replace(PULLED, repository="https://elsewhere.example.org/a/b")), settings=FORGE)
+    assert in_review(ForgeSeen(), desired=elsewhere)[0][0].startswith("its repository is not one of those on")
+
+
+def test_the_agent_that_asks_for_work_opens_its_pull_request_itself() -> None:
+    runs = (replace(UNOPENED.runs[0], head_sha=None),)
+    pulled = replace(UNOPENED, runs=runs, execution_mode=ExecutionMode.HTTP_PULL)
+    assert in_review(ForgeSeen(), pulled) == [("it waits for somebody to open a pull request for task/task", "agent")]
+    assert in_review(ForgeSeen(), replace(UNOPENED, runs=runs))[0][1] == "author"
+
+
+def test_a_pull_request_that_all_reviewers_approve_waits_for_its_merge() -> None:
+    approved = lives.live(lives.reviewed("r1", verdict=Verdict.APPROVED), task=lives.IN_REVIEW)
+    assert why(DESIRED, happened(approved)) == [("it waits for the merge of u: ann approved it", "reviewer")]
+    torn = lives.live(lives.reviewed("r2", reviewer="bob", verdict=Verdict.COMMENTED), task=lives.IN_REVIEW)
+    assert why(DESIRED, happened(torn)) == [("it waits for a review or merge of u", "reviewer")]
+
+
+def test_news_of_a_silent_forge_are_late() -> None:
+    reasons = in_review(ForgeSeen(silent_since=lives.NOON), lives.IN_REVIEW)
+    assert reasons[1] == (
+        f"{URL} has not answered since 2026-01-01T12:00:00Z: what happened there is not known",
+        "operator",
+    )
+
+
+def test_a_block_that_lies_with_the_pull_request_names_it() -> None:
+    closed = lives.live(lives.closed(updated=20), task=lives.IN_REVIEW)
+    (reason,) = why(DESIRED, happened(closed))
+    assert reason[0].endswith("reopen it, retry the task, or cancel it (u)")
