@@ -101,25 +101,30 @@ def life() -> list[Recorded]:
 
 @dataclass(kw_only=True)
 class Replay:
-    """Recorded answers to GET, as far as the life has come: `show` puts one at a path, `names` are put into each."""
+    """Recorded answers, as far as the life has come: `show` puts one at a path, `names` are put into each."""
 
     names: dict[str, str] = field(default_factory=dict)
-    _shown: dict[str, object] = field(default_factory=dict)
+    _shown: dict[tuple[str, str], Answer] = field(default_factory=dict)
     _recorded: Sequence[Exchange] = field(default_factory=recordings)
 
-    def show(self, path: str, note: str, *, listed: bool = False) -> None:
-        """From now on this path is answered as the exchange with this note was, alone in a list where `listed`."""
-        (found, *_) = [one for one in self._recorded if one.note == note]
-        self._shown[path] = [found.response] if listed else found.response
+    def show(self, path: str, *notes: str, method: str = "GET", status: int = 200, listed: bool = False) -> None:
+        """From now on this is answered as the exchanges with these notes were; `listed`: as one list of all of them."""
+        found = [one for note in notes for one in self._recorded if one.note == note and one.status < 300]
+        everything: list[object] = []
+        for one in found:
+            everything += one.response if isinstance(one.response, list) else [one.response]
+        headers = {"X-Total-Count": str(len(everything))} if listed else {}
+        document = everything if listed or isinstance(found[0].response, list) else found[0].response
+        self._shown[method, path] = Answer(status=status, document=document, headers=headers)
 
     def answer(self, method: str, target: str) -> Answer | None:
         """The recorded answer, where there is one."""
-        path = target.partition("?")[0]
-        if method != "GET" or path not in self._shown:
+        shown = self._shown.get((method, target.partition("?")[0]))
+        if shown is None:
             return None
-        document = json.loads(self.put_in(json.dumps(self._shown[path])))
-        count = {"X-Total-Count": str(len(document))} if isinstance(document, list) else {}
-        return Answer(status=200, document=document, headers=count)
+        return Answer(
+            status=shown.status, document=json.loads(self.put_in(json.dumps(shown.document))), headers=shown.headers
+        )
 
     def put_in(self, text: str) -> str:
         """The text with the test's own names in place of the recorded ones."""

@@ -45,6 +45,7 @@ class Trap:
     times: int
     instead: Answer | None = None
     before_answer: Callable[[], None] | None = None
+    after_answer: Callable[[], None] | None = None
 
 
 class FakeForge(Hub):
@@ -121,9 +122,10 @@ class FakeForge(Hub):
         instead = Answer(status=status, document=document, headers=named)
         self._traps.append(Trap(method=method, path=path, times=times, instead=instead))
 
-    def at(self, method: str, path: str, call: Callable[[], None]) -> None:
-        """Call this once, when such a request was carried out and before its answer goes out."""
-        self._traps.append(Trap(method=method, path=path, times=1, before_answer=call))
+    def at(self, method: str, path: str, call: Callable[[], None], *, late: bool = False) -> None:
+        """Call this once, when such a request was carried out: before its answer goes out, or right after it did."""
+        before, after = (None, call) if late else (call, None)
+        self._traps.append(Trap(method=method, path=path, times=1, before_answer=before, after_answer=after))
 
     def count(self, method: str, path: str) -> int:
         """How many such requests were answered well."""
@@ -262,16 +264,18 @@ class FakeForge(Hub):
             server.server_close()
             server.hang_up()
 
-    def answer(self, method: str, target: str, authorization: str, body: bytes) -> Answer | None:
-        """What one request is answered with; `None`: with nothing at all."""
+    def answer(
+        self, method: str, target: str, authorization: str, body: bytes
+    ) -> tuple[Answer | None, Callable[[], None] | None]:
+        """What one request is answered with, `None`: with nothing at all; and what to call after that."""
         match self._how_down:
             case "refuses":
-                return None
+                return None, None
             case "hangs":
                 self._up.wait(HANG_AT_MOST_S)
-                return None
+                return None, None
             case "unavailable":
-                return Answer(status=503, document="Service Unavailable\n")
+                return Answer(status=503, document="Service Unavailable\n"), None
             case None:
                 pass
         path = urllib.parse.urlsplit(target).path
@@ -285,7 +289,7 @@ class FakeForge(Hub):
         self.asked.append(Asked(method=method, path=path, body=body, status=made.status))
         if trap is not None and trap.before_answer is not None:
             trap.before_answer()
-        return made
+        return made, trap.after_answer if trap is not None else None
 
     def _trap(self, method: str, path: str) -> Trap | None:
         with self.lock:
@@ -331,7 +335,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        made = self.server.forge.answer(self.command, self.path, self.headers.get("Authorization", ""), body)
+        made, afterwards = self.server.forge.answer(
+            self.command, self.path, self.headers.get("Authorization", ""), body
+        )
         if made is None:
             self.close_connection = True
             return
@@ -348,6 +354,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
+        if afterwards is not None:
+            self.wfile.flush()
+            afterwards()
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _any  # noqa: N815 - the names that http.server looks for
 
