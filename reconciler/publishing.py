@@ -67,7 +67,7 @@ async def _open(edges: Edges, client: Client, action: Publish, wanted: OpenPull)
         return ()
     edges.forge.did(wanted.key)
     shown = Shown(pulls=[pull], reviews={pull.number: ()}, by=pull.author)
-    return pulls.facts(seen, shown, now=edges.now(), max_reviews=0)  # no reviews are shown, so nothing meets a limit
+    return pulls.facts(seen, shown, now=edges.now(), max_reviews=wanted.max_reviews)
 
 
 def _useless(pull: Pull, seen: ObservedTask) -> str | None:

@@ -26,7 +26,10 @@ _ENDED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenPull:
-    """A pull request for what the run with this epoch pushed; `base` is `None` where the default branch is meant."""
+    """A pull request for what the run with this epoch pushed; `base` is `None` where the default branch is meant.
+
+    `max_reviews` is the task's: a review that came before its pull request was known may count at once.
+    """
 
     repository: str
     branch: str
@@ -34,6 +37,7 @@ class OpenPull:
     title: str
     body: str
     epoch: int
+    max_reviews: int = 3
 
     @property
     def key(self) -> str:
@@ -184,6 +188,7 @@ def _pull(about: _About, run: Run, forge: Forge) -> OpenPull:
         title=pullbody.title(about.seen.pr_title or task.pr_title or task.title, branch),
         body=pullbody.body(about.task_id, task, run, page=about.page, closes=closes),
         epoch=run.epoch,
+        max_reviews=task.max_reviews,
     )
 
 
