@@ -67,7 +67,7 @@ class Team:
     _env: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def make(  # noqa: PLR0913 - each is a way in which teams differ
+    def make(
         cls,
         folder: Path,
         forge: FakeForge,
