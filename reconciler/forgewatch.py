@@ -199,7 +199,8 @@ class ForgeWatch:
         except ForgeUnreachable as error:
             marks.add(place.marks)
             place.marks = marks
-            self._unanswered(place, error)
+            if client is self._edges.forge.client:
+                self._unanswered(place, error)
             return
         except ForgeRefused as error:
             self._tell(f"{place.name}: {error}")
