@@ -63,8 +63,17 @@ class Served:
     def stop(self) -> None:
         """Answer what is being answered, then nothing more; the port is free when this returns."""
         self._server.task_dispatcher.shutdown(timeout=STOP_S)
-        self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._dispatchers))
+        self._server.trigger.pull_trigger(self._let_go)
         self._thread.join()
+        if not self._server.task_dispatcher.threads:  # else an answer that comes late writes to whatever has its number
+            self._server.trigger.close()
+
+    def _let_go(self) -> None:
+        """In the server's own thread: close everything but the pipe by which other threads still wake it."""
+        for one in list(self._dispatchers.values()):
+            if one is not self._server.trigger:
+                wasyncore.dispatcher.close(one)
+        self._server.trigger.del_channel()
 
 
 def serve(application: WSGIApplication, address: Address) -> Served:
