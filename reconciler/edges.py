@@ -5,7 +5,7 @@ Only values and functions to call: it does nothing by itself.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconciler.core.command import Command, Completed
@@ -13,6 +13,7 @@ from reconciler.core.desired import Host
 from reconciler.forgelink import ForgeLink
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
+from reconciler.repo.intakes import Intakes
 from reconciler.repo.journal import Journal
 from reconciler.repo.observed import ObservedBranch
 from reconciler.transport import Transport
@@ -25,7 +26,7 @@ class Edges:
     `transports` has one entry for each word of a host's `transport` that runs commands. `secret` gives a secret's value
     by its name, `None` where it is not set. `changed` is called, from any thread, when something was seen that a new
     plan may need. `delivered` is set when a webhook was kept in the `inbox`. `warn` is told in one line what nobody
-    waits for.
+    waits for. `intakes` is what is remembered of issues that came in.
     """
 
     fleet: Fleet
@@ -39,6 +40,7 @@ class Edges:
     secret: Callable[[str], str | None]
     changed: Callable[[], None]
     warn: Callable[[str], None]
+    intakes: Intakes = field(default_factory=Intakes)
 
     async def run(self, host_id: str, host: Host, command: Command) -> Completed:
         """Run a command on a host; raises what the transport raises."""

@@ -1,0 +1,129 @@
+"""Writes into the fleet what a look at issues came to: one after the other, one commit each, for one thread at a time.
+
+It asks no forge; what cannot be written now is left for another time.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from reconciler.core.desired import Desired
+from reconciler.core.issues import Issue
+from reconciler.core.observed import ObservedTask
+from reconciler.repo import fleetfiles, git, issuetasks, messages, past
+from reconciler.repo.documents import InvalidDocument
+from reconciler.repo.fleet import BRANCH, Fleet
+from reconciler.repo.git import GitFailed, Refused
+from reconciler.repo.intakes import Intakes
+from reconciler.repo.issuetasks import Newcomer, Sight
+from reconciler.repo.past import Past
+
+MAX_TOLD = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """An issue whose task there is already; `wanted` while it is open and has the label."""
+
+    issue: Issue
+    url: str
+    task_id: str
+    wanted: bool
+
+
+@dataclass(slots=True)
+class Work:
+    """What is to be done. The newcomers are kept by URL."""
+
+    known: list[Known] = field(default_factory=list)
+    newcomers: dict[str, Newcomer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where it is to be done. `observed` gives the tasks as they are when it is called; `home` is the forge's host."""
+
+    fleet: Fleet
+    desired: Desired
+    observed: Callable[[], Mapping[str, ObservedTask]]
+    home: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Whether files were changed, and what stood in the way of the rest, in one line."""
+
+    changed: bool
+    delayed: str | None
+
+
+Step = Callable[[], bool]
+
+
+def write(place: Place, intakes: Intakes, work: Work) -> Outcome:
+    """Do it all, as far as it can be done now."""
+    first: Exception | None = None
+    changed = False
+    with intakes.writing:
+        try:
+            for step in _steps(place, intakes, work):
+                try:
+                    changed = step() or changed
+                except (Refused, InvalidDocument, OSError) as error:
+                    first = first or error
+        except (Refused, GitFailed, OSError) as error:
+            first = first or error
+    return Outcome(changed=changed, delayed=None if first is None else messages.plain(str(first), MAX_TOLD))
+
+
+def was_assigned(task_id: str, observed: Mapping[str, ObservedTask]) -> bool:
+    """Whether a run of the task was ever wanted: what its issue says does not count any more."""
+    return task_id in observed and observed[task_id].epoch > 0
+
+
+def _steps(place: Place, intakes: Intakes, work: Work) -> Iterator[Step]:
+    """What is to be done one after the other; each says whether it changed a file.
+
+    Raises Refused or GitFailed where nothing can be committed at all.
+    """
+    observed = place.observed()
+    paths = fleetfiles.task_paths(place.fleet.root)
+    sight = Sight(fleet=place.fleet, desired=place.desired, observed=observed, paths=paths, home=place.home)
+    if work.newcomers or place.desired.settings.remote is not None:
+        git.refuse_unready(place.fleet.top, BRANCH)
+    for known in work.known:
+        yield partial(_known, intakes, sight, known)
+    if not work.newcomers:
+        return
+    specs = (seen.spec for seen in observed.values() if seen.spec is not None)
+    before = past.read(place.fleet, work.newcomers.keys(), specs)
+    for url, newcomer in work.newcomers.items():
+        yield partial(_newcomer, intakes, sight, newcomer, (url, before))
+
+
+def _known(intakes: Intakes, sight: Sight, known: Known) -> bool:
+    """Look after the file of a task that there is."""
+    changed = False
+    document = sight.desired.tasks.get(known.task_id)
+    if known.wanted and known.url not in intakes.settled:
+        repository = document.value.repository if document is not None else None
+        newcomer = Newcomer(issue=known.issue, repository=repository or "")
+        changed = issuetasks.complete(sight, known.task_id, newcomer)
+        intakes.settled.add(known.url)
+    if not was_assigned(known.task_id, sight.observed):
+        changed = issuetasks.follow(sight, known.task_id, known.issue, wanted=known.wanted) or changed
+    if changed:
+        intakes.written[known.url] = known.task_id
+    return changed
+
+
+def _newcomer(intakes: Intakes, sight: Sight, newcomer: Newcomer, looked: tuple[str, Past]) -> bool:
+    """Add its task, unless it had one once."""
+    url, before = looked
+    if url in before.urls:
+        intakes.over.add(url)
+        return False
+    task_id = issuetasks.add(sight, newcomer, before, intakes.written)
+    intakes.written[url] = task_id
+    intakes.settled.add(url)
+    return True
