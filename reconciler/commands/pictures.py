@@ -9,6 +9,7 @@ from datetime import datetime
 from reconciler.commands import shapes
 from reconciler.commands.reading import View
 from reconciler.commands.screen import Cell, Rows, Screen
+from reconciler.core import conditions
 from reconciler.core.desired import Problem
 from reconciler.core.observed import ObservedTask, Review, Run
 from reconciler.core.terms import TERMINAL, Outcome, Phase
@@ -137,18 +138,19 @@ def _task_row(view: View, task_id: str, now: datetime) -> list[Cell]:
         Cell(text=str(len(seen.runs) or "")),
         Cell(text=active, style="dim"),
         Cell(text=_title(view, task_id)),
-        Cell(text=_note(view, task_id, seen), style="yellow"),
+        Cell(text=_note(view, task_id, seen, now), style="yellow"),
     ]
 
 
-def _note(view: View, task_id: str, seen: ObservedTask) -> str:
+def _note(view: View, task_id: str, seen: ObservedTask, now: datetime) -> str:
     document = view.desired.tasks.get(task_id)
     if task_id in view.desired.refused:
         return view.desired.refused[task_id]
     if seen.reason:
         return f"{seen.reason}: {seen.needs}" if seen.needs else seen.reason
-    if seen.pr is not None and seen.phase is Phase.REVIEW_PENDING:
-        return seen.pr.url
+    if seen.phase is Phase.REVIEW_PENDING:
+        waits = next(conditions.obstacles(task_id, view.desired, view.observed, now), None)
+        return seen.pr.url if seen.pr is not None else (waits.why if waits is not None else "")
     return f"desired: {document.value.desired}" if document and document.value.desired != "run" else ""
 
 

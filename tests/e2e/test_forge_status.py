@@ -108,8 +108,10 @@ def test_without_a_token_the_pull_request_is_left_to_people(tmp_path: Path) -> N
         assert condition["why"] == (
             f"the settings name no token_env for {team.forge.url}: open a pull request for task/one by hand"
         )
+        assert condition["why"] in ask(team, "status").out
         number = team.forge.open("task/one", "By a person", by="ada")
         team.until_phase("one", "review_pending", pr_title="By a person")
+        assert team.seen("one")["pr"]["url"] in ask(team, "status").out
         team.forge.merge(number)
         team.until_phase("one", "completed")
 
