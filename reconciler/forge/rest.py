@@ -9,6 +9,7 @@ import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -249,7 +250,8 @@ def _base(forge: Forge) -> tuple[str, str]:
 def _trusted() -> ssl.SSLContext | bool:
     """The certificates that this machine trusts, as git does here; httpx's own where the machine has none."""
     places = ssl.get_default_verify_paths()
-    return ssl.create_default_context() if places.cafile or places.capath else True
+    some = bool(places.cafile) or (bool(places.capath) and any(Path(places.capath).iterdir()))
+    return ssl.create_default_context() if some else True
 
 
 def _segment(one: str | int) -> str:

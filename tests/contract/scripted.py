@@ -1,6 +1,8 @@
 """An HTTP server on loopback whose every answer a test writes down, and which notes what it was asked."""
 
 import json
+import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -45,10 +47,20 @@ Script = Reply | list[Reply] | Callable[[Asked], Reply]
 UNKNOWN = Reply(status=404, data={"errors": None, "message": "The target couldn't be found."})
 
 
+class _Server(ThreadingHTTPServer):
+    """One whose callers may leave in the middle: they do when a test has them refuse a certificate."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as http.server has it
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
 class Scripted:
     """The server: `script` maps `METHOD /path` to one reply, replies in turn (the last stays), or a function."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.script: dict[str, Script] = {}
         self.asked: list[Asked] = []
         self._lock = threading.Lock()
@@ -65,13 +77,15 @@ class Scripted:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - name of http.server
                 """Say nothing."""
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
+        self._http = _Server(("127.0.0.1", 0), Handler)
+        if tls is not None:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
+        self._scheme = "http" if tls is None else "https"
         self.port = self._http.server_address[1]
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def lines(self) -> list[str]:
         return [one.line for one in self.asked]
@@ -124,9 +138,9 @@ def _read(handler: BaseHTTPRequestHandler) -> Asked:
 
 
 @contextmanager
-def scripted() -> Iterator[Scripted]:
+def scripted(tls: ssl.SSLContext | None = None) -> Iterator[Scripted]:
     """A server until the block ends."""
-    server = Scripted()
+    server = Scripted(tls)
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:

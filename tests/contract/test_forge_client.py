@@ -1,8 +1,10 @@
 """The forge's client against real HTTP on loopback: what it asks, what it makes of answers, and what it never tells."""
 
 import asyncio
+import ipaddress
 import json
 import logging
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,6 +13,10 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from reconciler.core.desired import Forge
 from reconciler.forge import hooks
@@ -67,6 +73,31 @@ def login_with(server: Scripted, token: str) -> str:
             await client.close()
 
     return asyncio.run(run())
+
+
+def certificate(folder: Path) -> Path:
+    """A key and a certificate of this machine that nobody has signed, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a forge of a test")])
+    today = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    encoded = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(encoded + made.public_bytes(serialization.Encoding.PEM))
+    return path
 
 
 def shown(number: int, branch: str = "task/a", *, at: datetime = NOON, **more: object) -> dict[str, object]:
@@ -301,6 +332,20 @@ class TestExchanges:
         server.script = {"GET /api/v1/user": count}
         assert ask(server, many) == ["bot"] * 12
         assert 2 <= most[1] <= 4
+
+    def test_certificates_are_those_that_the_machine_trusts(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = certificate(tmp_path)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(made)
+        with scripted(tls) as server:
+            server.script = {"GET /api/v1/user": Reply(data={"login": "bot"})}
+            with pytest.raises(ForgeUnreachable, match="certificate verify failed"):
+                ask(server, lambda client: client.login())
+            assert server.asked == []
+            monkeypatch.setenv("SSL_CERT_FILE", str(made))
+            assert ask(server, lambda client: client.login()) == "bot"
 
     def test_a_closed_client_asks_nobody(self, server: Scripted) -> None:
         async def closed(client: Client) -> None:
