@@ -45,7 +45,7 @@ def finished(task: ObservedTask, event: Finished) -> ObservedTask:
     ended = replace(task, runs=(*task.runs[:-1], run), attempts=task.attempts + counted)
     settled = _settled(ended, event.cancel)
     if settled is not None:
-        return settled
+        return review.take_up(settled, event.max_reviews)
     if task.phase is Phase.REVIEW_PENDING:
         return review.take_up(ended, event.max_reviews)
     if event.outcome is Outcome.SUCCEEDED:

@@ -76,7 +76,12 @@ TABLE: Mapping[type[Event], Mapping[Phase, frozenset[Phase]]] = {
     },
     Merged: dict.fromkeys(Phase, frozenset({COMPLETED})),
     Closed: {**_STAYS, **{phase: frozenset({phase, BLOCKED}) for phase in RESTING}},
-    Reviewed: {**_STAYS, REVIEW_PENDING: frozenset({REVIEW_PENDING, CREATED, BLOCKED})},
+    Reviewed: {
+        **_STAYS,
+        CREATED: frozenset({CREATED, BLOCKED}),
+        REVIEW_PENDING: frozenset({REVIEW_PENDING, CREATED, BLOCKED}),
+        BLOCKED: frozenset({BLOCKED, CREATED}),
+    },
     BranchPushed: _STAYS,
     BreakerOpened: {CREATED: frozenset({BLOCKED})},
     Cancelled: dict.fromkeys(RESTING, frozenset({CANCELLED})),
@@ -162,6 +167,7 @@ def _assigned(task: ObservedTask, event: Assigned) -> ObservedTask:
         config=event.config,
         adapter_version=event.adapter_version,
         resumed=event.resumed,
+        claim=event.claim,
     )
     return replace(
         _created(task),
@@ -203,7 +209,6 @@ def _created(task: ObservedTask) -> ObservedTask:
 def _regenerated(task: ObservedTask, event: Regenerated) -> ObservedTask:
     if event.generation <= task.generation:
         return task
-    past = (*task.past_prs, task.pr.number) if task.pr else task.past_prs
     return replace(
         _created(task),
         generation=event.generation,
@@ -213,7 +218,8 @@ def _regenerated(task: ObservedTask, event: Regenerated) -> ObservedTask:
         reviews=(),
         pr=None,
         pr_title=None,
-        past_prs=past,
+        other_prs=(),
+        past_prs=review.past(task),
     )
 
 

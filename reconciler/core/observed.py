@@ -35,7 +35,10 @@ class Comment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """One review of the task's pull request; `counted` once it has raised `review_count`."""
+    """One review of the task's pull request; `counted` once it has raised `review_count`.
+
+    `stale`: another head than the one that it is about was known as the current one before it was given.
+    """
 
     id: str
     reviewer: str
@@ -45,6 +48,7 @@ class Review:
     head_sha: str | None = None
     comments: tuple[Comment, ...] = ()
     counted: bool = False
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,8 @@ class Run:
 
     `assigned_at` is when the epoch was given out, `finished_at` when its end was seen. `config` is a digest of
     what the run depends on beside its task file: adapter, host, secrets. `resumed` is the session that was handed to
-    the CLI, `session` the one that it reported. Tokens and cost are those of this run alone.
+    the CLI, `session` the one that it reported. Tokens and cost are those of this run alone. `claim` is a digest of the
+    key under which a pull agent asked for work: with it the agent gets the same run again.
     """
 
     epoch: int
@@ -65,6 +70,7 @@ class Run:
     generation: int = 1
     spec: str | None = None
     config: str | None = None
+    claim: str | None = None
     adapter_version: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -85,7 +91,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedTask:
-    """What happened to one task. The default value is that of a task that was never assigned."""
+    """What happened to one task. The default value is that of a task that was never assigned.
+
+    `other_prs` are pull requests of this generation beside `pr`, `past_prs` those of earlier ones.
+    """
 
     phase: Phase = Phase.CREATED
     reason: str | None = None
@@ -99,6 +108,7 @@ class ObservedTask:
     branch_name: str | None = None
     pr_title: str | None = None
     pr: PullRequest | None = None
+    other_prs: tuple[int, ...] = ()
     past_prs: tuple[int, ...] = ()
     rework: bool = False
     review_count: int = 0
@@ -190,6 +200,26 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """A pull agent that waits for work: the host that it is, what it can do (`None`: all that its host file says).
+
+    `claim` is a digest of its key; what it gets is recorded with that, so that asking again gives the same.
+    """
+
+    host: str
+    capabilities: frozenset[str] | None = None
+    claim: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A pull agent holds the task with this epoch until then, and longer while nobody else was given it."""
+
+    epoch: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """Something that the forge refused to take, in its words, and when it is tried again."""
 
@@ -215,7 +245,8 @@ class Observed:
     """What happened (`tasks`, `hosts`: the branch) and what was last seen of live runs (`sightings`, by run id).
 
     `silent`: hosts that did not answer when they were last asked by this process, since when they have been silent.
-    `forge`: what is known of the forge, `None` where there is none that can be asked.
+    `forge`: what is known of the forge, `None` where there is none that can be asked. `asking`: the pull agents that
+    wait for work, longest first. `leases`: how long pull agents hold their tasks, by task id.
     """
 
     fleet: str
@@ -224,6 +255,8 @@ class Observed:
     sightings: Mapping[str, Sighting] = field(default_factory=dict)
     silent: Mapping[str, datetime] = field(default_factory=dict)
     forge: ForgeSeen | None = None
+    asking: tuple[Asking, ...] = ()
+    leases: Mapping[str, Lease] = field(default_factory=dict)
 
 
 def run_id(fleet: str, task: str, epoch: int) -> str:

@@ -43,7 +43,14 @@ def live(*events: Event, task: ObservedTask | None = None) -> ObservedTask:
     return after
 
 
-def assigned(epoch: int = 1, when: float = 0, *, host: str = "h", generation: int = 1, title: str = "t") -> Assigned:
+def assigned(
+    epoch: int = 1,
+    when: float = 0,
+    *,
+    host: str = "h",
+    generation: int = 1,
+    title: str = "t",
+) -> Assigned:
     return Assigned(
         at=at(when),
         actor="planner",
@@ -106,8 +113,8 @@ def updated(number: int = 1, head: str = "a", updated: float = 1) -> PullRequest
     return PullRequestUpdated(at=at(5), actor="forge:x", pr=pull_request(number, head, updated=updated))
 
 
-def closed(number: int = 1, updated: float = 10) -> Closed:
-    return Closed(at=at(6), actor="forge:x", pr=pull_request(number, "a", "closed", updated))
+def closed(number: int = 1, updated: float = 10, head: str = "a") -> Closed:
+    return Closed(at=at(6), actor="forge:x", pr=pull_request(number, head, "closed", updated))
 
 
 def merged(number: int = 1, updated: float = 10) -> Merged:
@@ -124,6 +131,11 @@ def reviewed(
 ) -> Reviewed:
     review = Review(id=name, reviewer=reviewer, verdict=verdict, submitted_at=at(5), head_sha=head)
     return Reviewed(at=at(5), actor="forge:ann", review=review, max_reviews=max_reviews)
+
+
+def dated(event: Reviewed, when: float) -> Reviewed:
+    """The review given at another time."""
+    return replace(event, review=replace(event.review, submitted_at=at(when)))
 
 
 def cancelled(reason: CancelReason = "requested") -> Cancelled:

@@ -79,6 +79,7 @@ def happenings(epoch: int) -> tuple[Event, ...]:
         lives.reviewed("r2"),
         lives.reviewed("r2", max_reviews=0),
         lives.reviewed("r2", max_reviews=1),
+        lives.dated(lives.reviewed("r0", "0", max_reviews=1), -1),
         lives.pushed(),
         lives.breaker(),
         lives.cancelled(),

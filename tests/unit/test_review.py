@@ -8,7 +8,7 @@ import pytest
 from reconciler.core import review
 from reconciler.core.events import Event
 from reconciler.core.observed import ObservedTask
-from reconciler.core.terms import Delivery, Failure, Phase, Verdict
+from reconciler.core.terms import Delivery, Failure, Kind, Phase, Verdict
 from tests.unit import lives
 
 LATE = lives.live(lives.assigned(2), lives.started(2), task=lives.REWORK)
@@ -107,14 +107,15 @@ def test_the_newest_open_pull_request_is_the_tasks_own() -> None:
     assert lives.live(lives.closed(6), lives.opened(5), task=replace(task, runs=())).phase is Phase.REVIEW_PENDING
 
 
-def test_a_pull_request_that_was_closed_before_the_next_one_is_past() -> None:
+def test_a_pull_request_that_was_closed_before_the_next_one_belongs_to_the_same_generation() -> None:
     task = lives.live(lives.closed(), lives.opened(2, "b"), task=lives.IN_REVIEW)
-    assert (task.pr, task.past_prs) == (lives.pull_request(2, "b"), (1,))
+    assert (task.pr, task.other_prs, task.past_prs) == (lives.pull_request(2, "b"), (1,), ())
+    assert lives.live(lives.closed(2, 30), lives.regenerated(), task=task).past_prs == (1, 2)
 
 
 def test_a_close_that_comes_before_its_opening_is_the_newer_pull_requests() -> None:
     task = lives.live(lives.closed(), lives.closed(2), lives.opened(2), task=lives.IN_REVIEW)
-    assert (task.phase, task.pr, task.past_prs) == (Phase.BLOCKED, lives.closed(2).pr, (1,))
+    assert (task.phase, task.pr, task.other_prs) == (Phase.BLOCKED, lives.closed(2).pr, (1,))
 
 
 @pytest.mark.parametrize("event", [lives.opened(updated=50), lives.closed(), lives.merged(), lives.updated(head="z")])
@@ -200,11 +201,20 @@ def test_changes_requested_during_a_rework_are_the_next_round() -> None:
     assert (task.phase, task.review_count, task.rework) == (Phase.CREATED, 2, True)
 
 
-def test_a_demand_about_a_head_that_the_task_has_left_is_no_news() -> None:
+def test_a_demand_about_a_head_that_the_task_has_left_counts_and_starts_no_round() -> None:
     done = lives.live(lives.updated(head="b"), lives.good(2, Delivery.PULL_REQUEST, head="b"), task=LATE)
-    assert lives.live(lives.reviewed("late", "a"), task=done) == done
+    late = lives.live(lives.reviewed("late", "a"), task=done)
+    assert (late.phase, late.review_count, late.reviews[0].counted) == (Phase.REVIEW_PENDING, 2, True)
     assert lives.live(lives.reviewed("new", "b"), task=done).phase is Phase.CREATED
-    assert lives.live(lives.reviewed("newer", "c"), task=done).phase is Phase.CREATED
+
+
+def test_a_stale_demand_is_recorded_and_nothing_else() -> None:
+    stale = replace(lives.reviewed(), review=replace(lives.reviewed().review, stale=True))
+    task = lives.live(stale, task=lives.IN_REVIEW)
+    assert (task.phase, task.review_count, task.reviews) == (Phase.REVIEW_PENDING, 0, (stale.review,))
+    assert (review.pending(task), review.to_address(task)) == (None, ())
+    again = lives.live(stale, lives.reviewed("r2"), task=task)
+    assert (again.review_count, [known.id for known in review.to_address(again)]) == (1, ["r2"])
 
 
 def test_a_demand_about_the_head_that_a_run_pushed_counts_before_the_forge_has_told_of_it() -> None:
@@ -228,8 +238,11 @@ def test_a_reviewer_who_approves_afterwards_wants_nothing_more() -> None:
     assert other.phase is Phase.CREATED
 
 
-def test_a_finished_task_hears_no_review() -> None:
-    assert lives.live(lives.reviewed(), task=lives.COMPLETED) == lives.COMPLETED
+@pytest.mark.parametrize("finished", [lives.COMPLETED, lives.FAILED, lives.CANCELLED])
+def test_a_finished_task_counts_a_late_review_as_it_would_have_counted(finished: ObservedTask) -> None:
+    task = lives.live(lives.reviewed("r2"), lives.reviewed("r1"), lives.reviewed("r1"), task=finished)
+    assert (task.phase, task.review_count) == (finished.phase, 2)
+    assert [(known.id, known.counted) for known in task.reviews] == [("r1", True), ("r2", True)]
 
 
 def test_an_update_of_another_pull_request_or_without_news_changes_nothing() -> None:
@@ -246,3 +259,103 @@ def test_a_round_is_about_what_was_said_since_the_last_good_run() -> None:
     assert [known.id for known in review.to_address(never)] == ["r1", "r2"]
     approved = lives.live(lives.reviewed("r3", verdict=Verdict.APPROVED), task=task)
     assert [known.id for known in review.to_address(approved)] == ["r1", "r2"]
+
+
+def test_one_round_answers_all_that_was_asked_before_it_and_each_counts() -> None:
+    task = lives.live(lives.reviewed("r1", max_reviews=1), lives.reviewed("r2", max_reviews=1), task=lives.IN_REVIEW)
+    assert (task.phase, task.review_count) == (Phase.CREATED, 2)
+    busy = lives.live(lives.opened(), lives.reviewed("r1"), lives.reviewed("r2"), task=lives.RUNNING)
+    ended = lives.live(replace(lives.good(), max_reviews=1), task=busy)
+    assert (ended.phase, ended.review_count) == (Phase.CREATED, 2)
+    assert [known.id for known in review.to_address(ended)] == ["r1", "r2"]
+
+
+def test_a_demand_that_joins_a_round_does_not_shorten_its_wait() -> None:
+    waiting = lives.live(lives.assigned(2), lives.failed(2), task=lives.REWORK)
+    task = lives.live(lives.reviewed("r2"), task=waiting)
+    assert (task.phase, task.review_count, task.not_before) == (Phase.CREATED, 2, waiting.not_before)
+
+
+def test_at_the_limit_the_earliest_demands_count_in_whatever_order_they_come() -> None:
+    first, second = (
+        lives.dated(lives.reviewed("r1", "a", max_reviews=1), -2),
+        lives.dated(lives.reviewed("r2", "b", max_reviews=1), -1),
+    )
+    moved = lives.live(lives.updated(head="b"), task=lives.IN_REVIEW)
+    one, other = lives.live(first, second, task=moved), lives.live(second, first, task=moved)
+    assert (one.phase, one.reason, one.review_count) == (Phase.BLOCKED, "review_limit", 1)
+    assert one == other
+
+
+def test_a_late_demand_at_the_limit_leaves_a_round_that_is_due_again_alone() -> None:
+    due = lives.live(replace(lives.assigned(2), kind=Kind.ADDRESS_REVIEW), lives.failed(2), task=lives.REWORK)
+    task = lives.live(lives.dated(lives.reviewed("r0", "0", max_reviews=1), -1), task=due)
+    assert (task.phase, task.rework, task.review_count) == (Phase.CREATED, True, 1)
+
+
+def test_a_demand_counts_while_its_pull_request_is_closed_and_is_due_when_it_is_reopened() -> None:
+    closed = lives.live(lives.closed(), lives.reviewed(), task=lives.IN_REVIEW)
+    assert (closed.phase, closed.reason, closed.review_count, closed.rework) == (Phase.BLOCKED, "pr_closed", 1, True)
+    task = lives.live(lives.opened(updated=20, reopened=True), task=closed)
+    assert (task.phase, task.rework, task.review_count) == (Phase.REVIEW_PENDING, False, 0)
+    assert lives.live(lives.reviewed(), task=task) == replace(
+        lives.live(lives.reviewed(), task=lives.IN_REVIEW), pr=task.pr, last_activity_at=task.last_activity_at
+    )
+
+
+def test_a_late_demand_about_an_earlier_head_is_not_due_when_a_closed_pull_request_is_reopened() -> None:
+    moved = lives.live(lives.updated(head="b"), lives.closed(head="b"), task=lives.IN_REVIEW)
+    late = lives.live(lives.reviewed(), task=moved)
+    assert (late.phase, late.review_count, late.rework) == (Phase.BLOCKED, 1, False)
+
+
+def test_what_an_approval_took_back_during_a_run_counts_and_starts_no_round() -> None:
+    approval = lives.reviewed("r2", verdict=Verdict.APPROVED)
+    task = lives.live(lives.opened(), lives.reviewed(), approval, lives.good(), task=lives.RUNNING)
+    assert (task.phase, task.review_count) == (Phase.REVIEW_PENDING, 1)
+
+
+def test_a_review_that_is_older_than_all_that_a_file_keeps_is_no_news() -> None:
+    many = lives.live(
+        *(lives.dated(lives.reviewed(f"r{n}", verdict=Verdict.COMMENTED), n) for n in range(review.MOST_REVIEWS)),
+        task=lives.IN_REVIEW,
+    )
+    assert lives.live(lives.dated(lives.reviewed("old"), -1), task=many) == many
+    assert len(lives.live(lives.dated(lives.reviewed("new"), 99), task=many).reviews) == review.MOST_REVIEWS + 1
+
+
+def test_of_several_merged_pull_requests_the_first_is_the_tasks_own() -> None:
+    two = lives.live(lives.opened(), lives.opened(2), lives.merged(2), task=lives.RUNNING)
+    assert (two.phase, two.other_prs) == (Phase.COMPLETED, (1,))
+    first = lives.live(lives.merged(1), task=two)
+    assert (first.pr, first.other_prs) == (lives.merged(1).pr, (2,))
+    assert lives.live(lives.merged(2), lives.closed(2), lives.opened(2), task=first) == first
+    assert lives.live(lives.merged(3), task=first).other_prs == (2, 3)
+    assert lives.live(lives.merged(3), task=lives.COMPLETED).other_prs == (3,)
+
+
+def test_a_past_pull_request_that_is_reopened_beside_a_newer_one_is_another_of_this_generation() -> None:
+    task = lives.live(lives.closed(), lives.regenerated(), lives.opened(2), task=lives.IN_REVIEW)
+    task = lives.live(lives.opened(1, updated=20, reopened=True), task=task)
+    assert (task.past_prs, task.other_prs, task.pr) == ((), (1,), lives.pull_request(2))
+
+
+def test_an_update_that_shows_a_closed_pull_request_open_reopens_it() -> None:
+    task = lives.live(lives.closed(), lives.updated(head="b", updated=20), task=lives.IN_REVIEW)
+    assert task.phase is Phase.REVIEW_PENDING
+
+
+def test_an_update_cannot_close_and_a_closed_one_can_change() -> None:
+    closed = replace(lives.updated(updated=20), pr=lives.pull_request(1, "b", "closed", 20))
+    assert lives.live(closed, task=lives.IN_REVIEW) == lives.IN_REVIEW
+    task = lives.live(lives.closed(), task=lives.REWORK)
+    moved = lives.live(closed, task=task)
+    assert (moved.pr, moved.phase, moved.rework) == (closed.pr, Phase.BLOCKED, False)
+
+
+def test_of_one_moment_the_close_is_later_than_the_opening_unless_a_person_reopened() -> None:
+    task = lives.live(lives.closed(updated=10), task=lives.IN_REVIEW)
+    assert lives.live(lives.opened(updated=10), task=task) == task
+    assert lives.live(lives.opened(updated=10, reopened=True), task=task).phase is Phase.REVIEW_PENDING
+    unknown = replace(lives.opened(), pr=replace(lives.opened().pr, updated_at=None))
+    assert lives.live(unknown, task=task).phase is Phase.REVIEW_PENDING
