@@ -6,20 +6,22 @@ It decides nothing: what an effect could not do is seen and planned again at the
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from reconciler import collecting, publishing, starting, tidying
+from reconciler import collecting, leasing, publishing, starting, tidying
 from reconciler.collecting import DeliveryDelayed
 from reconciler.core import plan
 from reconciler.core.actions import Action, Collect, GiveUp, Launch, Publish, Record, Stop
 from reconciler.core.desired import Desired
-from reconciler.core.events import Event
+from reconciler.core.events import Assigned, Event
 from reconciler.core.lifecycle import IllegalTransition, Superseded
-from reconciler.core.observed import Observed
+from reconciler.core.observed import Observed, Run
 from reconciler.core.script import stop
 from reconciler.core.script.shell import ProtocolError
+from reconciler.core.terms import ExecutionMode
+from reconciler.desk import Given
 from reconciler.edges import Edges
 from reconciler.repo import people
 from reconciler.repo.branch import BranchFailed, BranchMoved
@@ -174,6 +176,7 @@ class Dispatcher:
         """Commit what follows from the events; one that a newer one has overtaken is dropped."""
         if not facts:
             return
+        pulled: dict[str, Run] = {}
         for (task_id, event), after in zip(
             facts, await asyncio.to_thread(self._edges.branch.record_many, facts), strict=True
         ):
@@ -181,3 +184,14 @@ class Dispatcher:
                 log.info("%s of %s was dropped: %s", type(event).__name__, task_id, after)
             elif isinstance(after, Exception):
                 raise after
+            elif isinstance(event, Assigned) and event.execution_mode is ExecutionMode.HTTP_PULL:
+                pulled[task_id] = after.runs[-1]
+        await self._hand_over(pulled)
+
+    async def _hand_over(self, runs: Mapping[str, Run]) -> None:
+        """Give leases on what was assigned to pull agents, then let these know."""
+        if runs:
+            epochs = {task_id: run.epoch for task_id, run in runs.items()}
+            await asyncio.to_thread(leasing.give, self._edges, epochs)
+        for task_id, run in runs.items():
+            self._edges.desk.served(Given(task_id=task_id, run=run))

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Host
+from reconciler.desk import Desk
 from reconciler.forgelink import ForgeLink
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
@@ -17,6 +18,7 @@ from reconciler.repo.intakes import Intakes
 from reconciler.repo.journal import Journal
 from reconciler.repo.observed import ObservedBranch
 from reconciler.transport import Transport
+from reconciler.view import View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,8 @@ class Edges:
     `transports` has one entry for each word of a host's `transport` that runs commands. `secret` gives a secret's value
     by its name, `None` where it is not set. `changed` is called, from any thread, when something was seen that a new
     plan may need. `delivered` is set when a webhook was kept in the `inbox`. `warn` is told in one line what nobody
-    waits for. `intakes` is what is remembered of issues that came in.
+    waits for. `intakes` is what is remembered of issues that came in. At the `desk` pull agents wait for work; the
+    `view` is what the last turn saw.
     """
 
     fleet: Fleet
@@ -41,6 +44,8 @@ class Edges:
     changed: Callable[[], None]
     warn: Callable[[str], None]
     intakes: Intakes = field(default_factory=Intakes)
+    desk: Desk = field(default_factory=Desk)
+    view: View = field(default_factory=View)
 
     async def run(self, host_id: str, host: Host, command: Command) -> Completed:
         """Run a command on a host; raises what the transport raises."""

@@ -19,6 +19,7 @@ from reconciler.edges import Edges
 from reconciler.observe import Observer
 from reconciler.repo import watch
 from reconciler.repo.desired import DesiredFiles
+from reconciler.view import Picture
 
 UNSETTLED = frozenset({Phase.FAILED, Phase.BLOCKED})
 PATIENCE = retry.BACKOFF_MOST
@@ -83,6 +84,7 @@ class Loop:
         async with self._watching(stop), contextlib.AsyncExitStack() as closing:
             closing.push_async_callback(self._observer.close)
             closing.push_async_callback(self._dispatcher.close)
+            closing.callback(self._edges.desk.close)
             await self._look_first(stop)
             while not stop.is_set():
                 self._wake.clear()
@@ -106,12 +108,15 @@ class Loop:
     async def _turn(self) -> tuple[Desired, Observed, plan.Plan]:
         self._observer.check()
         self._dispatcher.check()
+        asking = self._edges.desk.asking()
         desired = await asyncio.to_thread(self._refresh)
         await self._observer.follow(desired)
-        observed = self._observer.observed()
+        observed = replace(self._observer.observed(), asking=asking)
+        self._edges.view.show(Picture(desired=desired, observed=observed))
         self._note(observed)
         planned = plan.plan(desired, observed, self._edges.now())
         await self._dispatcher.act(planned.actions, desired, observed)
+        self._edges.desk.turned()
         return desired, observed, planned
 
     def _refresh(self) -> Desired:

@@ -13,6 +13,7 @@ from reconciler.core.terms import ExecutionMode, Outcome
 from reconciler.edges import Edges
 from reconciler.forgewatch import ForgeWatch
 from reconciler.hostwatch import HostWatch
+from reconciler.leasing import LeaseWatch
 from reconciler.repo import metas
 from reconciler.repo.draft import HostSeen
 from reconciler.runwatch import Watched
@@ -27,6 +28,7 @@ class Observer:
         """Watch nothing yet; `follow` says what to watch."""
         self._edges = edges
         self._forge = ForgeWatch(edges)
+        self._leases = LeaseWatch(edges)
         self._watches: dict[str, HostWatch] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._confirmed: set[str] = set()
@@ -36,6 +38,7 @@ class Observer:
         """Watch the hosts that are in force, on each the runs whose end was not seen, and the forge."""
         self._edges.forge.use(desired.settings)
         self._forge.follow(desired)
+        await asyncio.to_thread(self._leases.look, desired)
         runs = self._unended(desired)
         adapters = _in_use(desired)
         for host_id in [host_id for host_id in self._watches if host_id not in desired.hosts]:
@@ -65,6 +68,7 @@ class Observer:
             sightings=sightings,
             silent=silent,
             forge=self._edges.forge.seen(),
+            leases=self._edges.journal.leases(),
         )
 
     async def first_look(self) -> None:

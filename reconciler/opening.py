@@ -14,7 +14,8 @@ from pathlib import Path
 
 from reconciler.core.desired import Desired, Host
 from reconciler.core.events import Event
-from reconciler.core.observed import ObservedTask
+from reconciler.core.observed import Observed, ObservedTask
+from reconciler.desk import Desk
 from reconciler.edges import Edges
 from reconciler.forgelink import ForgeLink
 from reconciler.loop import Ended, Loop, Options, Told
@@ -29,6 +30,7 @@ from reconciler.repo.published import Published
 from reconciler.transport import Transport
 from reconciler.transport.local import Local
 from reconciler.transport.ssh import Ssh
+from reconciler.view import Picture, View
 from reconciler.web.listening import Door, listening
 
 WRITERS = 64
@@ -107,6 +109,8 @@ async def _opened(
         edges = _edges(_Memory(fleet=fleet, branch=branch, journal=journal), reaching, world, changed)
         closing.push_async_callback(edges.forge.close)
         edges.forge.use(desired.settings)
+        observed = Observed(fleet=branch.fleet_id, tasks=branch.tasks(), hosts=branch.hosts())
+        edges.view.show(Picture(desired=desired, observed=observed))
         yield edges, files, desired
 
 
@@ -132,6 +136,8 @@ def _edges(memory: _Memory, transports: Mapping[str, Transport], world: World, c
         secret=world.env.get,
         changed=changed,
         warn=world.warn,
+        desk=Desk(changed, memory.branch.tasks),
+        view=View(memory.branch.tasks),
     )
 
 

@@ -44,6 +44,7 @@ class Assigned(Fact):
     pr_title: str
     adapter_version: str | None = None
     resumed: str | None = None
+    claim: str | None = None
 
     @property
     def why(self) -> str:

@@ -5,11 +5,12 @@ It never holds anything that could not be lost: without it no task is forgotten 
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from reconciler.core.observed import Lease
 
 BUSY_S = 5.0
 MAX_PENDING = 256
@@ -51,14 +52,6 @@ _MIGRATIONS = (
 
 class JournalFailed(Exception):
     """The journal could not be read or written; the message says where and why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """A pull agent holds the task with this epoch until then."""
-
-    epoch: int
-    until: datetime
 
 
 class Journal:
@@ -134,13 +127,31 @@ class Journal:
     def lease(self, task: str) -> Lease | None:
         """The newest lease on a task, run out or not."""
         row = self._row("SELECT epoch, until FROM leases WHERE task = ?", task)
-        return None if row is None else Lease(epoch=int(str(row[0])), until=datetime.fromisoformat(str(row[1])))
+        return None if row is None else _lease(row[0], row[1])
 
-    def keep_lease(self, task: str, lease: Lease) -> None:
-        """Give or renew a lease."""
-        until = lease.until.astimezone(UTC).isoformat()
+    def leases(self) -> dict[str, Lease]:
+        """The newest lease on every task that ever had one and was not dropped."""
+        rows = self.rows("SELECT task, epoch, until FROM leases")
+        return {str(task): _lease(epoch, until) for task, epoch, until in rows}
+
+    def keep_leases(self, leases: Mapping[str, Lease]) -> dict[str, Lease]:
+        """Give or renew leases; those that stand then. A later epoch's is kept, and of one epoch the longer one."""
+        values = [(task, lease.epoch, _text(lease.until)) for task, lease in leases.items()]
         with self.writing() as connection:
-            connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (task, lease.epoch, until))
+            connection.executemany(
+                """
+                INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (task) DO UPDATE
+                SET epoch = excluded.epoch, until = excluded.until
+                WHERE (excluded.epoch, excluded.until) > (epoch, until)
+                """,
+                values,
+            )
+            return {task: self.lease(task) or lease for task, lease in leases.items()}
+
+    def drop_leases(self, tasks: Iterable[str]) -> None:
+        """Forget the leases on these tasks."""
+        with self.writing() as connection:
+            connection.executemany("DELETE FROM leases WHERE task = ?", [(task,) for task in tasks])
 
     def forget(self, run_id: str) -> None:
         """Drop the meta of a run that is over."""
@@ -196,6 +207,15 @@ class Journal:
             yield
         except sqlite3.Error as error:
             raise JournalFailed(f"{self._path}: {error}; free the disk or move the file away, then restart") from error
+
+
+def _lease(epoch: object, until: object) -> Lease:
+    return Lease(epoch=int(str(epoch)), until=datetime.fromisoformat(str(until)))
+
+
+def _text(at: datetime) -> str:
+    """In a form of which the later is the greater, as text too."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 class _Unusable(Exception):

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.observed import Lease
 from reconciler.repo.inbox import Delivery, Inbox
-from reconciler.repo.journal import Journal, JournalFailed, Lease
+from reconciler.repo.journal import Journal, JournalFailed
 from tests.recording import NOW
 
 
@@ -20,7 +21,7 @@ def test_everything_kept_is_there_after_a_restart(tmp_path: Path) -> None:
     journal.keep_good_versions({"state/tasks/a.yaml": "b1"})
     journal.keep_good_versions({"state/tasks/a.yaml": "b2"})
     journal.keep_meta("f.a.1", "{}")
-    journal.keep_lease("a", Lease(epoch=2, until=NOW))
+    journal.keep_leases({"a": Lease(epoch=2, until=NOW)})
     journal.keep_activity("a", NOW)
     journal.close()
     again = Journal(path)

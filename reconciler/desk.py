@@ -1,0 +1,137 @@
+"""Where pull agents wait for work: the loop sees who asks, and whoever was given a task is let go with it.
+
+It assigns nothing (the plan does), and records nothing.
+"""
+
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from time import monotonic
+
+from reconciler.core.observed import Asking, ObservedTask, Run
+
+MAX_WAITING = 32
+"""How many may wait for a time of their own at once."""
+
+TURN_S = 10.0
+"""The longest that somebody is kept beyond the time that it would wait, for a turn of the loop."""
+
+CLAIM_BYTES = 8
+
+
+class TooManyWaiting(Exception):
+    """As many agents as may wait do so already; ask again in a while."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """The task that an agent was given, and the run under which it has it."""
+
+    task_id: str
+    run: Run
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """One agent that asks: whether the turn under way sees it, whether one that saw it has ended, what it got."""
+
+    asking: Asking
+    patient: bool
+    until_s: float
+    in_turn: bool = False
+    turned: bool = False
+    given: Given | None = None
+
+    def left_s(self, now_s: float) -> float:
+        """How much longer it is to be kept; not positive: no longer."""
+        if self.patient and not self.in_turn:
+            return self.until_s - now_s
+        return 0.0 if self.turned and not self.patient else self.until_s + TURN_S - now_s
+
+
+class Desk:
+    """Those who ask for work now. Safe for many threads."""
+
+    def __init__(
+        self, changed: Callable[[], None] = lambda: None, tasks: Callable[[], Mapping[str, ObservedTask]] = dict
+    ) -> None:
+        """`changed` wakes the loop; `tasks` gives what is recorded of all tasks now."""
+        self._changed = changed
+        self._tasks = tasks
+        self._news = threading.Condition()
+        self._waiters: list[_Waiter] = []
+        self._closed = False
+
+    def ask(self, asking: Asking, wait_s: float) -> Given | None:
+        """Wait until the agent is given a task; `None`: there was none for it.
+
+        With `wait_s` 0 the next whole turn of the loop decides. Who asks again under a claim gets what it got before,
+        even if that has ended since. Raises TooManyWaiting.
+        """
+        named = asking if asking.claim is not None else replace(asking, claim=secrets.token_hex(CLAIM_BYTES))
+        waiter = _Waiter(asking=named, patient=wait_s > 0, until_s=monotonic() + wait_s)
+        self._register(waiter)
+        try:
+            again = self._again(asking) if asking.claim is not None else None
+            return again or self._wait(waiter)
+        finally:
+            with self._news:
+                self._waiters.remove(waiter)
+
+    def asking(self) -> tuple[Asking, ...]:
+        """Who asks as a turn begins, longest first; each is kept until the turn has ended."""
+        with self._news:
+            waiting = [waiter for waiter in self._waiters if waiter.given is None]
+            for waiter in waiting:
+                waiter.in_turn = True
+            return tuple(waiter.asking for waiter in waiting)
+
+    def turned(self) -> None:
+        """The turn has ended, and what it gave out was served: who waits no longer than that is let go."""
+        with self._news:
+            for waiter in self._waiters:
+                waiter.turned = waiter.turned or waiter.in_turn
+                waiter.in_turn = False
+            self._news.notify_all()
+
+    def served(self, given: Given) -> None:
+        """A task was given out, and that is recorded: hand it to all who ask under its claim.
+
+        Where nobody waits any more the run stands, and its lease runs.
+        """
+        with self._news:
+            for waiter in self._waiters:
+                if (waiter.asking.host, waiter.asking.claim) == (given.run.host, given.run.claim):
+                    waiter.given = given
+            self._news.notify_all()
+
+    def close(self) -> None:
+        """Let all go with nothing, and at once whoever asks from now on."""
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
+
+    def _register(self, waiter: _Waiter) -> None:
+        with self._news:
+            if waiter.patient and sum(other.patient for other in self._waiters) >= MAX_WAITING:
+                raise TooManyWaiting(f"{MAX_WAITING} agents wait already; ask again in a while")
+            self._waiters.append(waiter)
+
+    def _again(self, asking: Asking) -> Given | None:
+        """What the agent has under its claim. Looked up after it was registered, so that nothing falls in between."""
+        for task_id, seen in self._tasks().items():
+            for run in reversed(seen.runs):
+                if (run.host, run.claim) == (asking.host, asking.claim):
+                    return Given(task_id=task_id, run=run)
+        return None
+
+    def _wait(self, waiter: _Waiter) -> Given | None:
+        self._changed()
+        with self._news:
+            while waiter.given is None and not self._closed:
+                left_s = waiter.left_s(monotonic())
+                if left_s <= 0:
+                    break
+                self._news.wait(left_s)
+            return waiter.given

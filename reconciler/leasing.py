@@ -1,0 +1,71 @@
+"""Leases of pull agents: gives them with the work, renews them, and lets nobody lose one that could not be renewed.
+
+It takes no work away: what follows from a lease that ran out is the plan's part.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from reconciler.core.desired import Desired
+from reconciler.core.observed import Lease, ObservedTask
+from reconciler.core.terms import ExecutionMode
+from reconciler.edges import Edges
+
+ABSENT = timedelta(minutes=2)
+"""After this long without a look nobody could renew: the program was down, or the machine asleep."""
+
+KEPT = timedelta(days=1)
+"""How long the lease of a run that has ended stays in the journal."""
+
+
+def renew(edges: Edges, task_id: str, epoch: int) -> Lease:
+    """Give the agent that has the task with this epoch a whole term from now on; the lease that stands, on disk.
+
+    That is another epoch's where the task was given to somebody else since. Raises JournalFailed.
+    """
+    return give(edges, {task_id: epoch})[task_id]
+
+
+def give(edges: Edges, epochs: Mapping[str, int]) -> Mapping[str, Lease]:
+    """The same for many tasks at once."""
+    until = edges.now() + edges.view.latest().desired.settings.lease
+    wanted = {task_id: Lease(epoch=epoch, until=until) for task_id, epoch in epochs.items()}
+    return edges.journal.keep_leases(wanted)
+
+
+class LeaseWatch:
+    """Looks after the leases at every turn of the loop."""
+
+    def __init__(self, edges: Edges) -> None:
+        """Nothing was looked at yet: until now nobody could renew."""
+        self._edges = edges
+        self._looked_at: datetime | None = None
+
+    def look(self, desired: Desired) -> None:
+        """Give a lease to every live run of a pull agent that has none, and forget old ones.
+
+        After an absence of the reconciler those that ran out are none.
+        """
+        now = self._edges.now()
+        absent = self._looked_at is None or now - self._looked_at > ABSENT
+        self._looked_at = now
+        held = dict(_held(self._edges.branch.tasks()))
+        leases = self._edges.journal.leases()
+        until = now + desired.settings.lease
+        missing = {
+            task_id: Lease(epoch=epoch, until=until)
+            for task_id, epoch in held.items()
+            if (lease := leases.get(task_id)) is None or lease.epoch != epoch or (absent and lease.until <= now)
+        }
+        if missing:
+            self._edges.journal.keep_leases(missing)
+        old = [task_id for task_id, lease in leases.items() if task_id not in held and lease.until + KEPT < now]
+        if old:
+            self._edges.journal.drop_leases(old)
+
+
+def _held(tasks: Mapping[str, ObservedTask]) -> Iterable[tuple[str, int]]:
+    """The tasks that pull agents have, with the epoch of each."""
+    for task_id, seen in tasks.items():
+        if seen.execution_mode is ExecutionMode.HTTP_PULL and seen.live_run is not None:
+            yield task_id, seen.epoch

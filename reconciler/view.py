@@ -1,0 +1,36 @@
+"""What the loop saw last, for those who only read: no reader goes to the disk, and none makes the loop wait.
+
+It changes nothing and decides nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.core.desired import Desired
+from reconciler.core.observed import Observed, ObservedTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """What people want and what happened, at one moment."""
+
+    desired: Desired
+    observed: Observed
+
+
+class View:
+    """The last picture. Safe for many threads."""
+
+    def __init__(self, tasks: Callable[[], Mapping[str, ObservedTask]] = dict) -> None:
+        """`tasks` gives what is recorded of all tasks now: whoever wrote something sees it in the next picture."""
+        self._picture = Picture(desired=Desired(), observed=Observed(fleet=""))
+        self._tasks = tasks
+
+    def show(self, picture: Picture) -> None:
+        """From now on this is what readers see."""
+        self._picture = picture
+
+    def latest(self) -> Picture:
+        """What the last turn saw, with the tasks as they are recorded now."""
+        picture = self._picture
+        return replace(picture, observed=replace(picture.observed, tasks=self._tasks()))
