@@ -20,6 +20,7 @@ from reconciler.forge.client import Client, ForgeRefused
 from reconciler.forge.poll import Ask, Found
 from reconciler.forgenews import News
 from reconciler.forgeplaces import Marks, Place
+from reconciler.intake import IntakeDelayed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,11 @@ async def look(news: News, client: Client, scene: Scene, place: Place, marks: Ma
     except ForgeRefused as error:
         issues, missed = [], [*missed, f"{place.name}: {error}"]
     if issues:
-        await intake.take(news.edges, scene.desired, issues)
+        try:
+            await intake.take(news.edges, scene.desired, issues)
+        except IntakeDelayed:
+            place.put_off(marks, [issue.number for issue in issues], now_s)
+            marks.issue_deliveries = []
     if listing:
         place.looked(tasks, now_s, thorough=thorough)
     return missed

@@ -16,6 +16,9 @@ RETRY_MOST_S = 60.0
 PATIENCE_S = 3600.0
 """Pauses after failures, longer each time; and the longest that the forge may ask for."""
 
+LATER_S = 15.0
+"""How soon it is tried again to write down what stood in the way of a person's work."""
+
 DOUBTS = 2
 """Repositories that must fail one after the other before the forge is taken to be silent, where there are as many."""
 
@@ -24,13 +27,18 @@ DOUBTS = 2
 class Marks:
     """What is to be read again, and the numbers of the deliveries that said so.
 
-    `pulls` has by number who caused it, `issues` whether the forge vouched for whoever did.
+    `pulls` has by number who caused it, `issues` whether the forge vouched for whoever did. `deliveries` are about
+    pull requests, `issue_deliveries` about issues.
     """
 
     pulls: dict[int, str] = field(default_factory=dict)
     reopened: set[int] = field(default_factory=set)
     issues: dict[int, bool] = field(default_factory=dict)
     deliveries: list[int] = field(default_factory=list)
+    issue_deliveries: list[int] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.pulls or self.issues)
 
     def add(self, other: "Marks") -> None:
         """Take over what the other, later ones say."""
@@ -38,12 +46,14 @@ class Marks:
         self.reopened |= other.reopened
         self.issues |= {number: vouched or self.issues.get(number, False) for number, vouched in other.issues.items()}
         self.deliveries += other.deliveries
+        self.issue_deliveries += other.issue_deliveries
 
 
 @dataclass(slots=True, kw_only=True)
 class Place:
     """One repository. `polled`: it is asked about by itself, and not only because a delivery said so.
 
+    `marks` is what is to be read again now, `later` what from `later_s` on, because it could not be written down yet.
     `listed_s` and `thorough_s` are when it was last asked about, and when about everything; `branches` those of its
     tasks at that time.
     """
@@ -52,12 +62,38 @@ class Place:
     polled: bool = False
     known: Known = field(default_factory=Known)
     marks: Marks = field(default_factory=Marks)
+    later: Marks = field(default_factory=Marks)
+    later_s: float = 0.0
     branches: frozenset[str] = frozenset()
     listed_s: float | None = None
     thorough_s: float | None = None
     tried_s: float = 0.0
     retry_s: float = 0.0
     failures: int = 0
+
+    def take(self, now_s: float) -> Marks:
+        """What is to be read again, now that it is."""
+        taken, self.marks = self.marks, Marks()
+        self.tried_s = now_s
+        if self.later and self.later_s <= now_s:
+            self.later.add(taken)
+            taken, self.later = self.later, Marks()
+        return taken
+
+    def put_back(self, marks: Marks) -> None:
+        """It could not be read."""
+        marks.add(self.marks)
+        self.marks = marks
+
+    def put_off(self, marks: Marks, issues: Iterable[int], now_s: float) -> None:
+        """What there is to say of these issues could not be written down."""
+        self.later.add(
+            Marks(
+                issues={number: marks.issues.get(number, False) for number in issues},
+                issue_deliveries=marks.issue_deliveries,
+            )
+        )
+        self.later_s = now_s + LATER_S
 
     def due_s(self, tasks: Iterable[Watched], now: datetime) -> float:
         """When it is to be asked about next."""
@@ -93,7 +129,7 @@ class Places:
         wanted = {watched.key(name): name for name in names}
         for key, place in list(self._all.items()):
             place.polled = key in wanted
-            if not place.polled and not place.marks.deliveries:
+            if not place.polled and not place.marks and not place.later:
                 del self._all[key]
         for key, name in wanted.items():
             self._all.setdefault(key, Place(name=name, polled=True))
@@ -104,12 +140,12 @@ class Places:
 
     def marked(self, now_s: float) -> bool:
         """Whether a delivery asked for something that can be read now."""
-        return any(place.marks.deliveries and place.retry_s <= now_s for place in self._all.values())
+        return any(place.marks and place.retry_s <= now_s for place in self._all.values())
 
     def next(self, tasks: Mapping[str, Sequence[Watched]], now: datetime, now_s: float) -> Place | None:
         """The repository to be asked about now: one with news first, then the one that was tried least lately."""
         ready = [place for place in self._all.values() if self._when_s(place, tasks, now) <= now_s]
-        return min(ready, key=lambda place: (not place.marks.deliveries, place.tried_s), default=None)
+        return min(ready, key=lambda place: (not place.marks, place.tried_s), default=None)
 
     def pause_s(self, tasks: Mapping[str, Sequence[Watched]], now: datetime, now_s: float) -> float:
         """How long nothing is to be asked; what moves meanwhile may make something due earlier."""
@@ -141,9 +177,10 @@ class Places:
         self.silent, self._silences = False, 0
 
     def _when_s(self, place: Place, tasks: Mapping[str, Sequence[Watched]], now: datetime) -> float:
-        if place.marks.deliveries:
+        if place.marks:
             return place.retry_s
-        return max(place.retry_s, place.due_s(tasks.get(watched.key(place.name), ()), now))
+        due_s = place.due_s(tasks.get(watched.key(place.name), ()), now)
+        return max(place.retry_s, min(due_s, place.later_s if place.later else due_s))
 
 
 def branches_of(tasks: Iterable[Watched]) -> frozenset[str]:

@@ -5,7 +5,6 @@ A webhook is a hint, the forge is the truth; without a token for it the webhook'
 
 import asyncio
 import logging
-from typing import assert_never
 
 from reconciler import forgelook, forgenews, intake
 from reconciler.core import watched
@@ -15,7 +14,8 @@ from reconciler.forge.client import Client, ForgeRefused, ForgeUnreachable
 from reconciler.forge.payloads import Hint, IssueNews, Nothing, PullNews, Pushed
 from reconciler.forgelook import Scene
 from reconciler.forgenews import News
-from reconciler.forgeplaces import Marks, Place, Places
+from reconciler.forgeplaces import LATER_S, Marks, Place, Places
+from reconciler.intake import IntakeDelayed
 from reconciler.repo.branch import BranchFailed, BranchMoved
 from reconciler.repo.inbox import Delivery
 from reconciler.repo.journal import JournalFailed
@@ -43,6 +43,7 @@ class ForgeWatch:
         self._client: Client | None = None
         self._taken = 0
         self._unread = True
+        self._again_s = float("inf")
         self._told: set[str] = set()
         self._wake = asyncio.Event()
         self._looked = asyncio.Event()
@@ -110,7 +111,7 @@ class ForgeWatch:
             await self._take_deliveries()
             scene = self._scene()
             if scene is None or self._client is None:
-                return watched.SELDOM_S
+                return min(watched.SELDOM_S, max(self._again_s - _clock_s(), 0.0))
             by_place = scene.by_place()
             self._places.arrange([*(one.repository for one in scene.tasks), *scene.forge.repositories])
             place = self._places.next(by_place, self._edges.now(), _clock_s())
@@ -138,6 +139,8 @@ class ForgeWatch:
         if self._edges.delivered.is_set():
             self._edges.delivered.clear()
             self._unread = True
+        if self._again_s <= _clock_s():
+            self._taken, self._unread, self._again_s = 0, True, float("inf")
         while self._unread and self._forge is not None:
             places = self._places
             found = await asyncio.to_thread(self._edges.inbox.waiting, MAX_DELIVERIES, after=self._taken)
@@ -155,6 +158,9 @@ class ForgeWatch:
             return False
         try:
             return await self._act(forgenews.hint(delivery, scene.forge), delivery, scene)
+        except IntakeDelayed:
+            self._again_s = _clock_s() + LATER_S
+            return False
         except MEMORY_LOST:
             raise
         except Exception:
@@ -162,43 +168,33 @@ class ForgeWatch:
             return True
 
     async def _act(self, hint: Hint, delivery: Delivery, scene: Scene) -> bool:
-        marks = Marks(deliveries=[delivery.number])
-        match hint:
-            case PullNews():
-                tasks = watched.about(scene.where, hint.pull)
-                if self._client is None:
-                    await self._news.record([(one, forgenews.body(hint)) for one in tasks], scene.forge)
-                elif tasks:
-                    marks.pulls[hint.pull.number] = hint.by
-                    marks.reopened |= {hint.pull.number} if hint.reopened else set()
-            case Pushed():
-                tasks = watched.on_branch(scene.where, hint.repository, hint.branch)
-                await self._news.moved(tasks)
-                if self._client is not None:
-                    marks.pulls |= {one.own: hint.by for one in tasks if one.own is not None}
-            case IssueNews() if self._client is None:
-                await intake.take(self._edges, scene.desired, [hint.issue])
-            case IssueNews():
-                marks.issues[hint.issue.number] = hint.issue.vouched
-            case Nothing():
-                log.debug("delivery %s: %s", delivery.number, hint.why)
-            case _:
-                assert_never(hint)
-        if not marks.pulls and not marks.issues:
-            return True
-        self._places.mark(forgenews.repository_of(hint), marks)
-        return False
+        if isinstance(hint, Pushed):
+            await self._news.moved(watched.on_branch(scene.where, hint.repository, hint.branch))
+        if isinstance(hint, Nothing):
+            log.debug("delivery %s: %s", delivery.number, hint.why)
+        elif self._client is None:
+            await self._believe(hint, scene)
+        elif marks := _marks(hint, delivery.number, scene):
+            self._places.mark(forgenews.repository_of(hint), marks)
+            return False
+        return True
+
+    async def _believe(self, hint: PullNews | Pushed | IssueNews, scene: Scene) -> None:
+        """Act on what a delivery says, where nobody can be asked."""
+        if isinstance(hint, PullNews):
+            shown = forgenews.body(hint)
+            await self._news.record([(one, shown) for one in watched.about(scene.where, hint.pull)], scene.forge)
+        elif isinstance(hint, IssueNews):
+            await intake.take(self._edges, scene.desired, [hint.issue])
 
     async def _look(self, place: Place, scene: Scene, client: Client) -> None:
         """Look at one repository, and say what came of it."""
-        marks, place.marks = place.marks, Marks()
-        place.tried_s = _clock_s()
+        marks = place.take(_clock_s())
         try:
             for line in await forgelook.look(self._news, client, scene, place, marks):
                 self._tell(line)
         except ForgeUnreachable as error:
-            marks.add(place.marks)
-            place.marks = marks
+            place.put_back(marks)
             if client is self._edges.forge.client:
                 self._unanswered(place, error)
             return
@@ -214,8 +210,9 @@ class ForgeWatch:
             self._give_up(place, scene)
         self._places.answered(place)
         self._edges.forge.answered()
-        if marks.deliveries:
-            await asyncio.to_thread(self._edges.inbox.acted_on, *marks.deliveries)
+        done = [*marks.deliveries, *marks.issue_deliveries]
+        if done:
+            await asyncio.to_thread(self._edges.inbox.acted_on, *done)
 
     def _give_up(self, place: Place, scene: Scene) -> None:
         """Leave a repository alone until it is due again."""
@@ -234,6 +231,21 @@ class ForgeWatch:
         if line not in self._told:
             self._told = {*self._told, line} if len(self._told) < MAX_TOLD else {line}
             self._edges.warn(line)
+
+
+def _marks(hint: PullNews | Pushed | IssueNews, number: int, scene: Scene) -> Marks:
+    """What is to be read again because of a delivery; nothing where no task is concerned."""
+    match hint:
+        case PullNews(pull=pull) if watched.about(scene.where, pull):
+            reopened = {pull.number} if hint.reopened else set()
+            return Marks(pulls={pull.number: hint.by}, reopened=reopened, deliveries=[number])
+        case Pushed():
+            tasks = watched.on_branch(scene.where, hint.repository, hint.branch)
+            return Marks(pulls={one.own: hint.by for one in tasks if one.own is not None}, deliveries=[number])
+        case IssueNews():
+            return Marks(issues={hint.issue.number: hint.issue.vouched}, issue_deliveries=[number])
+        case _:
+            return Marks()
 
 
 def _clock_s() -> float:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from reconciler.core.observed import ObservedTask
 from reconciler.core.watched import OFTEN_S, SELDOM_S, Watched
-from reconciler.forgeplaces import RETRY_FIRST_S, RETRY_MOST_S, Marks, Place, Places
+from reconciler.forgeplaces import LATER_S, RETRY_FIRST_S, RETRY_MOST_S, Marks, Place, Places
 from tests.unit import lives
 
 NOW = lives.at(3600)
@@ -147,7 +147,7 @@ def test_what_was_marked_in_vain_is_marked_still_but_not_before_its_time() -> No
 
 def test_a_repository_that_is_watched_no_more_is_forgotten_once_nothing_is_to_be_read_there() -> None:
     places = arranged("team/a")
-    places.mark("team/a", Marks(issues={3: False}, deliveries=[7]))
+    places.mark("team/a", Marks(issues={3: False}, issue_deliveries=[7]))
     places.arrange([])
     place = taken(places, {}, 0.0)
     place.marks = Marks()
@@ -167,3 +167,16 @@ def test_marks_add_up() -> None:
     marks = Marks(pulls={3: "ada"}, issues={5: True}, deliveries=[1])
     marks.add(Marks(pulls={3: "rex", 4: "rex"}, reopened={4}, issues={5: False, 6: False}, deliveries=[2]))
     assert marks == Marks(pulls={3: "rex", 4: "rex"}, reopened={4}, issues={5: True, 6: False}, deliveries=[1, 2])
+
+
+def test_what_could_not_be_written_down_is_read_again_later_and_holds_up_nothing_else() -> None:
+    places = arranged("team/a")
+    places.mark("team/a", Marks(issues={5: True}, issue_deliveries=[7]))
+    place = taken(places, {}, 0.0)
+    place.put_off(place.take(0.0), [5, 6], 0.0)
+    place.looked((), 0.0, thorough=True)
+    assert not places.marked(0.0)
+    assert places.next({}, NOW, LATER_S - 1) is None
+    places.mark("team/a", Marks(pulls={3: "ada"}, deliveries=[8]))
+    assert taken(places, {}, 1.0).take(1.0) == Marks(pulls={3: "ada"}, deliveries=[8])
+    assert taken(places, {}, LATER_S).take(LATER_S) == Marks(issues={5: True, 6: False}, issue_deliveries=[7])
