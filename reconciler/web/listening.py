@@ -65,7 +65,7 @@ async def listening(edges: Edges, door: Door | None, settings: Settings) -> Asyn
         yield lambda _: None
         return
     clock = asyncio.get_running_loop().time
-    readiness = Readiness(edges, clock)
+    readiness = Readiness(edges.journal, edges.forge, edges.now, clock)
     refusals = Bounded(log.warning, clock)
     server = await asyncio.to_thread(_serve, door, settings, app(_site(edges, readiness, refusals)))
     news = _News(edges.forge, door, settings)

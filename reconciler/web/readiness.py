@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from reconciler.edges import Edges
 from reconciler.forgelink import ForgeLink
 from reconciler.repo.journal import Journal, JournalFailed
 from reconciler.web.site import Check
@@ -21,9 +20,13 @@ PROOF_S = 5.0
 class Readiness:
     """The conditions of one reconciler. Safe for many threads."""
 
-    def __init__(self, edges: Edges, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, journal: Journal, forge: ForgeLink, now: Callable[[], datetime], clock: Callable[[], float]
+    ) -> None:
         """`clock` counts seconds, and never backwards."""
-        self._edges = edges
+        self._store = journal
+        self._link = forge
+        self._now = now
         self._clock = clock
         self._lock = threading.Lock()
         self._turned: float | None = None
@@ -33,11 +36,11 @@ class Readiness:
 
     def turned(self) -> None:
         """A turn has ended."""
-        self._turned, self._turned_at = self._clock(), self._edges.now()
+        self._turned, self._turned_at = self._clock(), self._now()
 
     def checks(self) -> Mapping[str, Check]:
         """Every condition by name."""
-        return {"loop": self._loop(), "journal": self._written(), "forge": _forge(self._edges.forge)}
+        return {"loop": self._loop(), "journal": self._written(), "forge": _forge(self._link)}
 
     def _loop(self) -> Check:
         turned = self._turned
@@ -53,7 +56,7 @@ class Readiness:
         with self._lock:
             now = self._clock()
             if self._proved is None or now - self._proved >= PROOF_S:
-                self._journal, self._proved = _journal(self._edges.journal), now
+                self._journal, self._proved = _journal(self._store), now
             return self._journal
 
 

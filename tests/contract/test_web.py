@@ -13,11 +13,14 @@ from typing import cast
 import pytest
 
 from reconciler import serving
+from reconciler.forgelink import ForgeLink
 from reconciler.repo.journal import JournalFailed
+from reconciler.repo.published import Published
 from reconciler.web import address
 from reconciler.web.address import Address, BadAddress
 from reconciler.web.bounded import MOST, WITHIN_S, Bounded
 from reconciler.web.documents import DEEPEST
+from reconciler.web.readiness import PROOF_S, TURN_MOST_S, Readiness
 from reconciler.web.site import Check
 from reconciler.web.webhooks import MAX_BODY
 from tests.contract.web import Answer, Running, raw, running, signed
@@ -261,6 +264,31 @@ def test_health_and_readiness(web: Running) -> None:
     assert unready.headers["Cache-Control"] == "no-store"
 
 
+def test_readiness_is_turns_that_go_round_and_a_disk_that_takes_what_is_written(web: Running, tmp_path: Path) -> None:
+    clock = [1000.0]
+    link = ForgeLink(Published(web.journal), secret=lambda _: None, now=lambda: NOW, changed=lambda: None)
+    readiness = Readiness(web.journal, link, lambda: NOW, lambda: clock[0])
+
+    def words() -> list[tuple[bool, str]]:
+        return [(check.good, check.status) for check in readiness.checks().values()]
+
+    assert words() == [(False, "starting"), (True, "ok"), (True, "not configured")]
+    readiness.turned()
+    clock[0] += TURN_MOST_S
+    assert words()[0] == (True, "ok")
+    clock[0] += 1
+    assert words()[0] == (False, "late")
+    assert readiness.checks()["loop"].since == NOW
+    readiness.turned()
+    with sqlite3.connect(tmp_path / "journal.sqlite3") as other:
+        other.execute("CREATE TRIGGER full BEFORE INSERT ON proof BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    other.close()
+    assert words() == [(True, "ok"), (True, "ok"), (True, "not configured")]
+    clock[0] += PROOF_S
+    assert words()[1] == (False, "failed")
+    assert "disk is full" in str(readiness.checks()["journal"].detail)
+
+
 def test_many_at_once_are_all_kept(web: Running) -> None:
     bodies = [json.dumps({"number": number}).encode() for number in range(64)]
     answers: list[int] = []
@@ -286,6 +314,17 @@ def test_a_stop_frees_the_port_at_once_whoever_is_connected(tmp_path: Path) -> N
         one.close()
     again = socket.create_server((where.host, where.port))
     again.close()
+
+
+@pytest.mark.parametrize("host", ["localhost", "::1"])
+def test_names_and_both_kinds_of_addresses_are_listened_on(host: str) -> None:
+    try:
+        server = serving.serve(lambda _, __: [], Address(host=host, port=0))
+    except OSError as error:
+        pytest.skip(f"this machine has no {host}: {error}")
+    socket.create_connection((server.address.host, server.address.port)).close()
+    assert server.address.host == ("127.0.0.1" if host == "localhost" else host)
+    server.stop()
 
 
 def test_an_address_in_use_is_an_error_of_the_system(web: Running) -> None:
