@@ -65,6 +65,7 @@ class Hub:
         self.ahead = timedelta(0)
         self.pusher = "bot"
         self._ids = itertools.count(1)
+        self._reviews = itertools.count(1)
 
     @property
     def shapes(self) -> Shapes:
@@ -263,7 +264,7 @@ class Hub:
             raise Refused(422, f"{word} your own pull is not allowed")
         if state in {"REQUEST_CHANGES", "COMMENT"} and not body.strip() and not comments:
             raise Refused(422, f"review event {state} requires a body or a comment")
-        review = Review(id=next(self._ids), author=by, state=state, body=body, commit=pull.head_sha, at=self.now())
+        review = Review(id=next(self._reviews), author=by, state=state, body=body, commit=pull.head_sha, at=self.now())
         for one in comments:
             line, path = int(one.get("new_position", 0)), str(one.get("path", ""))
             hunk = HUNK_OF.format(line=line, path=path)

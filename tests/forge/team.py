@@ -29,6 +29,7 @@ LISTENING = re.compile(r"listening on (http://\S+)")
 TIME = re.compile(r"20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:Z|\+00:00)")
 DAY = re.compile(r"done/20\d\d-\d\d-\d\d/")
 FLEET = re.compile(r"\b[0-9a-f]{12}\.")
+CONFIG = re.compile(r"(?<=config: )[\"']?[0-9a-f]{16}\b[\"']?")
 SHA = re.compile(r"\b[0-9a-f]{40}\b")
 PLACE = re.compile(r"http://127\.0\.0\.1:\d+|/\S*?/forge/")
 HOOK_SECRET = "a secret of the webhook"  # noqa: S105 - of a test's own forge
@@ -278,8 +279,8 @@ class Team:
                 assert live.pop(task_id) == run, self.runs()
 
 
-def files(team: Team, *, since: datetime | None = None) -> dict[str, str]:
-    """The files of the tasks on `observed`, without what no two fleets have in common: places, and times and commits.
+def files(team: Team, *, since: datetime | None = None) -> dict[str, Any]:
+    """The documents of the tasks on `observed`, without what no two fleets share: places, and times and commits.
 
     With `since`, only times after it are left out, and no commits.
     """
@@ -291,11 +292,11 @@ def files(team: Team, *, since: datetime | None = None) -> dict[str, str]:
         return "TIME" if since is None or datetime.fromisoformat(found[0]) >= since else found[0]
 
     def commit(found: re.Match[str]) -> str:
-        return known.setdefault(found[0], f"commit {len(known)}") if since is None else found[0]
+        return known.setdefault(found[0], f"COMMIT{len(known)}") if since is None else found[0]
 
-    def plain(name: str) -> str:
-        text = git(team.fleet.root, "show", f"observed:{name}")
-        return PLACE.sub("PLACE", FLEET.sub("FLEET.", TIME.sub(time, SHA.sub(commit, text))))
+    def plain(name: str) -> object:
+        text = CONFIG.sub("CONFIG", git(team.fleet.root, "show", f"observed:{name}"))
+        return YAML(typ="safe").load(PLACE.sub("PLACE", FLEET.sub("FLEET.", TIME.sub(time, SHA.sub(commit, text)))))
 
     return {DAY.sub("done/", name): plain(name) for name in wanted}
 
