@@ -150,9 +150,10 @@ def _issue_news(body: Fields, kind: ForgeKind) -> Hint:
         return Nothing(why="the issue is a pull request")
     issue = reading.issue(inside.data, kind, reading.full_name(repository))
     _same_number(body, issue.number)
-    clone_url = repository.url("clone_url") if repository.name("clone_url") else None
     vouched = _may_write(repository) if kind != "github" else inside.name("author_association") in _INSIDERS
-    return IssueNews(issue=replace(issue, clone_url=clone_url, vouched=vouched), by=reading.login(body, "sender"))
+    return IssueNews(
+        issue=replace(issue, clone_url=_clone_url(repository), vouched=vouched), by=reading.login(body, "sender")
+    )
 
 
 def _pushed(body: Fields, _kind: ForgeKind) -> Hint:
@@ -181,6 +182,14 @@ def _without(body: Fields, *keys: str) -> None:
 def _same_number(body: Fields, number: int) -> None:
     if body.number_if_any("number") not in {None, number}:
         raise Unreadable("body.number is that of something else")
+
+
+def _clone_url(repository: Fields) -> str | None:
+    """The URL for cloning over HTTP; none where the forge shows another one: the issue is the same without it."""
+    try:
+        return repository.url("clone_url") if repository.name("clone_url") else None
+    except Unreadable:
+        return None
 
 
 def _may_write(repository: Fields) -> bool:
