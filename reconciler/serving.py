@@ -78,7 +78,7 @@ class Served:
 
 def serve(application: WSGIApplication, address: Address) -> Served:
     """Listen there. Raises OSError."""
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for a moment is no news
+    logging.getLogger("waitress").setLevel(logging.ERROR)  # a request that waits, or comes during a stop, is no news
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, kind, protocol, _, place = min(found, key=lambda one: one[0] != socket.AF_INET)
     listener = socket.socket(family, kind, protocol)

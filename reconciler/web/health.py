@@ -16,6 +16,8 @@ class Alive:
         resp.cache_control = ["no-store"]
         resp.media = {"status": "ok"}
 
+    on_head = on_get
+
 
 class Ready:
     """`/readyz`: whether turns go round, the disk takes what is to be kept, and the forge answers."""
@@ -34,6 +36,8 @@ class Ready:
             "status": "ready" if ready else "not ready",
             "checks": {name: _shown(check) for name, check in checks.items()},
         }
+
+    on_head = on_get
 
 
 def _shown(check: Check) -> dict[str, str]:

@@ -253,6 +253,7 @@ def test_a_defect_shows_nothing_of_the_inside(web: Running, caplog: pytest.LogCa
 
 def test_health_and_readiness(web: Running) -> None:
     alive = web.ask("GET", "/healthz")
+    assert [web.ask("HEAD", path).status for path in ("/healthz", "/readyz")] == [200, 200]
     assert (alive.status, alive.json, alive.headers["Cache-Control"]) == (200, {"status": "ok"}, "no-store")
     web.checks["loop"] = Check(good=True, status="ok")
     ready = web.ask("GET", "/readyz")
