@@ -409,3 +409,65 @@ def test_a_forge_that_fails_at_one_thing_only_is_not_silent(desk: Desk) -> None:
 
     desk.working(work)
     assert len(desk.warned) == 1
+
+
+def test_a_forge_that_only_refuses_is_not_silent_either(desk: Desk) -> None:
+    desk.delivered()
+    desk.forge.fails(500, "POST", PULLS)
+    desk.forge.fails(403, "GET", "/user")
+
+    async def work(edges: Edges) -> None:
+        assert await desk.publish(edges) == ["OpenPull"]
+        assert list(desk.held(edges)) == ["pull"]
+        assert not desk.is_silent(edges)
+
+    desk.working(work)
+
+
+def test_a_comment_and_a_status_that_may_not_be_written_are_told(desk: Desk) -> None:
+    sha = desk.in_review()
+    desk.demand(max_reviews=0)
+    desk.forge.fails(403, "POST", "/comments")
+    desk.forge.fails(403, "POST", f"/statuses/{sha}")
+
+    async def work(edges: Edges) -> None:
+        await desk.publish(edges)
+        assert sorted(desk.held(edges)) == ["comment", "status"]
+
+    desk.working(work)
+    (number,) = desk.forge.pulls_of("task/fix")
+    begins = (f"fix: no comment on pull request {number}: ", f"fix: no status for commit {sha}: ")
+    assert len(desk.warned) == 2
+    assert all(line.startswith(begins) for line in desk.warned)
+
+
+@pytest.mark.parametrize(("status", "held"), [(404, []), (403, ["status"])])
+def test_a_commit_that_was_pushed_over_needs_no_end(desk: Desk, status: int, held: list[str]) -> None:
+    before = review_round(desk)
+
+    async def work(edges: Edges) -> None:
+        assert await desk.publish(edges) == ["Mark"]
+        after = desk.forge.push("task/fix", {"file": "better\n"})
+        desk.record(replace(succeeded(2), delivery=Delivery.PULL_REQUEST, head_sha=after))
+        desk.forge.fails(status, "POST", f"/statuses/{before}")
+        assert await desk.publish(edges) == ["Mark"]
+        assert list(desk.held(edges)) == held
+        desk.now += timedelta(minutes=1)
+        await desk.publish(edges)
+        assert desk.forge.states(after)[-1:] == ["success"]
+        assert await desk.publish(edges) == []
+
+    desk.working(work)
+
+
+def test_nothing_is_published_where_there_is_no_token_any_more(desk: Desk) -> None:
+    desk.delivered()
+
+    async def work(edges: Edges) -> None:
+        (action,) = desk.wanted(edges)
+        edges.forge.client = None
+        assert await publishing.publish(edges, action) == ()
+        assert desk.wanted(edges) == []
+
+    desk.working(work)
+    assert desk.forge.pulls_of("task/fix") == []
