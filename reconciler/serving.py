@@ -6,6 +6,7 @@ It knows no path of the application.
 import logging
 import socket
 import threading
+import time
 from http import HTTPStatus
 from wsgiref.types import WSGIApplication
 
@@ -18,7 +19,10 @@ from waitress.task import ErrorTask
 
 from reconciler.web import problems
 from reconciler.web.address import Address
+from reconciler.web.bounded import Bounded
 from reconciler.web.webhooks import MAX_BODY
+
+log = logging.getLogger(__name__)
 
 THREADS = 64
 """Requests at a time: a shared commit is as large as the number of those who wait for it."""
@@ -57,6 +61,7 @@ class Served:
             log_socket_errors=False,
         )
         self._server.channel_class = _Channel
+        self._server.refused = Bounded(log.warning, time.monotonic)
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
         self._thread.start()
 
@@ -128,6 +133,7 @@ class _Refusal(ErrorTask):
         error = self.request.error
         status = HTTPStatus.BAD_REQUEST if error.code == HTTPStatus.NOT_IMPLEMENTED else HTTPStatus(error.code)
         body = problems.document(status, " ".join(str(error.body).split()))
+        self.channel.server.refused(f"a request from {self.channel.addr[0]} was refused: {status.phrase}")
         self.status = f"{status.value} {status.phrase}"
         self.response_headers.append(("Content-Type", problems.MEDIA_TYPE))
         self.set_close_on_finish()

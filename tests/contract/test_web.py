@@ -208,7 +208,9 @@ def test_a_body_that_breaks_off_is_refused(web: Running, more: list[str]) -> Non
         (heads(f"Content-Length: {len(BODY)}", "Content-Type: application/json", "Connection: close") + BODY, 415),
     ],
 )
-def test_what_is_hardly_http_is_the_sender_s_mistake(web: Running, request_bytes: bytes, status: int) -> None:
+def test_what_is_hardly_http_is_the_sender_s_mistake(
+    web: Running, request_bytes: bytes, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
     answer = raw(web.port, request_bytes, end=False)
     first, _, rest = answer.partition(b"\r\n")
     assert first.split()[1] == str(status).encode(), answer
@@ -216,6 +218,9 @@ def test_what_is_hardly_http_is_the_sender_s_mistake(web: Running, request_bytes
         assert b"Content-Type: application/problem+json" in rest
         assert json.loads(rest.partition(b"\r\n\r\n")[2])["status"] == status
     assert b"waitress" not in answer
+    lines = [*web.refused, *caplog.messages]
+    assert len(lines) <= 1
+    assert all("127.0.0.1" in line and "opened" not in line for line in lines)
     assert web.ask("GET", "/healthz").status == 200
 
 
