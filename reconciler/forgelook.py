@@ -4,7 +4,7 @@ When to look is not decided here; nothing is kept where the forge did not answer
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from reconciler import intake
 from reconciler.core import watched
 from reconciler.core.desired import Desired, Forge
 from reconciler.core.issues import Issue
+from reconciler.core.observed import ObservedTask
 from reconciler.core.pulls import Pull, Shown
 from reconciler.core.terms import TERMINAL
 from reconciler.core.watched import Watched
@@ -29,6 +30,7 @@ class Scene:
 
     desired: Desired
     forge: Forge
+    seen: Mapping[str, ObservedTask]
     tasks: tuple[Watched, ...]
     where: watched.Place
 

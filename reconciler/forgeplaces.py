@@ -156,6 +156,7 @@ class Places:
         """The forge gave no answer about this one, which is left alone for a while; so are all, where it is silent."""
         self._doubts.add(watched.key(place.name))
         place.failures += 1
+        place.listed_s = None
         place.retry_s = now_s + _pause_s(place.failures, retry_after_s)
         others = [other for key, other in self._all.items() if key not in self._doubts and other.polled]
         if len(self._doubts) < DOUBTS and others and retry_after_s is None:

@@ -44,6 +44,8 @@ class ForgeWatch:
         self._taken = 0
         self._unread = True
         self._again_s = float("inf")
+        self._reading = False
+        self._last_scene: Scene | None = None
         self._told: set[str] = set()
         self._wake = asyncio.Event()
         self._looked = asyncio.Event()
@@ -77,7 +79,7 @@ class ForgeWatch:
         """Whether webhooks wait to be acted on, and can be: not where only a silent forge could say what they mean."""
         if self._task is None or self._task.done() or self._forge is None:
             return False
-        if self._unread or self._edges.delivered.is_set():
+        if self._unread or self._reading or self._edges.delivered.is_set():
             return self._client is None or not self._places.silent
         return self._places.marked(_clock_s())
 
@@ -117,14 +119,22 @@ class ForgeWatch:
             place = self._places.next(by_place, self._edges.now(), _clock_s())
             if place is None:
                 return self._places.pause_s(by_place, self._edges.now(), _clock_s())
-            await self._look(place, scene, self._client)
+            try:
+                await self._look(place, scene, self._client)
+            finally:
+                self._reading = False
 
     def _scene(self) -> Scene | None:
-        desired, forge = self._desired, self._forge
-        if desired is None or forge is None:
+        """What holds now, made anew only where something changed: there may be thousands of tasks."""
+        desired, seen, known = self._desired, self._edges.branch.tasks(), self._last_scene
+        if desired is None or desired.settings.forge is None:
             return None
-        tasks = watched.tasks(desired, self._edges.branch.tasks())
-        return Scene(desired=desired, forge=forge, tasks=tasks, where=watched.placed(tasks))
+        if known is None or known.desired is not desired or known.seen is not seen:
+            tasks = watched.tasks(desired, seen)
+            where = watched.placed(tasks)
+            known = Scene(desired=desired, forge=desired.settings.forge, seen=seen, tasks=tasks, where=where)
+            self._last_scene = known
+        return known
 
     async def _rest(self, pause_s: float) -> None:
         waiting = {asyncio.ensure_future(event.wait()) for event in (self._edges.delivered, self._wake)}
@@ -190,6 +200,7 @@ class ForgeWatch:
     async def _look(self, place: Place, scene: Scene, client: Client) -> None:
         """Look at one repository, and say what came of it."""
         marks = place.take(_clock_s())
+        self._reading = bool(marks)
         try:
             for line in await forgelook.look(self._news, client, scene, place, marks):
                 self._tell(line)

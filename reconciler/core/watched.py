@@ -54,7 +54,7 @@ def key(repository: str) -> str:
 
 
 def tasks(desired: Desired, seen: Mapping[str, ObservedTask]) -> tuple[Watched, ...]:
-    """The tasks whose work is on the fleet's forge; also those without a file that are not finished."""
+    """The tasks whose work is on the fleet's forge; also those without a file whose pull request is known."""
     forge = desired.settings.forge
     if forge is None:
         return ()
@@ -151,16 +151,18 @@ def is_unstarted(seen: ObservedTask) -> bool:
 def _branches(task: Task, seen: ObservedTask) -> Iterator[str]:
     if task.branch is not None:
         yield task.branch
+    yield from _left_on(seen)
+
+
+def _left_on(seen: ObservedTask) -> Iterator[str]:
+    """The branch of the last run, as long as the task is not finished."""
     if seen.branch_name is not None and seen.phase not in TERMINAL:
         yield seen.branch_name
 
 
 def _without_file(task_id: str, seen: ObservedTask, forge: Forge) -> Watched | None:
-    """Only its pull request says which repository it is about."""
-    if seen.phase in TERMINAL or seen.pr is None:
-        return None
-    found = page(seen.pr.url, forge)
+    """Only its pull request says which repository it is about; a merge completes it even if it was given up."""
+    found = page(seen.pr.url, forge) if seen.pr is not None and seen.phase is not Phase.COMPLETED else None
     if found is None:
         return None
-    branches = frozenset({seen.branch_name} if seen.branch_name is not None else ())
-    return Watched(task_id=task_id, repository=found[0], branches=branches, seen=seen)
+    return Watched(task_id=task_id, repository=found[0], branches=frozenset(_left_on(seen)), seen=seen)

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 import pytest
 
+from reconciler import forgeplaces, forgewatch
 from reconciler.core import watched
 from reconciler.core.desired import Desired, Document, Forge, Identity, Settings, Task, with_settings
-from reconciler.core.events import Finished, Regenerated
+from reconciler.core.events import Cancelled, Finished, Regenerated
 from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import Delivery as DeliveryWish
 from reconciler.core.terms import Phase, Verdict
@@ -557,3 +558,58 @@ def test_a_branch_that_moved_ends_the_watch(fleet: Fleet, forge: FakeForge) -> N
         assert until(failed)
         assert not world.call(world.watch.pending)
         world.watch = ForgeWatch(world.edges)
+
+
+@pytest.mark.parametrize("token", [True, False], ids=["with a token", "without"])
+def test_an_issue_waits_in_the_inbox_until_its_file_can_be_written(
+    fleet: Fleet, forge: FakeForge, monkeypatch: pytest.MonkeyPatch, *, token: bool
+) -> None:
+    for module in (forgewatch, forgeplaces):
+        monkeypatch.setattr(module, "LATER_S", 0.1)
+    merging = fleet.common / "MERGE_HEAD"
+    with watching(fleet, forge, token=token) as world:
+        world.follow(authors=("ada",))
+        world.look()
+        merging.write_text(git.run(fleet.top, "rev-parse", "HEAD").text)
+        forge.issue("Mend the door", "It squeaks.", labels=("agent",))
+        world.deliver(*forge.outbox.made)
+        until(lambda: any("issues wait" in line for line in world.warnings))
+        assert world.waiting()
+        forge.open(BRANCH, "Fix it")
+        world.deliver(*[one for one in forge.outbox.made if one.event == "pull_request"])
+        until(lambda: world.task().pr is not None)
+        until(lambda: not world.call(world.watch.pending))
+        assert world.waiting()
+        merging.unlink()
+        until(lambda: list((fleet.top / "state/tasks").rglob("*.yaml")))
+        until(lambda: not world.waiting())
+
+
+def test_a_pull_request_that_the_forge_cannot_show_is_no_silent_forge(fleet: Fleet, forge: FakeForge) -> None:
+    with watching(fleet, forge) as world:
+        number = forge.open(BRANCH, "Fix it")
+        forge.fails(500, "GET", f"/pulls/{number}/reviews", times=1000)
+        world.look()
+        assert world.phase() is Phase.REVIEW_PENDING
+        forge.fails(500, "GET", f"/pulls/{number}", times=1000)
+        world.deliver(*forge.outbox.made)
+        until(lambda: not world.waiting())
+        assert any("500" in line for line in world.warnings)
+        seen = world.call(world.edges.forge.seen)
+        assert seen is not None
+        assert seen.silent_since is None
+
+
+def test_a_merge_completes_a_task_that_was_given_up(fleet: Fleet, forge: FakeForge) -> None:
+    number = forge.open(BRANCH, "Fix it")
+    with watching(fleet, forge) as world:
+        world.edges.branch.record("fix", good_end())
+        world.look()
+        world.edges.branch.record("fix", Cancelled(at=now(), actor="person:ada", reason="deleted"))
+        world.tasks.clear()
+        world.follow()
+        forge.outbox.made.clear()
+        forge.merge(number)
+        world.deliver(*forge.outbox.made)
+        world.settle()
+        assert world.phase() is Phase.COMPLETED

@@ -86,7 +86,9 @@ def test_a_finished_task_leaves_its_branch_to_an_unfinished_one() -> None:
 def test_a_task_without_a_file_is_known_by_its_pull_request() -> None:
     gone = ObservedTask(phase=Phase.REVIEW_PENDING, branch_name="task/gone", pr=own())
     assert about(desired(), {"gone": gone}, pull(4, branch="task/gone")) == ["gone"]
-    assert about(desired(), {"gone": replace(gone, phase=Phase.CANCELLED)}, pull()) == []
+    assert about(desired(), {"gone": replace(gone, phase=Phase.CANCELLED)}, pull()) == ["gone"]
+    assert about(desired(), {"gone": replace(gone, phase=Phase.CANCELLED)}, pull(4, branch="task/gone")) == []
+    assert about(desired(), {"gone": replace(gone, phase=Phase.COMPLETED)}, pull()) == []
     assert about(desired(), {"gone": replace(gone, pr=None)}, pull(4, branch="task/gone")) == []
 
 
