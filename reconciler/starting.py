@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.core import prompt, review
+from reconciler.core import ending, prompt, review
 from reconciler.core.actions import GiveUp, Launch
 from reconciler.core.command import Command
 from reconciler.core.desired import Adapter, Desired, Document, Host, Task, with_settings
@@ -91,7 +91,8 @@ async def _start(edges: Edges, desired: Desired, action: Launch) -> None:
     order = await asyncio.to_thread(_order, edges, desired, action)
     prepared = await _prepare(edges, desired, order, reuse=action.reuse)
     reviews = review.to_address(order.seen) if order.run.kind is Kind.ADDRESS_REVIEW else ()
-    text = prompt.build(order.task, order.adapter, base=prepared.base, reviews=reviews)
+    missed = ending.missed(order.seen)
+    text = prompt.build(order.task, order.adapter, base=prepared.base, reviews=reviews, missed=missed)
     meta = _meta(order, prepared, text)
     edges.journal.keep_meta(order.run.run_id, metas.text(meta))
     command = _command(order, meta, text)

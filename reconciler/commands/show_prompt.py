@@ -6,16 +6,17 @@ It starts nothing.
 from reconciler.commands import reading
 from reconciler.commands.command import Command
 from reconciler.commands.session import NotGood, Session
+from reconciler.core import ending, review
 from reconciler.core import prompt as prompts
-from reconciler.core import review
 from reconciler.core.observed import ObservedTask
 
 
 def prompt(session: Session, *, task: str, json: bool = False) -> int:
     """Print a task's prompt exactly as an agent would get it.
 
-    In a review round that is the reviews first. Without `base` in the task's file the branch that the work starts from
-    is only known once the repository is cloned: then the prompt names the remote's default.
+    After a run that delivered nothing that is first what is missing, in a review round first the reviews. Without
+    `base` in the task's file the branch that the work starts from is only known once the repository is cloned: then
+    the prompt names the remote's default.
     """
     view = reading.load(session)
     document = view.desired.tasks.get(view.known(task))
@@ -24,7 +25,13 @@ def prompt(session: Session, *, task: str, json: bool = False) -> int:
     adapter = view.desired.adapters.get(document.value.adapter or "")
     seen = view.observed.tasks.get(task, ObservedTask())
     reviews = review.to_address(seen) if seen.rework else ()
-    text = prompts.build(document.value, adapter.value if adapter else None, base=document.value.base, reviews=reviews)
+    text = prompts.build(
+        document.value,
+        adapter.value if adapter else None,
+        base=document.value.base,
+        reviews=reviews,
+        missed=ending.missed(seen),
+    )
     if json:
         session.screen.json({"id": task, "prompt": text, "sha256": prompts.digest(text)})
     else:

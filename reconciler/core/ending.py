@@ -74,6 +74,14 @@ def not_started(task: ObservedTask, event: NotStarted) -> ObservedTask:
     return _again(ended)
 
 
+def missed(seen: ObservedTask) -> str | None:
+    """Why what the last run left was no delivery; `None` where it was one, or failed in another way."""
+    ended = [run for run in seen.runs if run.finished_at is not None and run.outcome is not Outcome.NOT_STARTED]
+    if not ended or ended[-1].generation != seen.generation or ended[-1].failure is not Failure.NOT_DELIVERED:
+        return None
+    return ended[-1].error or "nothing was delivered"
+
+
 def _settled(ended: ObservedTask, cancel: CancelReason | None) -> ObservedTask | None:
     """The task where it does not matter how the run ended: it is over anyway, or was stopped for a reason."""
     if ended.phase in TERMINAL or ended.phase is Phase.BLOCKED:
@@ -107,7 +115,8 @@ def _failed(ended: ObservedTask, event: Finished) -> ObservedTask:
 
 
 def _not_delivered_again(runs: tuple[Run, ...]) -> bool:
-    in_a_row = retry.in_a_row(runs, lambda run: run.failure is Failure.NOT_DELIVERED)
+    ran = [run for run in runs if run.outcome is not Outcome.NOT_STARTED]
+    in_a_row = retry.in_a_row(ran, lambda run: run.failure is Failure.NOT_DELIVERED)
     return in_a_row % retry.NOT_DELIVERED_IN_A_ROW == 0
 
 

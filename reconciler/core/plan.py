@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.core import conditions, following, placement, publications, review
+from reconciler.core import conditions, ending, following, placement, publications, review
 from reconciler.core.actions import Action, Publish, Record
+from reconciler.core.askers import Askers
 from reconciler.core.conditions import Usage
 from reconciler.core.desired import Desired, Task
 from reconciler.core.events import Assigned, Cancelled, Event, Regenerated, Released, Reviewed, Revived
 from reconciler.core.following import Step
 from reconciler.core.observed import Observed, ObservedTask, run_id
-from reconciler.core.terms import TERMINAL, ExecutionMode, Failure, Kind, Outcome, Phase, Wish
+from reconciler.core.terms import TERMINAL, Failure, Kind, Outcome, Phase, Wish
 
 PLANNER = "planner"
 PERSON = "person:desired"
@@ -168,20 +169,20 @@ class _Placing:
         self._running = used.running
         self._in_review = used.in_review
         self._fit: dict[tuple[object, ...], tuple[str, ...]] = {}
+        self._askers = Askers(observed)
         self.actions: list[Action] = []
         self.alarms: list[datetime] = []
 
     def place(self, task_id: str) -> None:
-        """Assign the task where nothing stands in its way and a host has a slot."""
+        """Assign the task where nothing stands in its way and a host has a slot, or an agent that asks and a slot."""
         task = self._desired.tasks[task_id].value
-        if task.execution_mode is ExecutionMode.HTTP_PULL:
-            return
         blocking = list(conditions.obstacles(task_id, self._desired, self._observed, self._now))
         self.alarms.extend(condition.until for condition in blocking if condition.until is not None)
         if blocking or self._limited():
             return
         seen = self._observed.tasks.get(task_id, ObservedTask())
-        host_id = placement.best(self._fit_hosts(task), self._desired, self._used, _home(seen))
+        fit = self._askers.narrowed(task, self._fit_hosts(task))
+        host_id = placement.best(fit, self._desired, self._used, _home(seen))
         if host_id is None:
             self._fit[_requirement(task)] = ()
             return
@@ -225,7 +226,8 @@ class _Placing:
             branch_name=task.branch or f"task/{task_id}",
             pr_title=task.pr_title or task.title,
             adapter_version=_version(self._observed, host_id, task.adapter),
-            resumed=session_to_resume(seen, host_id, task.adapter) if seen.rework else None,
+            claim=self._askers.take(task, host_id),
+            resumed=session_to_resume(seen, host_id, task.adapter) if _goes_on(seen) else None,
         )
 
 
@@ -234,10 +236,15 @@ def _requirement(task: Task) -> tuple[object, ...]:
     return task.requires, task.host, task.adapter, task.execution_mode
 
 
+def _goes_on(seen: ObservedTask) -> bool:
+    """Whether the next run goes on with what the last one did: it addresses a review, or delivers what was missed."""
+    return seen.rework or ending.missed(seen) is not None
+
+
 def _home(seen: ObservedTask) -> str | None:
-    """The host of the round before, which a review round goes back to where it can."""
+    """The host of the run before, to which one that goes on with its work returns where it can."""
     ran = (run.host for run in reversed(seen.runs) if run.outcome is not Outcome.NOT_STARTED)
-    return next(ran, None) if seen.rework else None
+    return next(ran, None) if _goes_on(seen) else None
 
 
 def _version(observed: Observed, host_id: str, adapter: str | None) -> str | None:
@@ -246,7 +253,7 @@ def _version(observed: Observed, host_id: str, adapter: str | None) -> str | Non
 
 
 def session_to_resume(seen: ObservedTask, host_id: str, adapter: str | None) -> str | None:
-    """The session that a review round goes on with: the newest one of this host and adapter, unless it was lost."""
+    """The session that such a run goes on with: the newest one of this host and adapter, unless it was lost."""
     for run in reversed(seen.runs):
         if run.generation != seen.generation or run.outcome is Outcome.LOST or run.failure is Failure.SESSION:
             return None

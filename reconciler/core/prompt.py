@@ -23,17 +23,32 @@ _SAID = {
 }
 
 
-def build(task: Task, adapter: Adapter | None, *, base: str | None, reviews: Sequence[Review] = ()) -> str:
+_MISSED = (
+    "The run before this one ended without a delivery, and this is the last one before a person is asked. Deliver now:"
+    " do what the goal asks for if it is not done, make sure that the change is really there in the files of this"
+    " workspace, and commit it. If nothing is to be changed, say so and why. What was found:"
+)
+
+
+def build(
+    task: Task,
+    adapter: Adapter | None,
+    *,
+    base: str | None,
+    reviews: Sequence[Review] = (),
+    missed: str | None = None,
+) -> str:
     """The prompt for a task that is resolved by `with_settings`.
 
     `base` is the branch that the work starts from, `None` where nobody named it: the remote's default. `reviews` are
-    those to address, oldest first, none in a first round. An adapter with `prompt_text: goal` gets the goal alone;
-    an agent that asks for work itself has no adapter.
+    those to address, oldest first, none in a first round. `missed` is why the run before delivered nothing. An adapter
+    with `prompt_text: goal` gets the goal alone; an agent that asks for work itself has no adapter.
     """
     if adapter is not None and adapter.prompt_text == "goal":
         return task.goal
     sections = [
         f"# {_one_line(task.title)}",
+        _section("What is missing", "" if missed is None else f"{_MISSED}\n\n{_fence(missed)}"),
         _section("Review to address", "\n\n".join(_reviews(reviews))),
         _section("Goal", _goal(task)),
         _section("Constraints", _list(task.constraints)),

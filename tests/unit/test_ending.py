@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core import lifecycle
+from reconciler.core import ending, lifecycle
 from reconciler.core.events import CancelReason, Event
 from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import Delivery, Failure, Outcome, Phase
@@ -160,3 +160,22 @@ def test_after_a_merge_the_end_of_the_run_is_only_recorded(end: Event) -> None:
 def test_a_run_cannot_be_given_up_after_it_was_seen() -> None:
     with pytest.raises(lifecycle.IllegalTransition):
         lives.live(lives.not_started(), task=lives.RUNNING)
+
+
+def test_a_launch_that_did_not_start_does_not_spare_what_is_not_delivered_twice() -> None:
+    task = lives.live(lives.failed(1, Failure.NOT_DELIVERED), task=lives.RUNNING)
+    task = lives.live(lives.assigned(2), lives.not_started(2), lives.assigned(3), task=task)
+    assert lives.live(lives.failed(3, Failure.NOT_DELIVERED), task=task).phase is Phase.BLOCKED
+
+
+def test_what_the_last_run_missed_is_said_until_a_run_or_a_person_begins_anew() -> None:
+    assert ending.missed(ObservedTask()) is None
+    assert ending.missed(lives.FAILED) is None
+    task = lives.live(lives.failed(1, Failure.NOT_DELIVERED), task=lives.RUNNING)
+    assert ending.missed(task) == "nothing was delivered"
+    why = lives.live(replace(lives.failed(1, Failure.NOT_DELIVERED), error="no commit"), task=lives.RUNNING)
+    assert (
+        ending.missed(lives.live(lives.assigned(2), lives.not_started(2), lives.assigned(3), task=why)) == "no commit"
+    )
+    assert ending.missed(lives.live(lives.assigned(2), lives.failed(2), task=why)) is None
+    assert ending.missed(lives.live(lives.regenerated(), task=why)) is None

@@ -7,10 +7,10 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
-from reconciler.core.actions import Action, Collect, GiveUp, Launch, Record, Stop
+from reconciler.core.actions import Action, Collect, GiveUp, Launch, Publish, Record, Stop
 from reconciler.core.desired import Adapter, Desired, Document, Host, Settings, Task, with_settings
 from reconciler.core.events import Assigned, Event, Finished, Regenerated, Released
-from reconciler.core.observed import Observed, ObservedHost, ObservedTask, Sighting
+from reconciler.core.observed import ForgeSeen, Observed, ObservedHost, ObservedTask, Sighting
 from reconciler.core.plan import config_digest, plan
 from reconciler.repo import documents, storage
 
@@ -75,6 +75,7 @@ def observed_of(data: Mapping[str, Any], desired: Desired) -> Observed:
         hosts={name: storage.structure(ObservedHost, host) for name, host in hosts.items()},
         sightings={name: storage.structure(Sighting, seen) for name, seen in data.get("sightings", {}).items()},
         silent=moments(data.get("silent", {})),
+        forge=storage.structure(ForgeSeen, data["forge"]) if "forge" in data else None,
     )
 
 
@@ -106,6 +107,8 @@ def said(action: Action) -> str:
         case Collect():
             what = "collect" if action.wanted else "collect without delivery"
             return because(f"{what} {action.task_id}.{action.run.epoch}", action.cancel)
+        case Publish():
+            return f"publish {action.publication.key}"
 
 
 def recorded(task_id: str, event: Event) -> str:
