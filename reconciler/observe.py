@@ -110,12 +110,10 @@ class Observer:
         return found
 
     def _open_runs(self, seen: ObservedTask) -> Iterator[Run]:
-        if seen.execution_mode is ExecutionMode.HTTP_PULL:
-            return
-        if seen.live_run is not None:
+        if seen.live_run is not None and seen.execution_mode is not ExecutionMode.HTTP_PULL:
             yield seen.live_run
         for run in seen.runs:
-            if run.outcome is Outcome.LOST and not self._over(run):
+            if run.outcome is Outcome.LOST and run.claim is None and not self._over(run):
                 yield run
 
     def _over(self, run: Run) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from reconciler.core import placement, publications, repositories, retry
+from reconciler.core import leases, placement, publications, repositories, retry
 from reconciler.core.desired import Desired, Forge, Task
 from reconciler.core.events import CancelReason
 from reconciler.core.observed import ForgeSeen, Observed, ObservedTask, PullRequest
@@ -70,7 +70,7 @@ def obstacles(task_id: str, desired: Desired, observed: Observed, now: datetime)
         yield from _review(task_id, seen, desired, observed)
     elif seen.phase is not Phase.CREATED:
         yield _phase(seen)
-    yield from _runs(seen, desired, observed)
+    yield from _runs(task_id, seen, desired, observed, now)
     yield from _time(seen, desired, now)
     yield from _dependencies(task, desired, observed)
     yield from _adapter(task, desired)
@@ -105,16 +105,27 @@ def _hosts(task: Task, desired: Desired, observed: Observed, used: Usage, now: d
     if not desired.hosts:
         return [Condition(why="the fleet has no host: add hosts/<id>.yaml", who="operator")]
     found = []
+    pulling = []
     for host_id in sorted(desired.hosts):
         reason = placement.unfit(task, host_id, desired, observed, now) or placement.full(
             host_id, desired, used.by_host
         )
         if reason is None and task.execution_mode is ExecutionMode.HTTP_PULL:
-            return [Condition(why="it waits for an external agent to ask for work", who="agent")]
-        if reason is None:
+            pulling.append(host_id)
+        elif reason is None:
             return []
-        found.append(Condition(why=reason.why, who=reason.who, until=reason.until))
-    return list(dict.fromkeys(found))
+        else:
+            found.append(Condition(why=reason.why, who=reason.who, until=reason.until))
+    return [_agents(pulling, desired)] if pulling else list(dict.fromkeys(found))
+
+
+def _agents(host_ids: list[str], desired: Desired) -> Condition:
+    """Which external agents could ask for the task."""
+    known = [host_id for host_id in host_ids if desired.hosts[host_id].value.token_sha256]
+    if not known:
+        why = f"no agent of {' or '.join(host_ids)} has a token yet: make one with `reconciler token {host_ids[0]}`"
+        return Condition(why=why, who="operator")
+    return Condition(why=f"it waits for an agent of {' or '.join(known)} to ask for it", who="agent")
 
 
 def _phase(seen: ObservedTask) -> Condition:
@@ -186,7 +197,7 @@ def _tokenless(forge: Forge) -> str:
     return f"{forge.token_env}, the token for {forge.url}, is not set where the reconciler runs"
 
 
-def _runs(seen: ObservedTask, desired: Desired, observed: Observed) -> Iterator[Condition]:
+def _runs(task_id: str, seen: ObservedTask, desired: Desired, observed: Observed, now: datetime) -> Iterator[Condition]:
     for run in seen.runs:
         lost = run.outcome is Outcome.LOST and run.host not in observed.silent
         sighting = observed.sightings.get(run.run_id) if lost else None
@@ -199,6 +210,10 @@ def _runs(seen: ObservedTask, desired: Desired, observed: Observed) -> Iterator[
     if live.host in observed.silent:
         lost_at = max(observed.silent[live.host], live.assigned_at) + desired.settings.lost_after.ssh
         yield Condition(why=f"{live.host} does not answer: its run is lost after that", who="operator", until=lost_at)
+    lease = leases.of_run(task_id, live, observed) if seen.execution_mode is ExecutionMode.HTTP_PULL else None
+    if lease is not None and lease.until <= now:
+        why = f"its agent on {live.host} is unreachable since its lease ran out: the run is lost after that"
+        yield Condition(why=why, who="agent", until=leases.lost_at(task_id, live, desired, observed))
 
 
 def _time(seen: ObservedTask, desired: Desired, now: datetime) -> Iterator[Condition]:
@@ -231,5 +246,8 @@ def _adapter(task: Task, desired: Desired) -> Iterator[Condition]:
 
 
 def _secrets(task: Task, desired: Desired) -> tuple[str, ...]:
+    """The names of what the reconciler hands over; an agent that asks for work brings its own."""
+    if task.execution_mode is ExecutionMode.HTTP_PULL:
+        return ()
     adapter = desired.adapters.get(task.adapter or "")
     return (*task.secrets, *(adapter.value.secrets if adapter is not None else ()))

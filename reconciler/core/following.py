@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from reconciler.core import conditions, placement
+from reconciler.core import conditions, leases, placement
 from reconciler.core.actions import Action, Collect, GiveUp, Launch, Record, Stop
 from reconciler.core.desired import Desired
 from reconciler.core.events import Finished, NotStarted, Started
@@ -46,7 +46,7 @@ def follow(task_id: str, desired: Desired, observed: Observed, now: datetime) ->
     run = seen.runs[-1]
     sighting = observed.sightings.get(run.run_id)
     if seen.execution_mode is ExecutionMode.HTTP_PULL:
-        return Step()
+        return _pulled(task_id, run, desired, observed, now)
     if run.host in observed.silent:
         return _unreachable(task_id, run, desired, observed.silent[run.host], now)
     if sighting is None:
@@ -72,7 +72,7 @@ def _seen(task_id: str, sighting: Sighting, desired: Desired, observed: Observed
             return _alive(task_id, seen, sighting, desired, now)
         case "ended" | "gone":
             cancel = conditions.cancel_reason(task_id, desired, now)
-            wanted = _unwanted(task_id, seen, desired, now) is None
+            wanted = unwanted(task_id, seen, desired, now) is None
             return Step(actions=(Collect(task_id=task_id, run=run, wanted=wanted, cancel=cancel),))
         case _:
             assert_never(sighting.state)
@@ -85,12 +85,20 @@ def _unreachable(task_id: str, run: Run, desired: Desired, since: datetime, now:
     return Step(actions=(Record(task_id=task_id, event=_lost(task_id, run, desired, now, "its host did not answer")),))
 
 
+def _pulled(task_id: str, run: Run, desired: Desired, observed: Observed, now: datetime) -> Step:
+    due = leases.lost_at(task_id, run, desired, observed)
+    if due is None or now < due:
+        return Step(alarms=() if due is None else (due,))
+    gone = _lost(task_id, run, desired, now, "its agent gave no sign of life")
+    return Step(actions=(Record(task_id=task_id, event=gone),))
+
+
 def _absent(task_id: str, seen: ObservedTask, desired: Desired, now: datetime) -> Step:
     run = seen.runs[-1]
     if run.started_at is not None:
         gone = _lost(task_id, run, desired, now, "its run folder is gone from the host")
         return Step(actions=(Record(task_id=task_id, event=gone),))
-    if _unwanted(task_id, seen, desired, now) is not None:
+    if unwanted(task_id, seen, desired, now) is not None:
         cancel = conditions.cancel_reason(task_id, desired, now)
         return Step(actions=(GiveUp(task_id=task_id, run=run, cancel=cancel),))
     return Step(actions=(Launch(task_id=task_id, run=run, reuse=may_reuse(seen.runs)),))
@@ -101,14 +109,15 @@ def _alive(task_id: str, seen: ObservedTask, sighting: Sighting, desired: Desire
     actions: list[Action] = []
     if run.started_at is None:
         actions.append(Record(task_id=task_id, event=Started(at=now, actor=f"host:{run.host}", epoch=run.epoch)))
-    reason = sighting.stopping or _unwanted(task_id, seen, desired, now) or _out_of_bounds(sighting)
+    reason = sighting.stopping or unwanted(task_id, seen, desired, now) or _out_of_bounds(sighting)
     if reason is not None:
         actions.append(Stop(task_id=task_id, run=run, reason=reason))
         return Step(actions=tuple(actions), alarms=(now + STOP_AGAIN,))
     return Step(actions=tuple(actions), alarms=tuple(_deadlines(sighting, now)))
 
 
-def _unwanted(task_id: str, seen: ObservedTask, desired: Desired, now: datetime) -> StopReason | None:
+def unwanted(task_id: str, seen: ObservedTask, desired: Desired, now: datetime) -> StopReason | None:
+    """Why the task's live run is to end though it does nothing wrong: its task is over, closed or cancelled."""
     closed = seen.pr is not None and seen.pr.state == "closed"
     if seen.phase in TERMINAL or closed or conditions.cancel_reason(task_id, desired, now) is not None:
         return StopReason.CANCELLED

@@ -66,7 +66,10 @@ def test_a_task_needs_an_adapter_unless_its_agent_asks_for_work() -> None:
     assert why(asks(none), happened()) == [("it names no adapter, and the settings have no default_adapter", "author")]
     pull = asks(replace(none, execution_mode=ExecutionMode.HTTP_PULL))
     host = {"h": Document(value=Host(transport="pull"), spec="s")}
-    assert why(replace(pull, hosts=host), happened()) == [("it waits for an external agent to ask for work", "agent")]
+    untold = "no agent of h has a token yet: make one with `reconciler token h`"
+    assert why(replace(pull, hosts=host), happened()) == [(untold, "operator")]
+    host["h"] = Document(value=Host(transport="pull", token_sha256=("0" * 64,)), spec="s")
+    assert why(replace(pull, hosts=host), happened()) == [("it waits for an agent of h to ask for it", "agent")]
 
 
 def test_a_secret_of_the_adapter_that_is_not_set_keeps_the_task() -> None:
