@@ -72,9 +72,10 @@ def all_counted(task: ObservedTask) -> ObservedTask:
 
 
 def due_again(task: ObservedTask) -> ObservedTask:
-    """The task whose round was cut off before it began: the demands about its head wait again."""
-    left = (review.id for review in task.reviews if review.counted and not is_about_current_head(task, review))
-    return _with_counted(task, left)
+    """The task whose round was cut off: the demands about its head wait again, or the newest where all are older."""
+    counted = [review for review in task.reviews if review.counted]
+    due = [review for review in counted if is_about_current_head(task, review)] or counted[-1:]
+    return _with_counted(task, {review.id for review in counted} - {review.id for review in due})
 
 
 def _in_their_time(task: ObservedTask, max_reviews: int) -> set[str]:

@@ -266,10 +266,9 @@ def _sorted(*numbers: int) -> tuple[int, ...]:
 
 
 def _is_new_head(task: ObservedTask, pr: PullRequest) -> bool:
-    if task.pr is None:
-        pushed = demands.pushed(task)
-        return bool(pushed) and pr.head_sha not in (None, *pushed)
-    return None not in {pr.head_sha, task.pr.head_sha} and pr.head_sha != task.pr.head_sha
+    """Whether the pull request has a head that neither the forge nor an ended run has told of before."""
+    told = {*demands.pushed(task), *(() if task.pr is None or task.pr.head_sha is None else (task.pr.head_sha,))}
+    return bool(told) and pr.head_sha is not None and pr.head_sha not in told
 
 
 def _is_news(task: ObservedTask, pr: PullRequest, *, reopened: bool = False) -> bool:
