@@ -293,9 +293,11 @@ class TestExchanges:
         assert len(server.asked) == 1
 
     def test_a_get_is_followed_within_the_origin_and_nowhere_else(self, server: Scripted) -> None:
+        side = {"repo_id": 1, "repo": {"id": 1, "full_name": "team/store"}, "sha": SHA}
+        renamed = shown(3, head={**side, "label": "task/a"}, base={**side, "label": "main"})
         server.script = {
             f"GET {REPO}/pulls/3": Reply(status=307, headers={"Location": "/api/v1/repos/team/store/pulls/3"}),
-            "GET /api/v1/repos/team/store/pulls/3": Reply(data=shown(3)),
+            "GET /api/v1/repos/team/store/pulls/3": Reply(data=renamed),
             f"GET {REPO}/pulls/4": Reply(status=302, headers={"Location": "http://evil.example:1/steal"}),
             f"GET {REPO}/pulls/5": Reply(status=301, headers={"Location": f"{REPO}/pulls/5"}),
             f"POST {REPO}/statuses/{SHA}": Reply(status=301, headers={"Location": f"{REPO}/elsewhere"}),
@@ -332,6 +334,17 @@ class TestExchanges:
         server.script = {"GET /api/v1/user": count}
         assert ask(server, many) == ["bot"] * 12
         assert 2 <= most[1] <= 4
+
+    def test_no_proxy_is_asked_for_a_forge_on_this_machine(
+        self, server: Scripted, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with scripted() as proxy:
+            for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+                monkeypatch.setenv(name, proxy.url)
+            server.script = {"GET /api/v1/user": Reply(data={"login": "bot"})}
+            assert ask(server, lambda client: client.login()) == "bot"
+            proxy.script = {"GET http://forge.invalid/api/v1/user": Reply(data={"login": "proxied"})}
+            assert ask(server, lambda client: client.login(), url="http://forge.invalid") == "proxied"
 
     def test_certificates_are_those_that_the_machine_trusts(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -458,6 +471,19 @@ class TestPullRequests:
         found = ask(server, lambda client: client.pulls("team/shop", since=NOON - timedelta(hours=1)))
         assert [one.number for one in found] == [40]
 
+    def test_a_server_that_sorts_by_something_else_is_read_to_the_end(self, server: Scripted) -> None:
+        entries = [shown(number, at=NOON - timedelta(minutes=number)) for number in range(200, 0, -1)]
+
+        def by_number(asked: Asked) -> Reply:
+            wanted = entries if asked.query["sort"] == "recentupdate" else entries[::-1]
+            start = 50 * (int(asked.query["page"]) - 1)
+            return Reply(data=wanted[start : start + 50])
+
+        entries[49] = shown(151, at=NOON - timedelta(days=1))
+        server.script = {f"GET {REPO}/pulls": by_number}
+        found = ask(server, lambda client: client.pulls("team/shop", since=NOON - timedelta(minutes=3)))
+        assert [one.number for one in found] == [1, 2, 3]
+
     def test_what_cannot_be_read_hides_nothing_else(self, server: Scripted) -> None:
         broken: list[Any] = [None, 5, {"number": 1}, shown(2, head=None), shown(3), shown(4, state="odd"), shown(5)]
         server.script = {f"GET {REPO}/pulls": Reply(data=broken)}
@@ -508,7 +534,15 @@ class TestOpening:
     def test_the_open_one_on_the_branch_is_taken(self, server: Scripted) -> None:
         fork = shown(9)
         fork["head"] = {"label": "task/a", "ref": "task/a", "sha": SHA, "repo_id": 2, "repo": None}
-        others = [shown(3, "task/b"), fork, shown(4, state="closed"), shown(5), shown(6), shown(8, draft=True)]
+        others = [
+            shown(3, "task/b"),
+            fork,
+            shown(4, state="closed"),
+            shown(5),
+            shown(6),
+            shown(8, draft=True),
+            shown(10, "task/ab"),
+        ]
         server.script = {f"GET {REPO}/pulls": pages(others, 2)}
         assert ask(server, lambda client: client.open_pull(NEW)).number == 6
         assert {one.method for one in server.asked} == {"GET"}
