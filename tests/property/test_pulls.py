@@ -6,10 +6,11 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core import lifecycle, pulls
+from reconciler.core import demands, lifecycle, pulls
+from reconciler.core.events import Event
 from reconciler.core.observed import ObservedTask
 from reconciler.core.pulls import Shown
-from reconciler.core.terms import Delivery, Failure
+from reconciler.core.terms import Delivery, Failure, Kind, Phase
 from tests.property.pullworld import BEGIN, Branch
 from tests.unit import lives
 
@@ -29,6 +30,9 @@ STARTS = {
     "cancelled": lives.CANCELLED,
     "completed": lives.COMPLETED,
 }
+RUN_DEEDS = ("assign", "round", "start", "good", "fail", "miss", "stop")
+EPOCHS = 40
+
 histories = st.lists(st.tuples(st.sampled_from(DEEDS), st.integers(0, 5)), max_size=12)
 orders = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 3)), max_size=20)
 limits = st.integers(0, 3)
@@ -96,3 +100,83 @@ def test_the_last_look_alone_gives_the_same_task(start: str, history: list[tuple
         task = told(task, news, max_reviews)
     last = told(STARTS[start], shown[-1], max_reviews)
     assert settled(last, shown[-1], max_reviews) == settled(task, shown[-1], max_reviews)
+
+
+@QUICK
+@given(histories, limits)
+def test_stale_reviews_are_recorded_and_move_nothing(history: list[tuple[str, int]], max_reviews: int) -> None:
+    """A review of an earlier head, of which it was known that it was left, is the same as none but for its record."""
+    branch, task, other = Branch(), ObservedTask(), ObservedTask()
+    for deed, pick in (*history, ("push", 0)):
+        branch.does(deed, pick)
+        task, other = (told(one, branch.shown[-1], max_reviews) for one in (task, other))
+    before = {number: set(reviews) for number, reviews in branch.reviews.items()}
+    branch.does("stale", 0)
+    shown = branch.shown[-1]
+    task = told(task, shown, max_reviews)
+    other = told(other, replace(shown, reviews={n: tuple(before.get(n, ())) for n in shown.reviews}), max_reviews)
+    fresh = {review.id for review in task.reviews} - {review.id for review in other.reviews}
+    own = task.pr is not None and task.pr.state == "open" and len(branch.pulls) == 1
+    assert all(review.stale for review in task.reviews if review.id in fresh) or not own
+    if own:
+        kept = tuple(review for review in task.reviews if review.id not in fresh)
+        assert replace(task, reviews=kept, last_activity_at=None) == replace(other, last_activity_at=None)
+
+
+@QUICK
+@given(
+    st.lists(st.tuples(st.sampled_from((*DEEDS, "stale", *RUN_DEEDS)), st.integers(0, 5)), max_size=25), orders, limits
+)
+def test_with_runs_in_between_the_invariants_hold(
+    life: list[tuple[str, int]], order: list[tuple[int, int]], max_reviews: int
+) -> None:
+    """Forge and runs go on side by side; news come at once, late, twice or never."""
+    branch, task = Branch(), ObservedTask()
+    lates = iter(order)
+    for deed, pick in life:
+        before = task
+        if deed in RUN_DEEDS:
+            task = ran(task, deed, max_reviews)
+        else:
+            branch.does(deed, pick)
+            task = told(task, branch.shown[-1], max_reviews) if pick else task
+        position, which = next(lates, (0, 0))
+        if position % 3 and branch.shown:
+            task = told(task, one_of(branch.shown[position % len(branch.shown)], which), max_reviews)
+        holds(before, task)
+    if branch.shown:
+        task = told(task, branch.shown[-1], max_reviews)
+    merged = any(pull.state == "merged" for pull in branch.pulls.values())
+    assert (task.phase is Phase.COMPLETED) == merged
+
+
+def ran(task: ObservedTask, deed: str, max_reviews: int) -> ObservedTask:
+    """The task after something happened to its runs, where that can happen."""
+    epoch, live = task.epoch, task.live_run
+    if live is None and task.phase is Phase.CREATED and deed in {"assign", "round"} and epoch < EPOCHS:
+        kind = Kind.ADDRESS_REVIEW if task.rework else Kind.IMPLEMENT
+        return lifecycle.advance(task, replace(lives.assigned(epoch + 1), kind=kind))
+    if live is None or deed in {"assign", "round"}:
+        return task
+    ends: dict[str, Event] = {
+        "start": lives.started(epoch),
+        "good": replace(lives.good(epoch, Delivery.PULL_REQUEST, head=f"run{epoch}"), max_reviews=max_reviews),
+        "fail": replace(lives.failed(epoch), max_reviews=max_reviews, max_attempts=99),
+        "miss": replace(lives.failed(epoch, Failure.NOT_DELIVERED), max_reviews=max_reviews),
+        "stop": replace(lives.stopped(epoch), max_reviews=max_reviews),
+    }
+    return lifecycle.advance(task, ends[deed])
+
+
+def holds(before: ObservedTask, task: ObservedTask) -> None:
+    assert sum(run.finished_at is None for run in task.runs) <= 1
+    assert [run.epoch for run in task.runs] == list(range(1, task.epoch + 1))
+    assert task.epoch >= before.epoch
+    assert before.phase is not Phase.COMPLETED or task.phase is Phase.COMPLETED
+    assert task.review_count == sum(review.counted for review in task.reviews)
+    assert list(task.reviews) == sorted(task.reviews, key=demands.moment)
+    assert len({review.id for review in task.reviews}) == len(task.reviews)
+    assert not any(review.stale and review.counted for review in task.reviews)
+    assert task.phase is not Phase.BLOCKED or (task.reason and task.owner and task.needs)
+    assert task.pr is None or task.pr.number not in {*task.other_prs, *task.past_prs}
+    assert not task.rework or task.phase is not Phase.REVIEW_PENDING
