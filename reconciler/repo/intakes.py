@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from reconciler.core import issues
 from reconciler.core.issues import Issue
+from reconciler.repo.past import Past
 
 MAX_REMEMBERED = 20_000
 MAY_FOR = timedelta(minutes=10)
@@ -22,7 +23,8 @@ class Intakes:
 
     `writing` is held by the thread that writes: a lock that a cancelled wait could not give back too early.
     `written` are the tasks whose files this process added or changed; `settled` are issues whose task's file is known
-    to be committed; `over` are those that had a task once. `delayed` is what was last told about a delay.
+    to be committed; `over` are those that had a task once. `delayed` is what was last told about a delay. `past` is
+    only looked at by the thread that writes.
     """
 
     writing: threading.Lock = field(default_factory=threading.Lock)
@@ -30,6 +32,7 @@ class Intakes:
     settled: set[str] = field(default_factory=set)
     over: set[str] = field(default_factory=set)
     delayed: str | None = None
+    past: Past = field(default_factory=Past)
     _told: set[str] = field(default_factory=set)
     _shown: dict[str, datetime] = field(default_factory=dict)
     _may: dict[tuple[str, str], tuple[bool, datetime]] = field(default_factory=dict)

@@ -4,7 +4,7 @@ It does not decide whose issues count, and it never touches the file of a task t
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.core import issues
@@ -15,7 +15,6 @@ from reconciler.core.terms import TERMINAL, Wish
 from reconciler.repo import commits, documents, fleetfiles, git, newtask, past
 from reconciler.repo.commits import Edit
 from reconciler.repo.fleet import BRANCH, Fleet
-from reconciler.repo.past import Past
 
 MAX_LOGIN = 100
 HELD = "hold"
@@ -43,15 +42,14 @@ class Sight:
     home: str
 
 
-def add(sight: Sight, newcomer: Newcomer, before: Past, added: Mapping[str, str]) -> str:
-    """Write and commit the file of a new task; its id. `added` are the tasks written since `sight`, by their URLs.
+def add(sight: Sight, newcomer: Newcomer, *, ever: Collection[str], added: Collection[str]) -> str:
+    """Write and commit the file of a new task; its id. `ever` are the ids on the branch, `added` those since `sight`.
 
     Raises Refused or GitFailed where it cannot be committed now, InvalidDocument where it would not be valid.
     """
     issue = newcomer.issue
     content = documents.dump(issues.task_data(issue, newcomer.repository))
-    begun = _begun(sight, issue, before)
-    task_id = begun or _free_id(sight, issue, content, {*before.ids, *added.values()})
+    task_id = _begun(sight, issue, ever) or _free_id(sight, issue, content, {*ever, *added})
     _commit(sight, task_id, issue, newtask.hinted(sight.fleet, content))
     return task_id
 
@@ -88,11 +86,11 @@ def follow(sight: Sight, task_id: str, issue: Issue, *, wanted: bool) -> bool:
     return False
 
 
-def _begun(sight: Sight, issue: Issue, before: Past) -> str | None:
+def _begun(sight: Sight, issue: Issue, ever: Collection[str]) -> str | None:
     """The id of the issue's file in the work tree where that is not in force, because it was never committed."""
     url = issues.same_url(issue.url)
     for name, paths in sight.paths.items():
-        if name not in before.ids and paths == [newtask.path(name)]:
+        if name not in ever and paths == [newtask.path(name)]:
             content = fleetfiles.read(sight.fleet.root, paths[0])
             if past.issue(content) == url:
                 return name

@@ -10,13 +10,12 @@ from functools import partial
 from reconciler.core.desired import Desired
 from reconciler.core.issues import Issue
 from reconciler.core.observed import ObservedTask
-from reconciler.repo import fleetfiles, git, issuetasks, messages, past
+from reconciler.repo import fleetfiles, git, issuetasks, messages
 from reconciler.repo.documents import InvalidDocument
 from reconciler.repo.fleet import BRANCH, Fleet
 from reconciler.repo.git import GitFailed, Refused
 from reconciler.repo.intakes import Intakes
 from reconciler.repo.issuetasks import Newcomer, Sight
-from reconciler.repo.past import Past
 
 MAX_TOLD = 300
 
@@ -96,9 +95,12 @@ def _steps(place: Place, intakes: Intakes, work: Work) -> Iterator[Step]:
     if not work.newcomers:
         return
     specs = (seen.spec for seen in observed.values() if seen.spec is not None)
-    before = past.read(place.fleet, work.newcomers.keys(), specs)
+    intakes.past.catch_up(place.fleet)
+    before = intakes.past.named(place.fleet, work.newcomers.keys(), specs)
+    intakes.over |= before
     for url, newcomer in work.newcomers.items():
-        yield partial(_newcomer, intakes, sight, newcomer, (url, before))
+        if url not in before:
+            yield partial(_newcomer, intakes, sight, url, newcomer)
 
 
 def _known(intakes: Intakes, sight: Sight, known: Known) -> bool:
@@ -117,13 +119,9 @@ def _known(intakes: Intakes, sight: Sight, known: Known) -> bool:
     return changed
 
 
-def _newcomer(intakes: Intakes, sight: Sight, newcomer: Newcomer, looked: tuple[str, Past]) -> bool:
-    """Add its task, unless it had one once."""
-    url, before = looked
-    if url in before.urls:
-        intakes.over.add(url)
-        return False
-    task_id = issuetasks.add(sight, newcomer, before, intakes.written)
+def _newcomer(intakes: Intakes, sight: Sight, url: str, newcomer: Newcomer) -> bool:
+    """Add its task."""
+    task_id = issuetasks.add(sight, newcomer, ever=intakes.past.ids, added=intakes.written.values())
     intakes.written[url] = task_id
     intakes.settled.add(url)
     return True

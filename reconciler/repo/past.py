@@ -6,7 +6,7 @@ It answers from git alone, and it is asked only before a file is added.
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from reconciler.core import issues
@@ -22,29 +22,49 @@ _LINE = re.compile(rb"^\s{0,8}[\"']?issue[\"']?\s{0,8}:\s{0,8}[\"']?(https?://[^
 _URL = re.compile(rb"https?://[^\s\"'<>,}\]]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Past:
-    """The ids that files ever had, and which of the issues that were asked about ever had a task."""
+    """What the branch has known up to a commit: read on from there, as far as it grew. Not for two threads at a time.
 
-    ids: frozenset[str] = frozenset()
-    urls: frozenset[str] = frozenset()
-
-
-def read(fleet: Fleet, urls: Collection[str], specs: Iterable[str] = ()) -> Past:
-    """What there ever was, on the branch and in the versions `specs` that runs used; GitFailed as git has it.
-
-    The URLs are to be given, and come back, in the form of `issues.same_url`.
+    `ids` are those that files ever had.
     """
-    versions = list(_versions(fleet))
-    blobs = list(dict.fromkeys((*(blob for _, blob in versions if blob), *specs)))
-    found: set[str] = set()
-    for start in range(0, len(blobs), BLOBS_AT_ONCE):
-        contents = git.read_blobs(fleet.top, blobs[start : start + BLOBS_AT_ONCE]).values()
-        found.update(issue(content) for content in contents if any(url in urls for url in _mentioned(content)))
-    ids = (PurePosixPath(path).stem for path, _ in versions)
-    return Past(
-        ids=frozenset(name for name in ids if checks.ID.fullmatch(name)), urls=frozenset(found.intersection(urls))
-    )
+
+    ids: set[str] = field(default_factory=set)
+    _tip: str | None = None
+    _read: set[str] = field(default_factory=set)
+    _mentions: dict[str, set[str]] = field(default_factory=dict)
+
+    def catch_up(self, fleet: Fleet) -> None:
+        """Read what was committed since the last time; GitFailed as git has it."""
+        tip = git.tip(fleet.top, f"refs/heads/{BRANCH}")
+        if tip is None or tip == self._tip:
+            return
+        known = self._tip if self._tip is not None and _is_ancestor(fleet, self._tip, tip) else None
+        versions = list(_versions(fleet, f"{known}..{tip}" if known else tip))
+        self._mention(fleet, (blob for _, blob in versions if blob))
+        names = (PurePosixPath(path).stem for path, _ in versions)
+        self.ids.update(name for name in names if checks.ID.fullmatch(name))
+        self._tip = tip
+
+    def named(self, fleet: Fleet, urls: Collection[str], specs: Iterable[str]) -> frozenset[str]:
+        """Which of these issues ever had a task, on the branch or in the versions `specs` that runs used.
+
+        The URLs are to be given, and come back, in the form of `issues.same_url`.
+        """
+        self._mention(fleet, specs)
+        blobs = {blob for url in urls for blob in self._mentions.get(url, ())}
+        found = {issue(content) for content in git.read_blobs(fleet.top, blobs).values()}
+        return frozenset(found.intersection(urls))
+
+    def _mention(self, fleet: Fleet, blobs: Iterable[str]) -> None:
+        """Remember which versions mention which URLs: those alone are read again when one is asked about."""
+        fresh = [blob for blob in dict.fromkeys(blobs) if blob not in self._read]
+        for start in range(0, len(fresh), BLOBS_AT_ONCE):
+            some = fresh[start : start + BLOBS_AT_ONCE]
+            for blob, content in git.read_blobs(fleet.top, some).items():
+                for url in _URL.findall(content):
+                    self._mentions.setdefault(issues.same_url(url.decode(errors="replace")), set()).add(blob)
+            self._read.update(some)
 
 
 def issue(content: bytes) -> str:
@@ -57,17 +77,15 @@ def issue(content: bytes) -> str:
     return issues.same_url(named) if isinstance(named, str) else ""
 
 
-def _mentioned(content: bytes) -> Iterator[str]:
-    return (issues.same_url(one.decode(errors="replace")) for one in _URL.findall(content))
+def _is_ancestor(fleet: Fleet, one: str, other: str) -> bool:
+    return git.run(fleet.top, "merge-base", "--is-ancestor", one, other, check=False).exit == 0
 
 
-def _versions(fleet: Fleet) -> Iterator[tuple[str, str]]:
+def _versions(fleet: Fleet, commits: str) -> Iterator[tuple[str, str]]:
     """Path and blob of every change of a task's file, also in merges and on branches that came to nothing."""
-    if git.tip(fleet.top, f"refs/heads/{BRANCH}") is None:
-        return
     said = git.run(
         fleet.top, "log", "--format=", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", "--full-history", "-m",
-        "-z", f"refs/heads/{BRANCH}", "--", *(fleet.prefix + folder for folder in FOLDERS),
+        "-z", commits, "--", *(fleet.prefix + folder for folder in FOLDERS),
     )  # fmt: skip
     words = iter(said.stdout.split(b"\0"))
     for word in words:
