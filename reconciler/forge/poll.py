@@ -137,11 +137,20 @@ class _Look:
                 self._pulls.pop(number, None)
 
     async def read_reviews(self) -> None:
-        for pull in self._wanted():
+        for pull in list(self._wanted()):
             reviews = await self._reading(pull.number, self._client.reviews)
-            if reviews is not None:
-                self._reviews[pull.number] = reviews
-                self._reviewed[pull.number] = (pull.updated_at, self._times_read(pull) + 1)
+            if reviews is None or (_is_ahead(reviews, pull) and not await self._see_again(pull)):
+                continue
+            self._reviews[pull.number] = reviews
+            self._reviewed[pull.number] = (pull.updated_at, self._times_read(pull) + 1)
+
+    async def _see_again(self, before: Pull) -> bool:
+        """Read a pull request that may have moved before its reviews were read; whether it could be had."""
+        pull = await self._reading(before.number, self._client.pull)
+        if pull is None:
+            return False
+        self._see(pull)
+        return True
 
     def found(self) -> Found:
         newest = sorted(self._pulls.values(), key=_age)[-MAX_KNOWN:]
@@ -199,6 +208,11 @@ class _Look:
             for number, pull in self._pulls.items()
             if pull.state == "open" and number in before and before[number].state == "closed"
         )
+
+
+def _is_ahead(reviews: Iterable[Review], pull: Pull) -> bool:
+    """Whether a review may be about a head that was pushed after the pull request was read."""
+    return any(one.head_sha not in {None, pull.head_sha} and one.submitted_at >= _age(pull) for one in reviews)
 
 
 def _age(pull: Pull) -> datetime:
