@@ -56,7 +56,7 @@ async def look(news: News, client: Client, scene: Scene, place: Place, marks: Ma
         matters=_matters(scene, marks),
         listing=listing,
         marked=frozenset(marks.pulls),
-        own=frozenset(_own(tasks, now, everything=thorough)),
+        own=frozenset(_own(tasks, now, everything=thorough)) if listing else frozenset(),
     )
     found = await poll.look(client, ask, place.known)
     await news.record(_shown(scene, found, marks), scene.forge)

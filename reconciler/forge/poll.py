@@ -190,9 +190,8 @@ class _Look:
         reopened = self._reopened()
         again = self._ask.listing and (self._known.looks + 1) % REVIEWS_EVERY == 0
         for number, pull in sorted(self._pulls.items()):
-            news = (
-                self._times_read(pull) < READ_TWICE or number in self._ask.marked or (again and number in self._ask.own)
-            )
+            changed = self._ask.listing and self._times_read(pull) < READ_TWICE
+            news = changed or number in self._ask.marked or (again and number in self._ask.own)
             if news and number not in self._failed and self._ask.matters(pull, number in reopened):
                 yield pull
 
