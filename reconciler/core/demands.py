@@ -27,6 +27,20 @@ def waiting(task: ObservedTask) -> tuple[Review, ...]:
     return tuple(review for review in task.reviews if asks(review) and not review.counted)
 
 
+def standing(task: ObservedTask) -> tuple[Review, ...]:
+    """Those of them whose reviewer did not approve afterwards."""
+    return tuple(
+        review
+        for position, review in enumerate(task.reviews)
+        if asks(review)
+        and not review.counted
+        and not any(
+            later.verdict is Verdict.APPROVED and later.reviewer == review.reviewer
+            for later in task.reviews[position + 1 :]
+        )
+    )
+
+
 def is_stale(task: ObservedTask, review: Review) -> bool:
     """Whether another head than the review's was known as the current one before the review was given."""
     pr = task.pr

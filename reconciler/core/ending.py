@@ -45,9 +45,9 @@ def finished(task: ObservedTask, event: Finished) -> ObservedTask:
     ended = replace(task, runs=(*task.runs[:-1], run), attempts=task.attempts + counted)
     settled = _settled(ended, event.cancel)
     if settled is not None:
-        return review.take_up(settled, event.max_reviews)
+        return review.after_run(settled, event.max_reviews)
     if task.phase is Phase.REVIEW_PENDING:
-        return review.take_up(ended, event.max_reviews)
+        return review.after_run(ended, event.max_reviews)
     if event.outcome is Outcome.SUCCEEDED:
         return _succeeded(ended, event)
     return _failed(ended, event)
@@ -96,7 +96,7 @@ def _settled(ended: ObservedTask, cancel: CancelReason | None) -> ObservedTask |
 def _succeeded(ended: ObservedTask, event: Finished) -> ObservedTask:
     phase = Phase.REVIEW_PENDING if event.delivery is Delivery.PULL_REQUEST else Phase.COMPLETED
     done = replace(ended, phase=phase, reason=None, owner=None, needs=None, not_before=None, rework=False)
-    return review.take_up(done, event.max_reviews) if phase is Phase.REVIEW_PENDING else done
+    return review.after_run(done, event.max_reviews) if phase is Phase.REVIEW_PENDING else done
 
 
 def _failed(ended: ObservedTask, event: Finished) -> ObservedTask:

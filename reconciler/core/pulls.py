@@ -59,7 +59,7 @@ def facts(seen: ObservedTask, shown: Shown, *, now: datetime, max_reviews: int) 
     told = _Told(seen)
     reviews = sorted((one for pull in pulls for one in shown.reviews.get(pull.number, ())), key=demands.moment)
     if _head_stands(seen, pulls):
-        judged = (replace(one, stale=demands.is_stale(seen, one)) for one in reviews)
+        judged = (replace(one, stale=_is_own(seen, one, shown) and demands.is_stale(seen, one)) for one in reviews)
         told.all(_reviewed(one, shown, now, max_reviews) for one in judged)
     for pull in _in_order(seen, pulls):
         if not _outdone(told.task.pr, pull, shown):
@@ -135,8 +135,15 @@ def _yields(pull: Pull, own: Pull) -> bool:
 
 def _head_stands(seen: ObservedTask, pulls: Sequence[Pull]) -> bool:
     """Whether the known head is still the one on the branch: then reviews are judged by what was known before."""
-    heads = {pull.head_sha for pull in pulls if pull.state == "open" or _is_known(seen, pull)}
-    return seen.pr is not None and heads == {seen.pr.head_sha} and any(_is_known(seen, pull) for pull in pulls)
+    known = seen.pr
+    if known is None or not any(pull.number == known.number for pull in pulls):
+        return False
+    return all(pull.head_sha == known.head_sha for pull in pulls if pull.state == "open" or pull.number >= known.number)
+
+
+def _is_own(seen: ObservedTask, review: Review, shown: Shown) -> bool:
+    """Whether the review is of the known pull request: it moved that one's date, so that the two can be compared."""
+    return seen.pr is not None and review in shown.reviews.get(seen.pr.number, ())
 
 
 def _is_known(seen: ObservedTask, pull: Pull) -> bool:

@@ -101,24 +101,24 @@ def take_up(task: ObservedTask, max_reviews: int) -> ObservedTask:
         return _while_closed(task, max_reviews)
     if task.phase is not Phase.REVIEW_PENDING or task.live_run is not None:
         return task
-    standing = pending(task) is not None
+    if pending(task) is None:
+        return task
     counted = demands.recounted(task, max_reviews)
-    if not standing:
-        return counted
     return _at_limit(counted) if demands.waiting(counted) else _rework(counted)
+
+
+def after_run(task: ObservedTask, max_reviews: int) -> ObservedTask:
+    """Take up what waited for the end of a run; where every reviewer approved since, it only counts."""
+    appeased = task.phase is Phase.REVIEW_PENDING and not demands.standing(task)
+    return demands.all_counted(task) if appeased else take_up(task, max_reviews)
 
 
 def pending(task: ObservedTask) -> Review | None:
     """The review that is to send the task back to work now: it asks for changes, and nothing of the task runs."""
     if task.phase is not Phase.REVIEW_PENDING or task.live_run is not None:
         return None
-    appeased: set[str] = set()
-    for review in reversed(task.reviews):
-        if review.verdict is Verdict.APPROVED:
-            appeased.add(review.reviewer)
-        elif demands.asks(review) and not review.counted and review.reviewer not in appeased:
-            return review
-    return None
+    waiting = demands.waiting(task)
+    return waiting[-1] if waiting else None
 
 
 def revived(task: ObservedTask) -> ObservedTask:

@@ -39,8 +39,20 @@ class Branch:
             "comment": lambda pick: self._review(pick, Verdict.COMMENTED),
             "stale": lambda pick: self._review(pick, Verdict.CHANGES_REQUESTED, behind=1),
         }
+        before = dict(self.pulls)
         deeds[deed](pick)
+        if self.pulls == before and deed != "stale":
+            self._instead(pick)
         self.shown.append(Shown(pulls=tuple(self.pulls.values()), reviews=dict(self.reviews)))
+
+    def _instead(self, pick: int) -> None:
+        """Something that can be done always, so that few histories are idle."""
+        if self._which(pick, state="open", draft=False) is not None:
+            self._review(pick, Verdict.CHANGES_REQUESTED)
+        elif self._which(pick, state="closed") is not None:
+            self._reopen(pick)
+        else:
+            self._open(pick)
 
     def _now(self) -> datetime:
         self.seconds += 1

@@ -175,6 +175,12 @@ def test_a_review_of_a_head_that_was_known_to_be_left_is_stale() -> None:
     )
 
 
+def test_no_review_is_stale_where_the_forge_gives_no_dates() -> None:
+    dateless = replace(PULL, head_sha="b", updated_at=None)
+    task = after(ObservedTask(), shown(dateless), shown(dateless, reviews={1: (DEMAND,)}))
+    assert (task.phase, task.review_count) == (Phase.REVIEW_PENDING, 1)
+
+
 def test_a_late_review_of_a_head_that_was_left_afterwards_counts_and_starts_no_round() -> None:
     news = shown(replace(PULL, head_sha="b", updated_at=lives.at(9)), reviews={1: (DEMAND,)})
     task = after(ObservedTask(), news)

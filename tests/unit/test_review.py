@@ -359,3 +359,22 @@ def test_of_one_moment_the_close_is_later_than_the_opening_unless_a_person_reope
     assert lives.live(lives.opened(updated=10, reopened=True), task=task).phase is Phase.REVIEW_PENDING
     unknown = replace(lives.opened(), pr=replace(lives.opened().pr, updated_at=None))
     assert lives.live(unknown, task=task).phase is Phase.REVIEW_PENDING
+
+
+def test_once_a_round_began_a_demand_still_joins_it_while_it_is_due_again() -> None:
+    due = lives.live(replace(lives.assigned(2), kind=Kind.ADDRESS_REVIEW), lives.failed(2), task=lives.REWORK)
+    task = lives.live(lives.reviewed("r2", max_reviews=1), task=due)
+    assert (task.phase, task.review_count) == (Phase.CREATED, 2)
+
+
+def test_all_demands_of_one_round_count_towards_the_limit() -> None:
+    moved = lives.live(lives.updated(head="b"), task=lives.IN_REVIEW)
+    asked = [("r1", "a", -3), ("r2", "a", -2), ("r3", "b", -1)]
+    events = [lives.dated(lives.reviewed(name, head, max_reviews=2), when) for name, head, when in asked]
+    tasks = [lives.live(*order, task=moved) for order in permutations(events)]
+    assert {(task.phase, task.review_count) for task in tasks} == {(Phase.BLOCKED, 2)}
+    assert all(task == tasks[0] for task in tasks)
+
+
+def test_a_demand_without_a_head_is_about_the_current_one() -> None:
+    assert lives.live(lives.reviewed(head=None), task=lives.IN_REVIEW).phase is Phase.CREATED
