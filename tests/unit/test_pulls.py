@@ -145,6 +145,14 @@ def test_each_shown_twice_counts_as_it_was_last_shown() -> None:
     assert after(ObservedTask(), shown(later, PULL, dateless)).pr_title == "later"
 
 
+def test_without_dates_the_title_that_was_given_in_so_many_words_counts_in_any_order() -> None:
+    dateless = replace(PULL, updated_at=None)
+    edited = shown(replace(dateless, title="better"), retitled=frozenset({1}))
+    reviewed = shown(dateless, reviews={1: (DEMAND,)})
+    titles = {after(ObservedTask(), *order).pr_title for order in permutations((shown(dateless), reviewed, edited))}
+    assert titles == {"better"}
+
+
 def test_news_of_a_finished_pull_request_are_noted() -> None:
     merged = replace(PULL, state="merged", updated_at=lives.at(9))
     done = after(SEEN, shown(merged))
@@ -179,6 +187,14 @@ def test_no_review_is_stale_where_the_forge_gives_no_dates() -> None:
     dateless = replace(PULL, head_sha="b", updated_at=None)
     task = after(ObservedTask(), shown(dateless), shown(dateless, reviews={1: (DEMAND,)}))
     assert (task.phase, task.review_count) == (Phase.REVIEW_PENDING, 1)
+
+
+def test_a_review_of_another_pull_request_of_the_branch_is_not_judged_by_the_date_of_the_tasks_own() -> None:
+    own = replace(PULL, number=2, head_sha="b")
+    moved = after(ObservedTask(), shown(replace(PULL, head_sha="b"), own))
+    reviewed = replace(PULL, head_sha="b", updated_at=lives.at(5))
+    task = after(moved, shown(reviewed, own, reviews={1: (DEMAND,)}))
+    assert (task.phase, task.reviews) == (Phase.REVIEW_PENDING, (replace(DEMAND, counted=True),))
 
 
 def test_a_late_review_of_a_head_that_was_left_afterwards_counts_and_starts_no_round() -> None:
