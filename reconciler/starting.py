@@ -8,16 +8,17 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from reconciler import assigned
 from reconciler.core import ending, prompt, review
 from reconciler.core.actions import GiveUp, Launch
 from reconciler.core.command import Command
-from reconciler.core.desired import Adapter, Desired, Document, Host, Task, with_settings
+from reconciler.core.desired import Adapter, Desired, Document, Host, Task
 from reconciler.core.events import NotStarted
 from reconciler.core.observed import Meta, ObservedTask, Run
 from reconciler.core.script import argv, launch, prepare
 from reconciler.core.terms import Failure, Kind
 from reconciler.edges import Edges
-from reconciler.repo import documents, git, metas, storage
+from reconciler.repo import metas
 from reconciler.transport import Misconfigured, Unreachable
 
 SESSIONS = uuid.UUID("4f1c8f9e-6d0b-5f0a-9a57-0d8c5b6f2f11")
@@ -133,17 +134,11 @@ def fleet_of(run: Run) -> str:
 
 def _task(edges: Edges, desired: Desired, action: Launch) -> Task:
     """The task as it was when the run was assigned."""
-    current = desired.tasks.get(action.task_id)
-    spec = action.run.spec or ""
-    if current is not None and current.spec == spec:
-        return current.value
-    content = git.read_blobs(edges.fleet.top, [spec]).get(spec)
-    if content is not None:
-        parsed = documents.parse(content, f"{action.task_id}.yaml")
-        return with_settings(action.task_id, storage.structure(Task, parsed.data), desired.settings)
-    if current is None:
-        raise CannotStart(Failure.CONFIG, f"the file of {action.task_id} is gone, and so is its blob {spec}")
-    return current.value
+    found = assigned.task(edges, desired, action.task_id, action.run)
+    if found is None:
+        lost = f"the file of {action.task_id} is gone, and so is its blob {action.run.spec}"
+        raise CannotStart(Failure.CONFIG, lost)
+    return found
 
 
 def _secrets(edges: Edges, names: tuple[str, ...]) -> dict[str, str]:

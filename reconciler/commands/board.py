@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 
-from reconciler.commands import pictures, reading, shapes
+from reconciler import shapes
+from reconciler.commands import pictures, reading
 from reconciler.commands.command import Command
 from reconciler.commands.reading import Reader, View
 from reconciler.commands.session import Session

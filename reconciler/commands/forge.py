@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from reconciler.commands import connecting, reading, shapes
+from reconciler import shapes
+from reconciler.commands import connecting, reading
 from reconciler.commands.command import Command
 from reconciler.commands.connecting import Finding, Wish
 from reconciler.commands.reading import View

@@ -6,7 +6,8 @@ A check asks every host once and records nothing.
 import asyncio
 from collections.abc import Iterator, Mapping
 
-from reconciler.commands import checking, pictures, reading, shapes
+from reconciler import shapes
+from reconciler.commands import checking, pictures, reading
 from reconciler.commands.checking import Checked
 from reconciler.commands.command import Command
 from reconciler.commands.reading import View

@@ -6,7 +6,7 @@ It reads no file and decides nothing.
 from collections.abc import Iterator
 from datetime import datetime
 
-from reconciler.commands import shapes
+from reconciler import shapes
 from reconciler.commands.reading import View
 from reconciler.commands.screen import Cell, Rows, Screen
 from reconciler.core import conditions

@@ -5,7 +5,8 @@ It needs no running reconciler and changes nothing.
 
 from pathlib import Path
 
-from reconciler.commands import pictures, shapes
+from reconciler import shapes
+from reconciler.commands import pictures
 from reconciler.commands.command import Command
 from reconciler.commands.session import NotGood, Session, here
 from reconciler.repo import desired, fleetfiles

@@ -203,7 +203,7 @@ def _mentions(word: Word, text: str) -> bool:
 def _summary(adapter: Adapter, output: RawOutput, said: Said) -> str | None:
     """What the CLI says that it did; where nothing can be read that explains the run, the raw text."""
     if said.summary and said.summary.strip():
-        return _head(said.summary)
+        return head(said.summary)
     if said.error and adapter.output.format != "text":
         return None
     return _end(output.stdout_tail) if output.stdout_tail.strip() else None
@@ -234,10 +234,10 @@ def _caused(result: Result, cause: _Cause, otherwise: Failure) -> Result:
 
 
 def _failed(result: Result, failure: Failure, error: str) -> Result:
-    return replace(result, outcome=Outcome.FAILED, failure=failure, error=_head(error))
+    return replace(result, outcome=Outcome.FAILED, failure=failure, error=head(error))
 
 
-def _head(text: str) -> str:
+def head(text: str) -> str:
     """The first 4 KiB, cut between characters."""
     data = text.encode()
     return text if len(data) <= SUMMARY_BYTES else data[: SUMMARY_BYTES - 3].decode(errors="ignore") + "…"

@@ -5,9 +5,11 @@ Never reads a document's text, and never knows rules that no schema can say (`ch
 
 import difflib
 import functools
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from jsonschema import Draft202012Validator, validators
@@ -19,6 +21,21 @@ from reconciler.repo.documents import Parsed
 from reconciler.repo.yamlnodes import Path, shown
 
 KINDS = ("task", "host", "adapter", "settings", "observed-task", "observed-host")
+"""The kinds of files."""
+MESSAGES = (
+    "http-dequeue-request",
+    "http-dequeue-response",
+    "http-heartbeat-request",
+    "http-heartbeat-response",
+    "http-status-request",
+    "http-status-response",
+    "http-task",
+    "http-tasks",
+    "http-tasks-query",
+    "http-problem",
+)
+"""The kinds of what agents and the API say to each other."""
+MOST_WRONG = 100
 
 _TYPES = {
     "string": "text",
@@ -49,6 +66,35 @@ def validate(kind: str, parsed: Parsed, file: str) -> tuple[Problem, ...]:
             line, column = parsed.key(path) if at_key else parsed.value(path)
             found.append(Problem(file=file, line=line, column=column, message=message))
     return tuple(sorted(found, key=lambda one: (one.line, one.column, one.message)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrong:
+    """One thing that is wrong with a message, and where in it, as a JSON Pointer."""
+
+    path: str
+    message: str
+
+
+def wrong(kind: str, message: object) -> tuple[Wrong, ...]:
+    """What is wrong with a message by the schema of its kind, up to a bound; empty when it is valid."""
+    told = (
+        Wrong(path=pointer(_missed(path, error)), message=said)
+        for error in _validator(kind).iter_errors(message)
+        for path, _, said in _told(error)
+    )
+    found = set(itertools.islice(told, MOST_WRONG))
+    return tuple(sorted(found, key=lambda one: (one.path, one.message)))
+
+
+def pointer(path: Path) -> str:
+    """The JSON Pointer of a path."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+
+
+def _missed(path: Path, error: ValidationError) -> Path:
+    """The path, to the missing key where that is the error."""
+    return (*path, _missing_key(error)) if error.validator == "required" else path
 
 
 def pattern_matches(pattern: str, text: str) -> bool:
@@ -108,12 +154,16 @@ def _unknown(key: str, known: Sequence[str]) -> str:
 
 
 def _missing(error: ValidationError) -> str:
-    required: Any = error.validator_value
-    missing = next(key for key in required if f"'{key}' is a required" in error.message)
+    missing = _missing_key(error)
     if "then" in error.absolute_schema_path:
         return f'"{missing}" is missing, an ssh host needs it: add "{missing}: ..."'
     where = f" in {_name(tuple(error.absolute_path))}" if error.absolute_path else ""
     return f'the required key "{missing}" is missing{where}: add "{missing}: ..."'
+
+
+def _missing_key(error: ValidationError) -> str:
+    required: Any = error.validator_value
+    return next(str(key) for key in required if f"'{key}' is a required" in error.message)
 
 
 def _one_of(error: ValidationError) -> Iterator[Told]:
@@ -173,6 +223,8 @@ def _rule(error: ValidationError) -> str:
             said = f"must be at {'least' if error.validator == 'minimum' else 'most'} {rule}, not {shown(value)}"
         case "minLength" | "minItems":
             said = "must not be empty: write a value or remove the key"
+        case "maxLength" | "maxItems":
+            said = f"must be at most {rule} {'characters' if error.validator == 'maxLength' else 'items'} long"
         case "uniqueItems":
             twice = next(item for at, item in enumerate(value) if item in value[:at])
             said = f"holds {shown(twice)} twice: remove one of them"

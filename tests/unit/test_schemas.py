@@ -64,7 +64,7 @@ def key(cls: type, field: dataclasses.Field[Any]) -> str:
     return RENAMED.get((cls.__name__, field.name), field.name)
 
 
-@pytest.mark.parametrize("kind", schemas.KINDS)
+@pytest.mark.parametrize("kind", schemas.KINDS + schemas.MESSAGES)
 def test_a_schema_is_valid_and_explains_every_key(kind: str) -> None:
     schema = schemas.schema(kind)
     Draft202012Validator.check_schema(schema)
@@ -77,7 +77,7 @@ def test_a_schema_is_valid_and_explains_every_key(kind: str) -> None:
             assert child["description"].endswith("."), name
 
 
-@pytest.mark.parametrize("kind", schemas.KINDS)
+@pytest.mark.parametrize("kind", schemas.KINDS + schemas.MESSAGES)
 def test_examples_and_defaults_of_a_schema_are_valid_by_it(kind: str) -> None:
     root = schemas.schema(kind)
     for node in (root, *root.get("$defs", {}).values()):

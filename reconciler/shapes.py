@@ -1,4 +1,4 @@
-"""The JSON that commands print: every key of a record, also those at their defaults, with times and words as in files.
+"""The JSON of commands and of the API: every key of a record, also at its default, times and words as in files.
 
 It chooses no task and prints nothing.
 """

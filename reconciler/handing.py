@@ -1,0 +1,84 @@
+"""Hands a task to an agent that asks for one, whole: what the run was given, its prompt, its lease.
+
+It assigns nothing: that is the plan's part, and the agent waits for it at the desk.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler import assigned, leasing
+from reconciler.core import ending, prompt, review
+from reconciler.core.desired import Task
+from reconciler.core.observed import Asking, ObservedTask, Run
+from reconciler.core.terms import Kind
+from reconciler.desk import Given
+from reconciler.edges import Edges
+from reconciler.holding import Conflict
+
+CLAIM_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What an agent asks for."""
+
+    capabilities: frozenset[str] | None = None
+    wait_s: float = 0.0
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A task that an agent holds, as it was when its run was assigned."""
+
+    task_id: str
+    run: Run
+    task: Task
+    prompt: str
+    lease_until: datetime
+
+
+def dequeue(edges: Edges, host_id: str, wish: Wish) -> Order | None:
+    """A task for the agent, recorded and leased; `None`: there is none for it. The same key gives the same run.
+
+    Raises TooManyWaiting, Conflict and JournalFailed.
+    """
+    claim = None if wish.key is None else claim_of(host_id, wish.key)
+    given = edges.desk.ask(Asking(host=host_id, capabilities=wish.capabilities, claim=claim), wish.wait_s)
+    return None if given is None else _order(edges, given)
+
+
+def claim_of(host_id: str, key: str) -> str:
+    """The digest of an agent's key."""
+    return hashlib.sha256(f"{host_id}\0{key}".encode()).hexdigest()[:CLAIM_DIGITS]
+
+
+def _order(edges: Edges, given: Given) -> Order:
+    """What the run was given; built again, it is the same but for reviews that came since."""
+    desired, run = edges.view.latest().desired, given.run
+    seen = edges.branch.tasks()[given.task_id]
+    task = assigned.task(edges, desired, given.task_id, run)
+    if task is None:
+        raise Conflict("the file of the task is gone, and so is what the run was given: ask with another key")
+    before = tuple(earlier for earlier in seen.runs if earlier.epoch < run.epoch)
+    then = ObservedTask(generation=run.generation, reviews=seen.reviews, runs=before)
+    text = prompt.build(
+        task,
+        None,
+        base=task.base,
+        reviews=review.to_address(then) if run.kind is Kind.ADDRESS_REVIEW else (),
+        missed=ending.missed(then),
+    )
+    return Order(task_id=given.task_id, run=run, task=task, prompt=text, lease_until=_leased(edges, given))
+
+
+def _leased(edges: Edges, given: Given) -> datetime:
+    """The end of the lease; one that has run out is renewed: its agent is there again."""
+    run = given.run
+    if run.finished_at is not None:
+        return run.finished_at
+    lease = edges.journal.lease(given.task_id)
+    if lease is None or lease.epoch != run.epoch or lease.until <= edges.now():
+        lease = leasing.renew(edges, given.task_id, run.epoch)
+    return lease.until
