@@ -67,6 +67,7 @@ def body(news: PullNews) -> Shown:
         pulls=(news.pull,),
         reviews={number: (news.review,)} if news.review is not None else {},
         reopened=frozenset({number} if news.reopened else ()),
+        retitled=frozenset({number} if news.retitled else ()),
         by=news.by,
     )
 

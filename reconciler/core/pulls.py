@@ -39,12 +39,14 @@ class Pull:
 class Shown:
     """What the forge shows of one task's branch: its pull requests, and the reviews of each by its number.
 
-    `reopened` are numbers that a person reopened, as the forge said in so many words. `by` is who caused the news.
+    `reopened` and `retitled` are numbers that a person reopened, or gave another title, as the forge said in so many
+    words. `by` is who caused the news.
     """
 
     pulls: Sequence[Pull]
     reviews: dict[int, tuple[Review, ...]]
     reopened: frozenset[int] = frozenset()
+    retitled: frozenset[int] = frozenset()
     by: str = ""
 
 
@@ -157,20 +159,25 @@ def _event(task: ObservedTask, pull: Pull, shown: Shown, now: datetime) -> Event
     pr = PullRequest(
         number=pull.number, url=pull.url, state=pull.state, head_sha=pull.head_sha, updated_at=pull.updated_at
     )
+    title = pull.title if _says_title(task, pull, shown) else None
     if known == pull.state:
-        return PullRequestUpdated(at=now, actor=actor, pr=pr, title=pull.title)
+        return PullRequestUpdated(at=now, actor=actor, pr=pr, title=title)
     match pull.state:
         case "merged":
-            return Merged(at=now, actor=actor, pr=pr, title=pull.title, branch=pull.branch)
+            return Merged(at=now, actor=actor, pr=pr, title=title, branch=pull.branch)
         case "closed":
-            return Closed(at=now, actor=actor, pr=pr, title=pull.title, branch=pull.branch)
+            return Closed(at=now, actor=actor, pr=pr, title=title, branch=pull.branch)
         case "open":
             reopened = pull.number in shown.reopened
-            return PullRequestOpened(
-                at=now, actor=actor, pr=pr, title=pull.title, branch=pull.branch, reopened=reopened
-            )
+            return PullRequestOpened(at=now, actor=actor, pr=pr, title=title, branch=pull.branch, reopened=reopened)
         case _:
             assert_never(pull.state)
+
+
+def _says_title(task: ObservedTask, pull: Pull, shown: Shown) -> bool:
+    """Whether its title counts: without a date only the first one does, and one that was given just now."""
+    first = task.pr is None or task.pr.number != pull.number
+    return first or pull.updated_at is not None or pull.number in shown.retitled
 
 
 def _reviewed(review: Review, shown: Shown, now: datetime, max_reviews: int) -> Reviewed:

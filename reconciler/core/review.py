@@ -32,8 +32,13 @@ def opened(task: ObservedTask, event: PullRequestOpened) -> ObservedTask:
 
 
 def updated(task: ObservedTask, event: PullRequestUpdated) -> ObservedTask:
-    """A new head ends a rework; anything else is only noted."""
+    """A new head ends a rework; anything else is only noted.
+
+    A snapshot that does not say when it was so can differ from what is known by its title alone.
+    """
     pr, known = event.pr, task.pr
+    if known == pr and pr.updated_at is None:
+        return replace(task, pr_title=event.title or task.pr_title)
     if known is None or known.number != pr.number or not _is_news(task, pr):
         return task
     if pr.state == "open":

@@ -21,12 +21,16 @@ from reconciler.forge.reading import MOST_BODY_BYTES, ForgeKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullNews:
-    """A pull request as it was when the delivery was made, and the review that caused it, where one did."""
+    """A pull request as it was when the delivery was made, and the review that caused it, where one did.
+
+    `reopened`, `retitled`: a person did so, as the forge says in so many words.
+    """
 
     repository: str
     pull: Pull
     by: str
     reopened: bool = False
+    retitled: bool = False
     review: Review | None = None
 
 
@@ -97,8 +101,14 @@ def _pull_news(body: Fields, kind: ForgeKind) -> Hint:
     repository = reading.full_name(body.inside("repository"))
     pull = reading.pull(body.inside("pull_request").data, kind, repository)
     _same_number(body, pull.number)
-    reopened = body.name("action") == "reopened"
-    return PullNews(repository=repository, pull=pull, by=reading.login(body, "sender"), reopened=reopened)
+    changes = body.data.get("changes")
+    return PullNews(
+        repository=repository,
+        pull=pull,
+        by=reading.login(body, "sender"),
+        reopened=body.name("action") == "reopened",
+        retitled=isinstance(changes, dict) and "title" in changes,
+    )
 
 
 def _reviewed(body: Fields, kind: ForgeKind) -> Hint:

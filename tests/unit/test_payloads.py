@@ -57,6 +57,13 @@ def test_that_it_was_reopened_is_kept() -> None:
     assert news("pull_request", deliveries.pull_event("reopened")).reopened
 
 
+@pytest.mark.parametrize(
+    ("changes", "retitled"), [({"title": {"from": "x"}}, True), ({"body": {}}, False), ("x", False)]
+)
+def test_that_it_was_given_another_title_is_kept(changes: object, retitled: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    assert news("pull_request", {**deliveries.pull_event("edited"), "changes": changes}).retitled is retitled
+
+
 def test_a_merge_is_a_close_that_the_forge_calls_a_merge() -> None:
     merged = deliveries.pull(state="closed", merged=True, merge_commit_sha=TWO)
     assert news("pull_request", deliveries.pull_event("closed", pull_request=merged)).pull.state == "merged"
