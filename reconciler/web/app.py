@@ -7,7 +7,7 @@ from wsgiref.types import WSGIApplication
 
 import falcon
 
-from reconciler.web import problems
+from reconciler.web import openapi, problems
 from reconciler.web.health import Alive, Ready
 from reconciler.web.site import Site
 from reconciler.web.webhooks import Webhook
@@ -24,4 +24,5 @@ def app(site: Site) -> WSGIApplication:
         made.add_route(path, Webhook(site))
     made.add_route("/healthz", Alive())
     made.add_route("/readyz", Ready(site))
+    made.add_route(openapi.PATH, openapi.Described())
     return made
