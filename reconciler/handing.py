@@ -21,11 +21,11 @@ CLAIM_DIGITS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What an agent asks for."""
+    """What an agent asks for, and for how many seconds it waits."""
 
     capabilities: frozenset[str] | None = None
-    wait_s: float = 0.0
-    key: str | None = None
+    wait: float = 0.0
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +44,8 @@ def dequeue(edges: Edges, host_id: str, wish: Wish) -> Order | None:
 
     Raises TooManyWaiting, Conflict and JournalFailed.
     """
-    claim = None if wish.key is None else claim_of(host_id, wish.key)
-    given = edges.desk.ask(Asking(host=host_id, capabilities=wish.capabilities, claim=claim), wish.wait_s)
+    claim = None if wish.idempotency_key is None else claim_of(host_id, wish.idempotency_key)
+    given = edges.desk.ask(Asking(host=host_id, capabilities=wish.capabilities, claim=claim), wish.wait)
     return None if given is None else _order(edges, given)
 
 

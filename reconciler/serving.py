@@ -19,8 +19,8 @@ from waitress.task import ErrorTask
 
 from reconciler.web import problems
 from reconciler.web.address import Address
+from reconciler.web.bodies import MAX_BODY
 from reconciler.web.bounded import Bounded
-from reconciler.web.webhooks import MAX_BODY
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class Served:
             backlog=BACKLOG,
             ident="reconciler",
             asyncore_use_poll=True,
+            clear_untrusted_proxy_headers=False,  # who reads them must see that a proxy stands between
             log_socket_errors=False,
         )
         self._server.channel_class = _Channel

@@ -8,15 +8,18 @@ from wsgiref.types import WSGIApplication
 import falcon
 
 from reconciler.web import openapi, problems
+from reconciler.web.api import Api
 from reconciler.web.health import Alive, Ready
+from reconciler.web.pull import Dequeue, Heartbeat, Status
 from reconciler.web.site import Site
+from reconciler.web.tasks import OneTask, Tasks
 from reconciler.web.webhooks import Webhook
 
 WEBHOOKS = ("/webhooks/forgejo", "/webhooks/gitea", "/webhooks/github")
 
 
-def app(site: Site) -> WSGIApplication:
-    """The application over a site."""
+def app(site: Site, api: Api | None = None) -> WSGIApplication:
+    """The application over a site, and with an API where there is one."""
     made: falcon.App[falcon.Request, falcon.Response] = falcon.App()
     made.set_error_serializer(problems.serialize)
     made.add_error_handler(Exception, problems.defect)
@@ -25,4 +28,10 @@ def app(site: Site) -> WSGIApplication:
     made.add_route("/healthz", Alive())
     made.add_route("/readyz", Ready(site))
     made.add_route(openapi.PATH, openapi.Described())
+    if api is not None:
+        made.add_route("/api/v1/dequeue", Dequeue(api))
+        made.add_route("/api/v1/tasks", Tasks(api))
+        made.add_route("/api/v1/tasks/{task_id}", OneTask(api))
+        made.add_route("/api/v1/tasks/{task_id}/heartbeat", Heartbeat(api))
+        made.add_route("/api/v1/tasks/{task_id}/status", Status(api))
     return made

@@ -16,10 +16,12 @@ from reconciler.edges import Edges
 from reconciler.forgelink import ForgeLink
 from reconciler.web import address
 from reconciler.web.address import Address, BadAddress
+from reconciler.web.api import Api
 from reconciler.web.app import WEBHOOKS, app
 from reconciler.web.bounded import Bounded
 from reconciler.web.readiness import Readiness
 from reconciler.web.site import Site
+from reconciler.web.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +69,13 @@ async def listening(edges: Edges, door: Door | None, settings: Settings) -> Asyn
     clock = asyncio.get_running_loop().time
     readiness = Readiness(edges.journal, edges.forge, edges.now, clock)
     refusals = Bounded(log.warning, clock)
-    server = await asyncio.to_thread(_serve, door, settings, app(_site(edges, readiness, refusals)))
+    served: list[Address] = []
+    tokens = Tokens(lambda: edges.view.latest().desired, clock, refusals)
+    api = Api(edges=edges, tokens=tokens, listens=lambda: served[0] if served else None)
+    server = await asyncio.to_thread(_serve, door, settings, app(_site(edges, readiness, refusals), api))
     news = _News(edges.forge, door, settings)
     if server is not None:
+        served.append(server.address)
         door.told(f"listening on http://{server.address}")
         news.tell(settings)
 

@@ -3,18 +3,15 @@
 Nothing that is not signed gets further than its own answer.
 """
 
-from typing import NoReturn
-
 import falcon
 
 from reconciler.forge import payloads
 from reconciler.repo.inbox import Delivery
 from reconciler.repo.journal import JournalFailed
-from reconciler.web import documents, signature
+from reconciler.web import bodies, documents, signature
 from reconciler.web.documents import Unreadable
 from reconciler.web.site import Site
 
-MAX_BODY = 1024 * 1024
 MAX_NAME = 200
 """How much is kept of what an unsigned header says."""
 RETRY_AFTER_S = 10
@@ -50,10 +47,8 @@ class Webhook:
         if not secrets:
             said = "webhooks are off: no secret is set; settings.forge.webhook_secret_env names the variable for it"
             raise falcon.HTTPNotFound(description=said)
-        if (req.content_type or "").partition(";")[0].strip().lower() != falcon.MEDIA_JSON:
-            said = "a webhook is application/json; set the content type of the webhook to that"
-            raise falcon.HTTPUnsupportedMediaType(description=said)
-        body = _body(req)
+        bodies.json(req, "a webhook is application/json; set the content type of the webhook to that")
+        body = bodies.whole(req)
         if not signature.verify(req.headers, body, secrets):
             said = "no header signs this body with the secret; X-Forgejo-Signature or X-Hub-Signature-256 must"
             raise falcon.HTTPUnauthorized(description=said)
@@ -70,20 +65,3 @@ class Webhook:
             body=body,
             received_at=self._site.now(),
         )
-
-
-def _body(req: falcon.Request) -> bytes:
-    """The whole body; raises HTTPError where it is too large, or ends too early."""
-    length = req.content_length or 0
-    if length > MAX_BODY:
-        _too_large()
-    body: bytes = req.bounded_stream.read(MAX_BODY + 1)
-    if len(body) > MAX_BODY:
-        _too_large()
-    if len(body) < length:
-        raise falcon.HTTPBadRequest(description="the body ends before its Content-Length")
-    return body
-
-
-def _too_large() -> NoReturn:
-    raise falcon.HTTPContentTooLarge(description=f"the body is larger than {MAX_BODY} bytes")

@@ -18,11 +18,11 @@ from reconciler.repo.journal import JournalFailed
 from reconciler.repo.published import Published
 from reconciler.web import address
 from reconciler.web.address import Address, BadAddress
+from reconciler.web.bodies import MAX_BODY
 from reconciler.web.bounded import MOST, WITHIN_S, Bounded
 from reconciler.web.documents import DEEPEST
 from reconciler.web.readiness import PROOF_S, TURN_MOST_S, Readiness
 from reconciler.web.site import Check
-from reconciler.web.webhooks import MAX_BODY
 from tests.contract.web import Answer, Running, raw, running, signed
 from tests.recording import NOW
 

@@ -1,0 +1,163 @@
+"""Answers which tasks there are and how each stands, as the loop saw it last: to its own machine, and to agents.
+
+It changes nothing, and makes nobody wait.
+"""
+
+import hashlib
+import json
+from dataclasses import replace
+from datetime import datetime
+from urllib.parse import urlencode
+
+import falcon
+
+from reconciler import holding, shapes
+from reconciler.core import placement
+from reconciler.core.observed import ObservedTask
+from reconciler.core.terms import ExecutionMode
+from reconciler.repo import schemas
+from reconciler.repo.schemas import Wrong
+from reconciler.view import Picture
+from reconciler.web.api import Api
+from reconciler.web.problems import Invalid
+from reconciler.web.tokens import Agent
+
+LIMIT = 50
+SEVERAL = ("phase", "execution_mode")
+
+Shape = dict[str, object]
+
+
+class Tasks:
+    """`/api/v1/tasks`: the tasks by id, a page at a time."""
+
+    def __init__(self, outside: Api) -> None:
+        """Ask there."""
+        self._api = outside
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """A page of those that are asked for and that whoever asks may see; `Link` leads to the next one."""
+        agent = self._api.reader(req)
+        query = _query(req)
+        picture = self._api.edges.view.latest()
+        limit = int(str(query.get("limit", LIMIT)))
+        found = [task_id for task_id in _ids(picture) if _matches(task_id, picture, query, agent, self._now())]
+        page = found[:limit]
+        rest = {"next": page[-1] if len(found) > limit else None}
+        if rest["next"] is not None:
+            resp.append_link(f"{req.path}?{_next(query, page[-1])}", "next")
+        _answer(req, resp, {"tasks": [_shape(self._api, task_id, picture) for task_id in page], **rest})
+
+    on_head = on_get
+
+    def _now(self) -> datetime:
+        return self._api.edges.now()
+
+
+class OneTask:
+    """`/api/v1/tasks/{task_id}`: one task, whole."""
+
+    def __init__(self, outside: Api) -> None:
+        """Ask there."""
+        self._api = outside
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
+        """The task; 404 where there is none, 403 where it is none of the agent's."""
+        agent = self._api.reader(req)
+        picture = self._api.edges.view.latest()
+        if task_id not in _known(picture):
+            raise falcon.HTTPNotFound(description="there is no task with this id")
+        if agent is not None and not _is_for(agent, task_id, picture, self._api.edges.now()):
+            raise falcon.HTTPForbidden(description="the task is not http_pull, or another agent's")
+        _answer(req, resp, _shape(self._api, task_id, picture))
+
+    on_head = on_get
+
+
+def _ids(picture: Picture) -> list[str]:
+    """Every task that is not put away."""
+    return sorted(_known(picture) - (picture.desired.archived - picture.desired.tasks.keys()))
+
+
+def _known(picture: Picture) -> set[str]:
+    desired = picture.desired
+    return {*desired.tasks, *desired.refused, *picture.observed.tasks}
+
+
+def _matches(task_id: str, picture: Picture, query: Shape, agent: Agent | None, now: datetime) -> bool:
+    if task_id <= str(query.get("cursor", "")):
+        return False
+    seen, mode = picture.observed.tasks.get(task_id, ObservedTask()), _mode(task_id, picture)
+    for key, value in (("phase", seen.phase.value), ("execution_mode", mode.value)):
+        wanted = query.get(key)
+        if isinstance(wanted, list) and value not in wanted:
+            return False
+    return agent is None or _is_for(agent, task_id, picture, now)
+
+
+def _mode(task_id: str, picture: Picture) -> ExecutionMode:
+    """As the task's shape says it: what happened, before that what its file says."""
+    seen, document = picture.observed.tasks.get(task_id), picture.desired.tasks.get(task_id)
+    if document is not None and (seen is None or seen.epoch == 0):
+        return document.value.execution_mode
+    return seen.execution_mode if seen is not None else ExecutionMode.SSH_CLI
+
+
+def _is_for(agent: Agent, task_id: str, picture: Picture, now: datetime) -> bool:
+    """Whether the agent has the task, had it, or could get it once nobody else has it."""
+    seen = picture.observed.tasks.get(task_id, ObservedTask())
+    if any(holding.is_run_of(run, agent.host_id) for run in seen.runs):
+        return True
+    document = picture.desired.tasks.get(task_id)
+    if document is None or agent.retired or seen.live_run is not None:
+        return False
+    reason = placement.unfit(document.value, agent.host_id, picture.desired, picture.observed, now)
+    return reason is None or reason.passing
+
+
+def _shape(outside: Api, task_id: str, picture: Picture) -> Shape:
+    """The task as `status --json` shows it."""
+    seen = picture.observed.tasks.get(task_id)
+    at = outside.edges.journal.activity(task_id) if seen is not None else None
+    if seen is not None and at is not None and (seen.last_activity_at is None or seen.last_activity_at < at):
+        seen = replace(seen, last_activity_at=at)
+    tasks = {} if seen is None else {task_id: seen}
+    return shapes.task(task_id, picture.desired, replace(picture.observed, tasks=tasks))
+
+
+def _query(req: falcon.Request) -> Shape:
+    """The query, valid by its schema; raises HTTPError for any other."""
+    query: Shape = {}
+    for key, given in req.params.items():
+        values = given if isinstance(given, list) else [given]
+        query[key] = values if key in SEVERAL else values[-1]
+    limit = str(query.get("limit", LIMIT))
+    if limit.isascii() and limit.isdigit() and len(limit) <= len("9007199254740991"):
+        query["limit"] = int(limit)
+    wrong = list(schemas.wrong("http-tasks-query", query))
+    wrong += [Wrong(path=f"/{key}", message=f'"{key}" is given twice') for key in _twice(req)]
+    if wrong:
+        raise Invalid(wrong)
+    return query
+
+
+def _twice(req: falcon.Request) -> list[str]:
+    return [key for key, given in req.params.items() if isinstance(given, list) and key not in SEVERAL]
+
+
+def _next(query: Shape, cursor: str) -> str:
+    return urlencode({**query, "cursor": cursor}, doseq=True)
+
+
+def _answer(req: falcon.Request, resp: falcon.Response, shape: Shape) -> None:
+    """The answer, or only that it is still the one that whoever asks has."""
+    data = json.dumps(shape, ensure_ascii=False).encode()
+    tag = falcon.ETag(hashlib.sha256(data).hexdigest()[:32])
+    resp.etag = tag
+    resp.cache_control = ["private", "no-cache"]
+    resp.vary = "Authorization"
+    if any(str(known) in {"*", str(tag)} for known in req.if_none_match or ()):
+        resp.status = falcon.HTTP_304
+        return
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = data

@@ -1,0 +1,112 @@
+"""Finds out which agent a request comes from, by its token alone; who guesses too often is told to wait.
+
+It never says what is wrong with a token, takes as long for each, and neither keeps nor logs one.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+
+import falcon
+
+from reconciler.core.desired import Desired
+
+MOST_FAILURES = 20
+WITHIN_S = 60.0
+MOST_ADDRESSES = 4096
+"""How many addresses are remembered; the one that failed longest ago is forgotten first."""
+CHALLENGE = 'Bearer realm="reconciler"'
+SAID = "no token, or one that nobody has; send Authorization: Bearer TOKEN with one that `reconciler token HOST` made"
+
+_FORM = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +(?P<token>[A-Za-z0-9._~+/-]{1,512}=*) *")
+_NETWORK_BITS = 64
+"""Whoever has one address of the sixth version has so large a network of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """Who asks: the id of the host, and whether its file is gone or broken, so that it takes nothing new."""
+
+    host_id: str
+    token: str
+    retired: bool = False
+
+
+class Failures:
+    """How often wrong tokens came from an address lately. Safe for many threads."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock` counts seconds, and never backwards."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def note(self, address: str) -> int | None:
+        """One more from there; for how many seconds to wait where there were too many."""
+        now, name = self._clock(), _neighbourhood(address)
+        with self._lock:
+            began, count = self._known.pop(name, (now, 0))
+            if now - began >= WITHIN_S:
+                began, count = now, 0
+            self._known[name] = (began, min(count + 1, MOST_FAILURES + 1))
+            if len(self._known) > MOST_ADDRESSES:
+                self._known.popitem(last=False)
+            return max(ceil(began + WITHIN_S - now), 1) if count >= MOST_FAILURES else None
+
+
+class Tokens:
+    """The tokens of the fleet's pull agents, as their files say now. Safe for many threads."""
+
+    def __init__(
+        self, desired: Callable[[], Desired], clock: Callable[[], float], refused: Callable[[str], None]
+    ) -> None:
+        """`desired` gives the files in force; `refused` is told in one line what was not let in, and from where."""
+        self._desired = desired
+        self._failures = Failures(clock)
+        self._refused = refused
+
+    def agent(self, req: falcon.Request, *, fresh: bool = False) -> Agent:
+        """Who asks; with `fresh` only one that may take something new. Raises HTTPError 401, and 429."""
+        given = req.get_header("Authorization")
+        found = self._find(given)
+        if found is not None and not (fresh and found.retired):
+            return found
+        peer = str(req.env.get("REMOTE_ADDR", ""))
+        self._refused(f"{req.method} from {peer} was refused: no token that is known")
+        wait_s = self._failures.note(peer) if given is not None else None
+        if wait_s is not None:
+            said = "too many wrong tokens came from this address; wait, or send a right one"
+            raise falcon.HTTPTooManyRequests(description=said, retry_after=wait_s)
+        raise falcon.HTTPUnauthorized(description=SAID, challenges=[CHALLENGE])
+
+    def _find(self, given: str | None) -> Agent | None:
+        """The agent whose token this is; every digest is compared, whichever fits."""
+        form = _FORM.fullmatch(given or "")
+        token = form["token"] if form is not None else ""
+        digest = hashlib.sha256(token.encode()).hexdigest().encode()
+        desired = self._desired()
+        found: str | None = None
+        for host_id, document in desired.hosts.items():
+            for known in document.value.token_sha256 if document.value.transport == "pull" else ():
+                if hmac.compare_digest(known.encode(), digest):
+                    found = host_id
+        if found is None or form is None:
+            return None
+        return Agent(host_id=found, token=token, retired=found in desired.retired_hosts)
+
+
+def _neighbourhood(address: str) -> str:
+    """The address, or the network of one person."""
+    try:
+        place = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(place, ipaddress.IPv6Address) and place.ipv4_mapped is None:
+        return str(ipaddress.ip_network((place, _NETWORK_BITS), strict=False))
+    return str(place)
