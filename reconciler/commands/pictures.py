@@ -151,7 +151,10 @@ def _note(view: View, task_id: str, seen: ObservedTask, now: datetime) -> str:
     if seen.phase is Phase.REVIEW_PENDING:
         waits = next(conditions.obstacles(task_id, view.desired, view.observed, now), None)
         return seen.pr.url if seen.pr is not None else (waits.why if waits is not None else "")
-    return f"desired: {document.value.desired}" if document and document.value.desired != "run" else ""
+    if document and document.value.desired != "run":
+        return f"desired: {document.value.desired}"
+    awaited = conditions.awaited(task_id, view.desired, view.observed, now)
+    return awaited.why if awaited is not None else ""
 
 
 def _host_row(host: dict[str, object]) -> list[Cell]:

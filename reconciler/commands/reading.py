@@ -91,7 +91,13 @@ class Reader:
             live_hosts=[seen.live_run.host for seen in tasks.values() if seen.live_run is not None],
         )
         forge = self._forge(desired.settings)
-        observed = Observed(fleet=recorded.fleet or UNKNOWN_FLEET, tasks=tasks, hosts=recorded.hosts, forge=forge)
+        observed = Observed(
+            fleet=recorded.fleet or UNKNOWN_FLEET,
+            tasks=tasks,
+            hosts=recorded.hosts,
+            forge=forge,
+            leases=self._journal.leases(),
+        )
         if forge is not None:
             held = publications.still_held(desired, observed)
             observed = replace(observed, forge=replace(forge, held=held))

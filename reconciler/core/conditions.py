@@ -119,6 +119,32 @@ def _hosts(task: Task, desired: Desired, observed: Observed, used: Usage, now: d
     return [_agents(pulling, desired)] if pulling else list(dict.fromkeys(found))
 
 
+def awaited(task_id: str, desired: Desired, observed: Observed, now: datetime) -> Condition | None:
+    """What a task for external agents waits for where it is up to these: that one asks for it, or gives a sign of life.
+
+    How full their hosts are is not looked at.
+    """
+    document, seen = desired.tasks.get(task_id), observed.tasks.get(task_id, ObservedTask())
+    if seen.live_run is not None:
+        return _unheard(task_id, seen, desired, observed, now)
+    if document is None or document.value.execution_mode is not ExecutionMode.HTTP_PULL:
+        return None
+    if seen.phase is not Phase.CREATED or next(obstacles(task_id, desired, observed, now), None) is not None:
+        return None
+    fit = [one for one in sorted(desired.hosts) if not placement.unfit(document.value, one, desired, observed, now)]
+    return _agents(fit, desired) if fit else None
+
+
+def _unheard(task_id: str, seen: ObservedTask, desired: Desired, observed: Observed, now: datetime) -> Condition | None:
+    """That the agent of a live run let its lease run out."""
+    run = seen.live_run if seen.execution_mode is ExecutionMode.HTTP_PULL else None
+    lease = leases.of_run(task_id, run, observed) if run is not None else None
+    if run is None or lease is None or lease.until > now:
+        return None
+    why = f"its agent on {run.host} is unreachable since its lease ran out: the run is lost after that"
+    return Condition(why=why, who="agent", until=leases.lost_at(task_id, run, desired, observed))
+
+
 def _agents(host_ids: list[str], desired: Desired) -> Condition:
     """Which external agents could ask for the task."""
     known = [host_id for host_id in host_ids if desired.hosts[host_id].value.token_sha256]
@@ -210,10 +236,9 @@ def _runs(task_id: str, seen: ObservedTask, desired: Desired, observed: Observed
     if live.host in observed.silent:
         lost_at = max(observed.silent[live.host], live.assigned_at) + desired.settings.lost_after.ssh
         yield Condition(why=f"{live.host} does not answer: its run is lost after that", who="operator", until=lost_at)
-    lease = leases.of_run(task_id, live, observed) if seen.execution_mode is ExecutionMode.HTTP_PULL else None
-    if lease is not None and lease.until <= now:
-        why = f"its agent on {live.host} is unreachable since its lease ran out: the run is lost after that"
-        yield Condition(why=why, who="agent", until=leases.lost_at(task_id, live, desired, observed))
+    unheard = _unheard(task_id, seen, desired, observed, now)
+    if unheard is not None:
+        yield unheard
 
 
 def _time(seen: ObservedTask, desired: Desired, now: datetime) -> Iterator[Condition]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.core import lifecycle
+from reconciler.core import conditions, lifecycle
 from reconciler.core.actions import Record
 from reconciler.core.desired import Adapter, Desired, Document, Drain, Host, Limits, Settings, Task, with_settings
 from reconciler.core.events import Assigned, Finished, Started
@@ -161,3 +161,32 @@ def test_what_was_cancelled_is_cancelled_when_its_agent_is_lost() -> None:
     (action,) = planned.actions
     assert isinstance(action, Record)
     assert lifecycle.advance(begun, action.event).phase is Phase.CANCELLED
+
+
+def test_the_board_says_which_agent_a_task_waits_for() -> None:
+    def note(desired: Desired, seen: ObservedTask | None = None, lease: Lease | None = None) -> str | None:
+        tasks = {"fix": seen} if seen is not None else {}
+        observed = Observed(fleet="f", tasks=tasks, leases={"fix": lease} if lease is not None else {})
+        found = conditions.awaited("fix", desired, observed, at(0))
+        return found.why if found is not None else None
+
+    known = {name: replace(PULL, token_sha256=("0" * 64,)) for name in ("bot", "free")}
+    assert note(wishes(known)) == "it waits for an agent of bot or free to ask for it"
+    assert note(wishes()) == "no agent of bot has a token yet: make one with `reconciler token bot`"
+    assert note(wishes({"bot": Host(transport="local")})) is None
+    assert note(wishes(known, fix=replace(TASK, execution_mode=ExecutionMode.SSH_CLI))) is None
+    assert note(wishes(known, fix=replace(TASK, desired=Wish.HOLD))) is None
+    assert note(Desired()) is None
+    assert note(wishes(known), ObservedTask(phase=Phase.REVIEW_PENDING)) is None
+    assert note(wishes(known), HELD) is None
+    assert note(wishes(known), HELD, Lease(epoch=1, until=at(1))) is None
+    unheard = "its agent on bot is unreachable since its lease ran out: the run is lost after that"
+    assert note(wishes(known), HELD, Lease(epoch=1, until=at(0))) == unheard
+    assert note(wishes(known), live(assigned()), Lease(epoch=1, until=at(0))) is None
+    reasons = conditions.waiting(
+        "fix",
+        wishes(known),
+        Observed(fleet="f", tasks={"fix": HELD}, leases={"fix": Lease(epoch=1, until=at(0))}),
+        at(0),
+    )
+    assert (reasons[-1].why, reasons[-1].who, reasons[-1].until) == (unheard, "agent", at(0) + GRACE)
