@@ -51,8 +51,8 @@ def build(
         _section("What is missing", "" if missed is None else f"{_MISSED}\n\n{_fence(missed)}"),
         _section("Review to address", "\n\n".join(_reviews(reviews))),
         _section("Goal", _goal(task)),
-        _section("Constraints", _list(task.constraints)),
-        _section("Validation", _list(task.validation)),
+        _section("Constraints", _points(task, task.constraints)),
+        _section("Validation", _points(task, task.validation)),
         _section("Context", _list(task.context)),
         _section("Branch", _branch(task, base)),
     ]
@@ -73,6 +73,12 @@ def _goal(task: Task) -> str:
     if task.issue is None or not goal.strip():
         return goal.strip() and goal
     return f"From the issue {_code(task.issue)}. {_DATA}\n\n{_fence(goal)}"
+
+
+def _points(task: Task, entries: Sequence[str]) -> str:
+    """A list of the task, fenced where it came in with an issue."""
+    points = _list(entries)
+    return _fence(points) if task.issue is not None and points else points
 
 
 def _list(entries: Sequence[str]) -> str:

@@ -53,7 +53,8 @@ class Shown:
 def facts(seen: ObservedTask, shown: Shown, *, now: datetime, max_reviews: int) -> tuple[Event, ...]:
     """What happened to the task, as events in the order in which they are to be recorded; none where nothing is new.
 
-    Only what changes the task is news: the same `shown` once more gives nothing.
+    Only what changes the task is news. The same `shown` once more gives nothing, nor does a pull request that differs from
+    what is known by its date alone, as it does after every comment.
     """
     pulls = _that_count(seen, shown)
     if not pulls:
@@ -67,7 +68,13 @@ def facts(seen: ObservedTask, shown: Shown, *, now: datetime, max_reviews: int) 
         if not _outdone(told.task.pr, pull, shown):
             told.all([_event(told.task, pull, shown, now)])
     told.all(_reviewed(one, shown, now, max_reviews) for one in (*reviews, *demands.waiting(told.task)))
-    return tuple(told.events)
+    return tuple(told.events) if _undated(told.task) != _undated(seen) else ()
+
+
+def _undated(task: ObservedTask) -> ObservedTask:
+    """The task without the times that are noted along with other news, and are none by themselves."""
+    pr = replace(task.pr, updated_at=None) if task.pr is not None else None
+    return replace(task, pr=pr, last_activity_at=None)
 
 
 class _Told:

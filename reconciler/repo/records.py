@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from reconciler.core.observed import ObservedHost, ObservedTask, Review, Run
+from reconciler.core.review import MOST_REVIEWS
 from reconciler.core.terms import TERMINAL, Phase
 from reconciler.repo import documents, storage
 from reconciler.repo.documents import InvalidDocument
@@ -18,7 +19,6 @@ ROOT = "state/observed"
 FLEET = f"{ROOT}/fleet.yaml"
 MAX_RECORD_BYTES = 240 * 1024
 MAX_RUNS = 400
-MAX_REVIEWS = 60
 MAX_COMMENTS = 40
 MAX_TEXT = 2000
 
@@ -90,7 +90,7 @@ def fitted(task: ObservedTask) -> tuple[ObservedTask, bytes]:
     The texts of old runs and reviews go first, then the oldest runs and reviews; all of it stays in the branch's log.
     """
     content = encode(task)
-    small = len(task.runs) <= MAX_RUNS and len(task.reviews) <= MAX_REVIEWS
+    small = len(task.runs) <= MAX_RUNS and len(task.reviews) <= MOST_REVIEWS
     if small and len(content) <= MAX_RECORD_BYTES:
         return task, content
     for keep in (50, 10, 3, 1, 0):
@@ -145,7 +145,7 @@ def _fleet_id(content: bytes) -> str:
 
 
 def _shorter(task: ObservedTask, keep: int) -> ObservedTask:
-    runs, reviews = task.runs[-MAX_RUNS:], task.reviews[-MAX_REVIEWS:]
+    runs, reviews = task.runs[-MAX_RUNS:], task.reviews[-MOST_REVIEWS:]
     old_runs, old_reviews = max(0, len(runs) - keep), max(0, len(reviews) - max(keep, 1))
     return replace(
         task,

@@ -277,3 +277,12 @@ def test_the_push_of_a_run_does_not_end_the_round_that_began_with_its_end() -> N
     task = after(due, SYNC)
     assert (task.phase, task.rework, task.pr) == (Phase.CREATED, True, pull_request(SYNC.pulls[0]))
     assert after(task, shown(snapshot(head_sha="c", updated_at=lives.at(7)))).phase is Phase.REVIEW_PENDING
+
+
+def test_a_date_alone_is_no_news_and_is_noted_along_with_other_news() -> None:
+    task = after(ObservedTask(), shown(PULL))
+    talked = replace(PULL, updated_at=lives.at(20))
+    assert facts(task, shown(talked)) == ()
+    later = after(task, shown(replace(talked, head_sha="b")))
+    assert later.pr is not None
+    assert (later.pr.head_sha, later.pr.updated_at) == ("b", lives.at(20))
