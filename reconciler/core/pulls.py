@@ -53,8 +53,8 @@ class Shown:
 def facts(seen: ObservedTask, shown: Shown, *, now: datetime, max_reviews: int) -> tuple[Event, ...]:
     """What happened to the task, as events in the order in which they are to be recorded; none where nothing is new.
 
-    Only what changes the task is news. The same `shown` once more gives nothing, nor does a pull request that differs from
-    what is known by its date alone, as it does after every comment.
+    Only what changes the task is news. The same `shown` once more gives nothing; nor does a pull request that differs
+    from what is known by its date alone, as it does after every comment.
     """
     pulls = _that_count(seen, shown)
     if not pulls:
