@@ -56,7 +56,8 @@ def _subject(steps: Sequence[Step]) -> str:
     hosts = [step for step in steps if isinstance(step, HostStep)]
     names = dict.fromkeys(step.id for step in tasks)
     if len(names) == 1:
-        whole = TaskStep(id=tasks[0].id, before=tasks[0].before, after=tasks[-1].after, event=tasks[-1].event)
+        moving = [step for step in tasks if step.before.phase is not step.after.phase] or tasks
+        whole = TaskStep(id=tasks[0].id, before=tasks[0].before, after=tasks[-1].after, event=moving[-1].event)
         return _line(whole)
     if not names and len({step.id for step in hosts}) == 1:
         return _line(hosts[-1])

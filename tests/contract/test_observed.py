@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.events import Cancelled, Regenerated
+from reconciler.core.events import Cancelled, Event, PullRequestOpened, PullRequestUpdated, Regenerated
 from reconciler.core.lifecycle import IllegalTransition, Superseded
-from reconciler.core.observed import Comment, ObservedHost, ObservedTask, Review, Run
+from reconciler.core.observed import Comment, ObservedHost, ObservedTask, PullRequest, Review, Run
 from reconciler.core.terms import Failure, Kind, Outcome, Phase, Verdict
 from reconciler.repo import documents, git, lock, reading, records, storage
 from reconciler.repo.branch import BranchFailed, BranchMoved
@@ -94,6 +94,18 @@ def test_a_batch_is_one_commit_with_a_line_for_each_task(fleet: Fleet) -> None:
     assert subject(fleet) == "2 tasks: 2 assigned"
     body = git.run(fleet.top, "log", "-1", "--format=%b", "observed").text
     assert "a: created -> assigned (implement on localhost)\nc: created -> assigned" in body
+
+
+def test_a_batch_about_one_task_says_why_it_moved(fleet: Fleet) -> None:
+    pr = PullRequest(number=1, url="https://forge.example.org/a/b/pulls/1", state="open", updated_at=NOW)
+    later = replace(pr, head_sha="b" * 40, updated_at=NOW + timedelta(seconds=1))
+    with opened(fleet) as branch:
+        news: list[tuple[str, Event]] = [
+            ("a", PullRequestOpened(at=NOW, actor="forge:ada", pr=pr)),
+            ("a", PullRequestUpdated(at=NOW, actor="forge:ada", pr=later)),
+        ]
+        branch.record_many(news)
+    assert subject(fleet) == "a: created -> review_pending (pull request 1 opened)"
 
 
 def test_a_finished_task_leaves_the_hot_folder_and_comes_back_when_reopened(fleet: Fleet) -> None:
