@@ -66,6 +66,7 @@ _SMALL: Mapping[str, Json] = {
 
 _HEADERS: Mapping[str, tuple[str, Json]] = {
     "ETag": ("The version of what is answered.", {"type": "string"}),
+    "Link": ("The next page, where there is one, as rel=next.", {"type": "string"}),
     "Retry-After": ("After how many seconds to ask again.", {"type": "integer", "minimum": 0}),
     "WWW-Authenticate": ("What is wanted: Bearer.", {"type": "string"}),
 }
@@ -204,6 +205,7 @@ def _components() -> Json:
                 "required": True,
                 "description": "The task's id.",
                 "schema": schemas.schema("http-task")["properties"]["id"],
+                "example": operations.EXAMPLE,
             }
         },
         "securitySchemes": {BEARER: token, **signatures},

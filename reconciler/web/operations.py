@@ -68,8 +68,9 @@ class Operation:
     conditional: bool = False
 
 
+EXAMPLE = "fix-login"
 TASK = {"epoch": 1}
-RUN = {"task": "fix-login", "run_id": "0123456789ab.fix-login.1", "epoch": 1}
+RUN = {"task": EXAMPLE, "run_id": f"0123456789ab.{EXAMPLE}.1", "epoch": 1}
 EXPIRES = "2026-11-22T17:03:00Z"
 UNCHANGED = Answer(says="It has not changed since the answer with the ETag of If-None-Match.", headers=("ETag",))
 
@@ -97,7 +98,7 @@ DEQUEUE = Operation(
                 "context": [],
                 "repository": "https://forge.example.org/team/app.git",
                 "base": None,
-                "branch": "task/fix-login",
+                "branch": f"task/{EXAMPLE}",
                 "delivery": "branch",
                 "pr_title": "Mend the login",
                 "lease_expires_at": EXPIRES,
@@ -108,7 +109,8 @@ DEQUEUE = Operation(
             headers=("Retry-After",),
         ),
     },
-    problems=WRITE,
+    problems=WRITE | {409},
+    said={409: "What this key was given stands in no file any more: ask with another key."},
     security=(BEARER,),
 )
 HEARTBEAT = Operation(
@@ -156,7 +158,7 @@ TASKS = Operation(
     text="The tasks by id, a page at a time. The token of a pull agent sees its own tasks.",
     query="http-tasks-query",
     answers={
-        200: Answer(says="A page.", schema="http-tasks", headers=("ETag",), example={"tasks": [], "next": None}),
+        200: Answer(says="A page.", schema="http-tasks", headers=("ETag", "Link"), example={"tasks": [], "next": None}),
         304: UNCHANGED,
     },
     problems=frozenset({401, 422, 429}),
