@@ -14,7 +14,6 @@ from reconciler.core.observed import Asking, ObservedTask, Run
 from reconciler.core.terms import Kind
 from reconciler.desk import Given
 from reconciler.edges import Edges
-from reconciler.holding import Conflict
 
 CLAIM_DIGITS = 16
 
@@ -42,7 +41,7 @@ class Order:
 def dequeue(edges: Edges, host_id: str, wish: Wish) -> Order | None:
     """A task for the agent, recorded and leased; `None`: there is none for it. The same key gives the same run.
 
-    Raises TooManyWaiting, Conflict and JournalFailed.
+    Raises TooManyWaiting and JournalFailed.
     """
     claim = None if wish.idempotency_key is None else claim_of(host_id, wish.idempotency_key)
     given = edges.desk.ask(Asking(host=host_id, capabilities=wish.capabilities, claim=claim), wish.wait)
@@ -54,13 +53,16 @@ def claim_of(host_id: str, key: str) -> str:
     return hashlib.sha256(f"{host_id}\0{key}".encode()).hexdigest()[:CLAIM_DIGITS]
 
 
-def _order(edges: Edges, given: Given) -> Order:
-    """What the run was given; built again, it is the same but for reviews that came since."""
+def _order(edges: Edges, given: Given) -> Order | None:
+    """What the run was given; built again, it is the same but for reviews that came since.
+
+    `None` where nothing is left of its task: then the lease runs out, and the file's absence cancels the task.
+    """
     desired, run = edges.view.latest().desired, given.run
     seen = edges.branch.tasks()[given.task_id]
     task = assigned.task(edges, desired, given.task_id, run)
     if task is None:
-        raise Conflict("the file of the task is gone, and so is what the run was given: ask with another key")
+        return None
     before = tuple(earlier for earlier in seen.runs if earlier.epoch < run.epoch)
     then = ObservedTask(generation=run.generation, reviews=seen.reviews, runs=before)
     text = prompt.build(

@@ -14,7 +14,7 @@ import falcon
 from reconciler import holding, shapes
 from reconciler.core import placement
 from reconciler.core.observed import ObservedTask
-from reconciler.core.terms import ExecutionMode
+from reconciler.core.terms import ExecutionMode, Phase
 from reconciler.repo import schemas
 from reconciler.repo.schemas import Wrong
 from reconciler.view import Picture
@@ -104,12 +104,12 @@ def _mode(task_id: str, picture: Picture) -> ExecutionMode:
 
 
 def _is_for(agent: Agent, task_id: str, picture: Picture, now: datetime) -> bool:
-    """Whether the agent has the task, had it, or could get it once nobody else has it."""
+    """Whether the agent has the task, had it, or could be given it once a slot is free and its time has come."""
     seen = picture.observed.tasks.get(task_id, ObservedTask())
     if any(holding.is_run_of(run, agent.host_id) for run in seen.runs):
         return True
     document = picture.desired.tasks.get(task_id)
-    if document is None or agent.retired or seen.live_run is not None:
+    if document is None or agent.retired or seen.phase is not Phase.CREATED:
         return False
     reason = placement.unfit(document.value, agent.host_id, picture.desired, picture.observed, now)
     return reason is None or reason.passing
@@ -155,7 +155,7 @@ def _answer(req: falcon.Request, resp: falcon.Response, shape: Shape) -> None:
     tag = falcon.ETag(hashlib.sha256(data).hexdigest()[:32])
     resp.etag = tag
     resp.cache_control = ["private", "no-cache"]
-    resp.vary = "Authorization"
+    resp.vary = ["Authorization"]
     if any(str(known) in {"*", str(tag)} for known in req.if_none_match or ()):
         resp.status = falcon.HTTP_304
         return
