@@ -62,6 +62,12 @@ class Desk:
         self._news = threading.Condition()
         self._waiters: list[_Waiter] = []
         self._closed = False
+        self.reachable = False
+        """Whether agents can reach it: else none of them can renew a lease either."""
+
+    def open(self) -> None:
+        """From now on agents reach it."""
+        self.reachable = True
 
     def ask(self, asking: Asking, wait_s: float) -> Given | None:
         """Wait until the agent is given a task; `None`: there was none for it.

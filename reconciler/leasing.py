@@ -44,8 +44,10 @@ class LeaseWatch:
     def look(self, desired: Desired) -> None:
         """Give a lease to every live run of a pull agent that has none, and forget old ones.
 
-        After an absence of the reconciler those that ran out are none.
+        After an absence of the reconciler those that ran out are none. Where agents cannot reach it, it is absent.
         """
+        if not self._edges.desk.reachable:
+            return
         now = self._edges.now()
         absent = self._looked_at is None or now - self._looked_at > ABSENT
         self._looked_at = now

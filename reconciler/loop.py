@@ -13,7 +13,7 @@ from pathlib import Path
 from reconciler.core import conditions, plan, retry
 from reconciler.core.desired import Desired, Problem
 from reconciler.core.observed import Observed, ObservedTask
-from reconciler.core.terms import TERMINAL, Phase, Wish
+from reconciler.core.terms import TERMINAL, ExecutionMode, Phase, Wish
 from reconciler.dispatch import Dispatcher
 from reconciler.edges import Edges
 from reconciler.observe import Observer
@@ -193,14 +193,27 @@ class Loop:
 def held_up(desired: Desired, observed: Observed, now: datetime) -> dict[str, str]:
     """Why each task that is wanted and has not started does not: the first of its reasons."""
     reasons = {task_id: conditions.waiting(task_id, desired, observed, now) for task_id in _wanted(desired, observed)}
-    return {task_id: found[0].why for task_id, found in sorted(reasons.items()) if found}
+    waiting = {task_id: found[0].why for task_id, found in reasons.items() if found}
+    unheard = {
+        task_id: f"its agent on {seen.assigned_host} has it, and nothing listens here: say --listen ADDR"
+        for task_id, seen in observed.tasks.items()
+        if _is_unheard(task_id, seen, observed)
+    }
+    return dict(sorted({**waiting, **unheard}.items()))
 
 
 def is_idle(desired: Desired, observed: Observed, now: datetime) -> bool:
     """Whether nothing runs and nothing will start by itself before long."""
-    if any(seen.live_run is not None for seen in observed.tasks.values()):
-        return False
+    for task_id, seen in observed.tasks.items():
+        if seen.live_run is not None and not _is_unheard(task_id, seen, observed):
+            return False
     return not any(_starts_soon(task_id, desired, observed, now) for task_id in _wanted(desired, observed))
+
+
+def _is_unheard(task_id: str, seen: ObservedTask, observed: Observed) -> bool:
+    """Whether an external agent has the task that cannot be heard here: its run ends for another reconciler."""
+    pulled = seen.execution_mode is ExecutionMode.HTTP_PULL and seen.live_run is not None
+    return pulled and task_id not in observed.leases
 
 
 def _wanted(desired: Desired, observed: Observed) -> Iterator[str]:

@@ -68,7 +68,7 @@ class Observer:
             sightings=sightings,
             silent=silent,
             forge=self._edges.forge.seen(),
-            leases=self._edges.journal.leases(),
+            leases=self._edges.journal.leases() if self._edges.desk.reachable else {},
         )
 
     async def first_look(self) -> None:

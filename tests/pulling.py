@@ -77,13 +77,15 @@ def write(fleet: Fleet, *, task: str = "", host: str = "", text: str) -> None:
 
 
 @contextmanager
-def working(fleet: Fleet, clock: Clock, options: Options = FOR_EVER) -> Iterator[Working]:
+def working(fleet: Fleet, clock: Clock, options: Options = FOR_EVER, *, reachable: bool = True) -> Iterator[Working]:
     """The loop at work, ended with the block."""
     with opened(fleet) as branch, ThreadPoolExecutor(64) as pool:
         journal = Journal(fleet.journal)
         ready: Future[Working] = Future()
         thread = threading.Thread(
-            target=lambda: asyncio.run(_turning(_Memory(fleet, branch, journal), clock, pool, ready, options)),
+            target=lambda: asyncio.run(
+                _turning(_Memory(fleet, branch, journal, reachable), clock, pool, ready, options)
+            ),
             daemon=True,
         )
         thread.start()
@@ -103,6 +105,7 @@ class _Memory:
     fleet: Fleet
     branch: ObservedBranch
     journal: Journal
+    reachable: bool
 
 
 async def _turning(
@@ -115,6 +118,8 @@ async def _turning(
             here.call_soon_threadsafe(wake.set)
 
     edges = _edges(memory, clock, changed)
+    if memory.reachable:
+        edges.desk.open()
     work = Working(edges, pool)
     files = DesiredFiles(memory.fleet.root, journal=memory.journal, secret=_unset, key=b"")
     told = Told(problem=lambda _: None, mended=lambda _: None, put_back=lambda _: None)

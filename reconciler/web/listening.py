@@ -76,6 +76,7 @@ async def listening(edges: Edges, door: Door | None, settings: Settings) -> Asyn
     news = _News(edges.forge, door, settings)
     if server is not None:
         served.append(server.address)
+        edges.desk.open()
         door.told(f"listening on http://{server.address}")
         news.tell(settings)
 

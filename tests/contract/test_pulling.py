@@ -229,6 +229,19 @@ def test_with_only_tasks_for_agents_an_idle_loop_ends_and_says_what_it_waits_for
     assert ended.unsettled == ()
 
 
+def test_a_reconciler_that_agents_cannot_reach_takes_nothing_away_and_does_not_wait_for_them(
+    fleet: Fleet, clock: Clock
+) -> None:
+    with working(fleet, clock) as work:
+        assert work.gets() is not None
+    clock.ahead += timedelta(days=1)
+    with working(fleet, clock, Options(until_idle=True), reachable=False) as work:
+        ended = work.ended.result(LONG_S)
+        assert work.seen("fix").live_run is not None
+    said = "its agent on bot has it, and nothing listens here: say --listen ADDR"
+    assert dict(ended.waiting) == {"fix": said}
+
+
 def forward(work: Working, clock: Clock, span: timedelta) -> None:
     """Let time pass while the loop goes on turning."""
     step = leasing.ABSENT - 10 * SECOND

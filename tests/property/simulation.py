@@ -142,7 +142,7 @@ class World:
         before = self.seen.get(task_id, ObservedTask())
         after = lifecycle.advance(before, event)
         assert after.epoch >= before.epoch
-        assert after.phase in lifecycle.TABLE[type(event)].get(before.phase, {before.phase})
+        assert after is before or after.phase in lifecycle.TABLE[type(event)].get(before.phase, {before.phase})
         assert lifecycle.advance(after, event) == after if _repeatable(event) else True
         assert after.phase is not Phase.BLOCKED or (after.reason and after.owner and after.needs)
         self.seen[task_id] = after

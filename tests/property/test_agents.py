@@ -119,5 +119,5 @@ def test_no_epoch_has_two_owners_in_some_worlds() -> None:
 @pytest.mark.fault
 def test_no_epoch_has_two_owners_in_many_worlds() -> None:
     """The same with other worlds at every run."""
-    longer = settings(LONG, max_examples=400, derandomize=False)
+    longer = settings(LONG, max_examples=200, derandomize=False)
     run_state_machine_as_test(AgentsMachine, settings=longer)
