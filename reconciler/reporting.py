@@ -79,22 +79,31 @@ def report(edges: Edges, host_id: str, task_id: str, said: Said) -> Held:
     number = None if said.pr_url is None else _number(said.pr_url)
     if run is not None and run.epoch == seen.epoch and said.branch_name not in {None, seen.branch_name}:
         raise Unusable("/branch_name", f"the branch of this task is {seen.branch_name}: push to that one")
-    if run is not None and holding.is_run_of(run, host_id) and _is_said(seen, run, said):
-        return Held(run=run)
+    desired = edges.view.latest().desired
+    if run is not None and holding.is_run_of(run, host_id):
+        task = assigned.task(edges, desired, task_id, run) if said.phase == "completed" else None
+        if task is not None and task.delivery is Delivery.PULL_REQUEST:
+            holding.live(seen, host_id, said.epoch)
+            raise Conflict("the task is delivered by a pull request: open one, and report review_pending")
+        if _is_said(seen, run, said):
+            return Held(run=run)
     run = holding.live(seen, host_id, said.epoch)
     if said.phase == "running":
-        started = Started(at=edges.now(), actor=f"agent:{host_id}", epoch=said.epoch)
-        failed = _recorded(edges, task_id, [started])
-        if failed is not None:
-            holding.live(edges.branch.tasks()[task_id], host_id, said.epoch)
-            raise Conflict(str(failed)) from failed
-        return holding.renewed(edges, host_id, task_id, run)
-    desired = edges.view.latest().desired
+        return _running(edges, host_id, task_id, run)
     task = assigned.task(edges, desired, task_id, run)
     if task is None:
         raise Conflict("the file of the task is gone, and so is what the run was given")
     told = _Report(task_id=task_id, host_id=host_id, task=task, seen=seen, desired=desired, said=said)
     return _ended(edges, told, number)
+
+
+def _running(edges: Edges, host_id: str, task_id: str, run: Run) -> Held:
+    """Record that the run has begun, once, and hold it for another term."""
+    failed = _recorded(edges, task_id, [Started(at=edges.now(), actor=f"agent:{host_id}", epoch=run.epoch)])
+    if failed is not None:
+        holding.live(edges.branch.tasks()[task_id], host_id, run.epoch)
+        raise Conflict(str(failed)) from failed
+    return holding.renewed(edges, host_id, task_id, run)
 
 
 def _run(seen: ObservedTask, epoch: int) -> Run | None:
@@ -104,8 +113,6 @@ def _run(seen: ObservedTask, epoch: int) -> Run | None:
 def _ended(edges: Edges, told: _Report, number: int | None) -> Held:
     """Record the end of a run."""
     said = told.said
-    if said.phase == "completed" and told.task.delivery is Delivery.PULL_REQUEST:
-        raise Conflict("the task is delivered by a pull request: open one, and report review_pending")
     now = edges.now()
     facts: list[Event] = [_finished(edges, told, now)]
     if said.phase == "review_pending" and number is not None and _is_news(edges, told, number):
@@ -138,7 +145,7 @@ def _is_said(seen: ObservedTask, run: Run, said: Said) -> bool:
         case "review_pending":
             return run.outcome is Outcome.SUCCEEDED and not (seen.phase is Phase.COMPLETED and seen.pr is None)
         case "completed":
-            return run.outcome is Outcome.SUCCEEDED and seen.phase is not Phase.REVIEW_PENDING
+            return run.outcome is Outcome.SUCCEEDED and not (seen.phase is Phase.REVIEW_PENDING and seen.pr is None)
         case "failed":
             return run.outcome is Outcome.CANCELLED or run.failure is Failure.AGENT_ERROR
         case "blocked":

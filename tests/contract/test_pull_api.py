@@ -17,7 +17,8 @@ from reconciler.repo import schemas
 from reconciler.web import nearby
 from reconciler.web.bodies import MAX_BODY
 from reconciler.web.tokens import MOST_ADDRESSES, MOST_FAILURES, WITHIN_S, Failures
-from tests.contract.web import Answer, request
+from tests import deliveries
+from tests.contract.web import KEY, Answer, request, signed
 from tests.e2e.pullers import Agent, Pull, pulling
 from tests.waiting import until
 
@@ -575,3 +576,33 @@ def test_a_method_or_path_that_is_not_there_is_a_problem(pull: Pull) -> None:
             assert header(answer, "Allow") == f"{methods}, OPTIONS"
     for path in ("/api/v1", "/api/v1/tasks/t/other", "/api/v2/tasks", "/api/v1/tasks/t/status/x"):
         problem(request(pull.port, "GET", path), 404)
+
+
+def test_a_review_round_hands_out_what_is_to_be_addressed(tmp_path: Path) -> None:
+    forge = {"kind": "forgejo", "url": "https://git.example.org", "webhook_secret_env": "HOOK_SECRET"}
+    with pulling(tmp_path, forge=forge) as pull:
+        pull.env["HOOK_SECRET"] = KEY
+        agent = pull.agent("ada")
+        pull.task("parser", repository=f"https://git.example.org/{deliveries.REPOSITORY}.git", base="main")
+        pull.start()
+        first = agent.gets()
+        assert (first["kind"], first["delivery"], first["base"]) == ("implement", "pull_request", "main")
+        url = "https://git.example.org/team/shop/pulls/3"
+        assert agent.status("parser", 1, "review_pending", pr_url=url).status == 200
+        assert pull.fleet.observed("parser")["pr"]["number"] == 3
+        body = json.dumps(deliveries.review_event("pull_request_review_rejected", "Add `tests`.")).encode()
+        kind = {"X-Forgejo-Event": "pull_request_rejected", "X-Forgejo-Event-Type": "pull_request_review_rejected"}
+        headers = {**signed(body), **kind}
+        assert request(pull.port, "POST", "/webhooks/forgejo", body, headers).status == 202
+        second = agent.gets(idempotency_key="round")
+        assert (second["kind"], second["epoch"]) == ("address_review", 2)
+        assert "## Review to address" in second["prompt"]
+        assert "Add `tests`." in second["prompt"]
+        assert second["prompt"].index("## Review to address") < second["prompt"].index("## Goal")
+        assert agent.gets(idempotency_key="round") == second
+        assert agent.status("parser", 1, "review_pending", pr_url=url).status == 200
+        assert problem(agent.status("parser", 1, "completed"), 409)["code"] == "superseded"
+        assert agent.status("parser", 2, "review_pending", pr_url=url).status == 200
+        assert pull.fleet.phase("parser") == "review_pending"
+        again = agent.gets(idempotency_key="round")
+        assert {**again, "lease_expires_at": ""} == {**second, "lease_expires_at": ""}
