@@ -101,6 +101,9 @@ async def _opened(
         )
         branch = await asyncio.to_thread(ObservedBranch, setting, world.now())
         closing.push_async_callback(asyncio.to_thread, branch.close)
+        busy = frozenset(run.host for seen in branch.tasks().values() if (run := seen.live_run) is not None)
+        if not busy <= desired.hosts.keys():  # agents whose host's file is gone may end what they have, from now on
+            desired = await asyncio.to_thread(files.refresh, world.now(), live_hosts=busy)
         for path in branch.put_back:
             world.told.put_back(path)
         reaching = transports(world.env, files.host)

@@ -1,6 +1,7 @@
 """The API for agents that ask for work, as they see it: over real HTTP, with the real program behind it."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -606,3 +607,21 @@ def test_a_review_round_hands_out_what_is_to_be_addressed(tmp_path: Path) -> Non
         assert pull.fleet.phase("parser") == "review_pending"
         again = agent.gets(idempotency_key="round")
         assert {**again, "lease_expires_at": ""} == {**second, "lease_expires_at": ""}
+
+
+def test_an_agent_whose_host_is_gone_is_known_as_soon_as_anybody_listens(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hanging, pulling(tmp_path) as pull:
+        agent = pull.agent("ada")
+        pull.task("one")
+        pull.start()
+        agent.gets()
+        pull.stop()
+        pull.fleet.commit("Keep the host")
+        (pull.fleet.root / "hosts" / "ada.yaml").unlink()
+        url = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        pull.fleet.write("state/settings.yaml", {"forge": {"kind": "forgejo", "url": url, "token_env": "FORGE_TOKEN"}})
+        pull.env["FORGE_TOKEN"] = "x"  # noqa: S105 - no password of anybody
+        pull.start()
+        assert agent.heartbeat("one", 1).status == 200
+        assert agent.status("one", 1, "completed").status == 200
+        pull.kill()
