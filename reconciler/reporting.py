@@ -203,7 +203,7 @@ def _opened(told: _Report, number: int, now: datetime) -> PullRequestOpened:
         actor=f"agent:{told.host_id}",
         epoch=said.epoch,
         pr=PullRequest(number=number, url=said.pr_url or "", state="open"),
-        title=" ".join((said.pr_title or "").split()) or None,
+        title=" ".join(_shown(said.pr_title or "").split()) or None,
         branch=told.seen.branch_name,
     )
 
@@ -230,5 +230,9 @@ def _text(text: str | None, secrets: Collection[str]) -> str | None:
     """The beginning of a text, without secrets and what cannot be shown."""
     if text is None or not text.strip():
         return None
-    masked = mask.mask(text, secrets)
-    return verdict.head("".join(one for one in masked if one.isprintable() or one in "\n\t"))
+    return verdict.head(_shown(mask.mask(text, secrets)))
+
+
+def _shown(text: str) -> str:
+    """The text without what a terminal would take for a command."""
+    return "".join(one for one in text if one.isprintable() or one in "\n\t")

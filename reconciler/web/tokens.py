@@ -79,7 +79,7 @@ class Tokens:
             return found
         peer = str(req.env.get("REMOTE_ADDR", ""))
         self._refused(f"{req.method} from {peer} was refused: no token that is known")
-        wait_s = self._failures.note(peer) if given is not None else None
+        wait_s = self._failures.note(peer) if given is not None and found is None else None
         if wait_s is not None:
             said = "too many wrong tokens came from this address; wait, or send a right one"
             raise falcon.HTTPTooManyRequests(description=said, retry_after=wait_s)

@@ -254,6 +254,8 @@ def test_who_may_guess_again_and_how_many_are_remembered() -> None:
         ("tasks/wrong-1/status", {"epoch": 1, "phase": "review_pending", "pr_url": "https://h/app"}, ["/pr_url"]),
         ("tasks/wrong-1/status", {"epoch": 1, "phase": "review_pending", "pr_url": "ftp://h/pulls/1"}, ["/pr_url"]),
         ("tasks/wrong-1/status", {"epoch": 1, "phase": "review_pending", "pr_url": "http://u@h/1"}, ["/pr_url"]),
+        ("tasks/wrong-1/status", {"epoch": 1, "phase": "review_pending", "pr_url": "http://h/\x1b[2J1"}, ["/pr_url"]),
+        ("tasks/wrong-1/status", {"epoch": 1, "phase": "review_pending", "pr_url": 'http://h/"><b>/1'}, ["/pr_url"]),
     ],
     ids=str,
 )
@@ -376,7 +378,7 @@ def test_a_pull_request_is_taken_from_its_address_where_no_forge_is_asked(pull: 
     agent, _ = given(pull, "leo", "pr", delivery="pull_request")
     assert problem(agent.status("pr", 1, "completed"), 409)["code"] == "conflict"
     url = "https://forge.example.org/team/app2/pulls/12/files?page=3"
-    sent = {"pr_url": url, "pr_title": "Do\nit", "branch_name": "task/pr"}
+    sent = {"pr_url": url, "pr_title": "Do\n\x1b it", "branch_name": "task/pr"}
     assert agent.status("pr", 1, "review_pending", **sent).status == 200
     observed = pull.fleet.observed("pr")
     assert (observed["phase"], observed["pr_title"]) == ("review_pending", "Do it")
@@ -422,6 +424,7 @@ def test_an_agent_whose_host_is_gone_ends_its_run_and_gets_no_other(tmp_path: Pa
         until(lambda: agent.get("tasks/two").status == 200)
         (pull.fleet.root / "hosts" / "ada.yaml").unlink()
         until(lambda: agent.dequeue().status == 401)
+        assert {agent.dequeue().status for _ in range(MOST_FAILURES + 1)} == {401}
         assert agent.heartbeat("one", 1).status == 200
         assert agent.status("one", 1, "completed").status == 200
         assert pull.fleet.phase("one") == "completed"
