@@ -76,7 +76,7 @@ class Loop:
         self._dispatcher = Dispatcher(edges, self._observer.look)
         self._problems: tuple[Problem, ...] = ()
         self._unsettled: set[str] = set()
-        self._epochs: dict[str, int] | None = None
+        self._before: Mapping[str, ObservedTask] = {}
         self._waiting: dict[str, str] = {}
 
     async def run(self, options: Options, stop: asyncio.Event) -> Ended:
@@ -85,6 +85,7 @@ class Loop:
             closing.push_async_callback(self._observer.close)
             closing.push_async_callback(self._dispatcher.close)
             closing.callback(self._edges.desk.close)
+            self._before = self._edges.branch.tasks()
             await self._look_first(stop)
             while not stop.is_set():
                 self._wake.clear()
@@ -138,17 +139,9 @@ class Loop:
         return desired
 
     def _note(self, observed: Observed) -> None:
-        """Remember which of the tasks that were at work since the start ended failed or blocked."""
-        if self._epochs is None:
-            self._epochs = {
-                task_id: seen.epoch if seen.live_run is None else seen.epoch - 1
-                for task_id, seen in observed.tasks.items()
-            }
-        before = self._epochs
+        """Remember which tasks failed or were blocked since the start, whoever did that."""
         self._unsettled = {
-            task_id
-            for task_id, seen in observed.tasks.items()
-            if seen.epoch > before.get(task_id, 0) and seen.phase in UNSETTLED
+            task_id for task_id, seen in observed.tasks.items() if _is_unsettled_since(self._before.get(task_id), seen)
         }
 
     async def _wait(self, wake_at: datetime | None, stop: asyncio.Event) -> None:
@@ -188,6 +181,15 @@ class Loop:
 
     def _is_observed(self, path: Path) -> bool:
         return path.is_relative_to(self._edges.fleet.observed)
+
+
+def _is_unsettled_since(before: ObservedTask | None, seen: ObservedTask) -> bool:
+    """Whether a task failed or is blocked that was not so already, for the same reason and in the same run."""
+    if seen.phase not in UNSETTLED:
+        return False
+    if before is None or before.live_run is not None:
+        return True
+    return (before.phase, before.reason, before.epoch) != (seen.phase, seen.reason, seen.epoch)
 
 
 def held_up(desired: Desired, observed: Observed, now: datetime) -> dict[str, str]:

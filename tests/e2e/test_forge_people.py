@@ -116,3 +116,19 @@ def test_drafts_and_pull_requests_of_forks_are_none_until_they_are_ready(team: T
     team.forge.rename(draft, "One")
     seen = team.until_phase("one", "review_pending")
     assert (seen["pr"]["number"], seen["pr_title"]) == (draft, "One")
+
+
+def test_until_idle_says_once_that_the_forge_blocked_a_task_that_was_in_review(team: Team) -> None:
+    env = {"HOOK_SECRET": team.secret, "FORGE_TOKEN": team.forge.token}
+
+    def idle() -> int:
+        return team.fleet.start("--until-idle", **env).process.wait(60)
+
+    team.task("one")
+    assert idle() == 0
+    number = team.fleet.observed("one")["pr"]["number"]
+    team.forge.advance(1)
+    team.forge.close(number)
+    assert idle() == 1
+    assert team.fleet.observed("one")["reason"] == "pr_closed"
+    assert idle() == 0
