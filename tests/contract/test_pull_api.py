@@ -21,6 +21,7 @@ from reconciler.web.tokens import MOST_ADDRESSES, MOST_FAILURES, WITHIN_S, Failu
 from tests import deliveries
 from tests.contract.web import KEY, Answer, request, signed
 from tests.e2e import program
+from tests.e2e.fleets import git
 from tests.e2e.pullers import Agent, Pull, pulling
 from tests.waiting import until
 
@@ -634,4 +635,19 @@ def test_an_agent_whose_host_is_gone_is_known_as_soon_as_anybody_listens(tmp_pat
         pull.start()
         assert agent.heartbeat("one", 1).status == 200
         assert agent.status("one", 1, "completed").status == 200
+        pull.kill()
+
+
+def test_what_could_not_be_recorded_is_never_answered_as_if_it_were(tmp_path: Path) -> None:
+    with pulling(tmp_path) as pull:
+        agent = pull.agent("ada")
+        pull.task("one")
+        pull.start()
+        agent.gets()
+        tip = pull.tip()
+        git(pull.fleet.root, "update-ref", "refs/heads/observed", f"{tip}~1")
+        answer = agent.status("one", 1, "completed")
+        problem(answer, 503)
+        assert int(str(header(answer, "Retry-After"))) > 0
+        assert pull.tip() == git(pull.fleet.root, "rev-parse", f"{tip}~1")
         pull.kill()
