@@ -155,7 +155,7 @@ TASKS = Operation(
     method="get",
     path="/api/v1/tasks",
     summary="List tasks",
-    text="The tasks by id, a page at a time. The token of a pull agent sees its own tasks.",
+    text="The tasks by id, a page at a time. A pull agent sees its own, and those that it could be given.",
     query="http-tasks-query",
     answers={
         200: Answer(says="A page.", schema="http-tasks", headers=("ETag", "Link"), example={"tasks": [], "next": None}),
@@ -173,7 +173,6 @@ TASK_BY_ID = Operation(
     text="What people want of it and what happened to it, with its runs.",
     answers={200: Answer(says="The task.", schema="http-task", headers=("ETag",)), 304: UNCHANGED},
     problems=frozenset({401, 403, 404, 429}),
-    said={403: "It is another agent's."},
     security=READ,
     conditional=True,
 )
