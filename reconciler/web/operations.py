@@ -109,8 +109,7 @@ DEQUEUE = Operation(
             headers=("Retry-After",),
         ),
     },
-    problems=WRITE | {409},
-    said={409: "What this key was given stands in no file any more: ask with another key."},
+    problems=WRITE,
     security=(BEARER,),
 )
 HEARTBEAT = Operation(
