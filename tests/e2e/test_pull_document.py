@@ -29,7 +29,7 @@ PERSON = {
     "GIT_COMMITTER_EMAIL": "a@b",
 }
 LINES = 25
-CHECK = 'read -r first && test "$first" = "# Mend the login" && cat >/dev/null && echo "Names are trimmed."'
+CHECK = 'read -r first && test "$first" = "# Mend the login" && cat >/dev/null && printf "Names are trimmed.\\n\\377"'
 WAITS = 'echo $$ >>"$PIDS"; exec sleep 300'
 CHANGES = {"run_id", "lease_expires_at", "prompt"}
 """What differs from run to run."""
@@ -156,7 +156,7 @@ def test_the_client_does_one_task_after_the_other(pull: Pull) -> None:
     with client(pull, token, CHECK):
         for task_id, phase in (("fix-login", "completed"), ("second", "completed"), ("fails", "failed")):
             pull.until_phase(task_id, phase)
-    assert pull.fleet.last_run("fix-login")["summary"] == "Names are trimmed."
+    assert pull.fleet.last_run("fix-login")["summary"] == "Names are trimmed.\n\ufffd"
     assert [len(pull.outcomes(task_id)) for task_id in ("fix-login", "second", "fails")] == [1, 1, 1]
 
 
