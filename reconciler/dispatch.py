@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from reconciler import collecting, leasing, publishing, starting, tidying
-from reconciler.collecting import DeliveryDelayed
+from reconciler.acting import collecting, publishing, starting, tidying
+from reconciler.acting.collecting import DeliveryDelayed
+from reconciler.agents import leasing
 from reconciler.core import plan
 from reconciler.core.actions import Action, Collect, GiveUp, Launch, Publish, Record, Stop
 from reconciler.core.desired import Desired
@@ -21,8 +22,8 @@ from reconciler.core.observed import Observed, Run
 from reconciler.core.script import stop
 from reconciler.core.script.shell import ProtocolError
 from reconciler.core.terms import ExecutionMode
-from reconciler.desk import Given
 from reconciler.edges import Edges
+from reconciler.edges.desk import Given
 from reconciler.repo import people
 from reconciler.repo.branch import BranchFailed, BranchMoved
 from reconciler.repo.journal import JournalFailed

@@ -16,10 +16,10 @@ from reconciler.core.observed import Observed, ObservedTask
 from reconciler.core.terms import TERMINAL, ExecutionMode, Phase, Wish
 from reconciler.dispatch import Dispatcher
 from reconciler.edges import Edges
+from reconciler.edges.view import Picture
 from reconciler.observe import Observer
 from reconciler.repo import watch
 from reconciler.repo.desired import DesiredFiles
-from reconciler.view import Picture
 
 UNSETTLED = frozenset({Phase.FAILED, Phase.BLOCKED})
 PATIENCE = retry.BACKOFF_MOST

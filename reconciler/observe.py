@@ -7,16 +7,16 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from reconciler.agents.leasing import LeaseWatch
 from reconciler.core.desired import Adapter, Desired, Document, Host
 from reconciler.core.observed import Observed, ObservedTask, Run, Sighting
 from reconciler.core.terms import ExecutionMode, Outcome
 from reconciler.edges import Edges
-from reconciler.forgewatch import ForgeWatch
-from reconciler.hostwatch import HostWatch
-from reconciler.leasing import LeaseWatch
 from reconciler.repo import metas
 from reconciler.repo.draft import HostSeen
-from reconciler.runwatch import Watched
+from reconciler.watching.forgewatch import ForgeWatch
+from reconciler.watching.hostwatch import HostWatch
+from reconciler.watching.runwatch import Watched
 
 OVER = frozenset({"absent", "void", "ended", "gone"})
 

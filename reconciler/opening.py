@@ -15,9 +15,10 @@ from pathlib import Path
 from reconciler.core.desired import Desired, Host
 from reconciler.core.events import Event
 from reconciler.core.observed import Observed, ObservedTask
-from reconciler.desk import Desk
 from reconciler.edges import Edges
-from reconciler.forgelink import ForgeLink
+from reconciler.edges.desk import Desk
+from reconciler.edges.forgelink import ForgeLink
+from reconciler.edges.view import Picture, View
 from reconciler.loop import Ended, Loop, Options, Told
 from reconciler.repo import fleet as fleets
 from reconciler.repo import lock
@@ -30,7 +31,6 @@ from reconciler.repo.published import Published
 from reconciler.transport import Transport
 from reconciler.transport.local import Local
 from reconciler.transport.ssh import Ssh
-from reconciler.view import Picture, View
 from reconciler.web.listening import Door, listening
 
 WRITERS = 64

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from reconciler.core.events import Event
 from reconciler.core.observed import Asking, ObservedTask
-from reconciler.desk import Desk, Given
 from reconciler.edges import Edges
-from reconciler.forgelink import ForgeLink
+from reconciler.edges.desk import Desk, Given
+from reconciler.edges.forgelink import ForgeLink
+from reconciler.edges.view import View
 from reconciler.loop import Ended, Loop, Options, Told
 from reconciler.repo.desired import DesiredFiles
 from reconciler.repo.fleet import Fleet
@@ -21,7 +22,6 @@ from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
 from reconciler.repo.observed import ObservedBranch
 from reconciler.repo.published import Published
-from reconciler.view import View
 from tests.recording import opened
 
 LONG_S = 60.0

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 
-from reconciler import shapes
 from reconciler.commands import pictures, reading
 from reconciler.commands.command import Command
 from reconciler.commands.reading import Reader, View
@@ -17,7 +16,7 @@ from reconciler.core import plan as planning
 from reconciler.core.conditions import Condition
 from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import Phase
-from reconciler.repo import storage
+from reconciler.repo import shapes, storage
 
 WATCH_S = 1.0
 NOT_GOOD = frozenset({Phase.FAILED, Phase.BLOCKED})

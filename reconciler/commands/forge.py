@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from reconciler import shapes
 from reconciler.commands import connecting, reading
 from reconciler.commands.command import Command
 from reconciler.commands.connecting import Finding, Wish
@@ -18,6 +17,7 @@ from reconciler.commands.session import NotGood, Session, WrongUsage
 from reconciler.core import repositories
 from reconciler.core.desired import Forge
 from reconciler.forge.client import Client
+from reconciler.repo import shapes
 
 SHORTEST_SECRET = 16
 """Shorter ones can be guessed by trying."""

@@ -6,7 +6,6 @@ A check asks every host once and records nothing.
 import asyncio
 from collections.abc import Iterator, Mapping
 
-from reconciler import shapes
 from reconciler.commands import checking, pictures, reading
 from reconciler.commands.checking import Checked
 from reconciler.commands.command import Command
@@ -14,6 +13,7 @@ from reconciler.commands.reading import View
 from reconciler.commands.screen import Cell, Rows
 from reconciler.commands.session import Session
 from reconciler.core.desired import Adapter
+from reconciler.repo import shapes
 
 
 def hosts(session: Session, *, check: bool = False, json: bool = False) -> int:

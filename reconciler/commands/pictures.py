@@ -6,14 +6,13 @@ It reads no file and decides nothing.
 from collections.abc import Iterator
 from datetime import datetime
 
-from reconciler import shapes
 from reconciler.commands.reading import View
 from reconciler.commands.screen import Cell, Rows, Screen
 from reconciler.core import conditions
 from reconciler.core.desired import Problem
 from reconciler.core.observed import ObservedTask, Review, Run
 from reconciler.core.terms import TERMINAL, Outcome, Phase
-from reconciler.repo import storage
+from reconciler.repo import shapes, storage
 
 STYLES = {
     Phase.CREATED: "",

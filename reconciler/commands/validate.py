@@ -5,11 +5,10 @@ It needs no running reconciler and changes nothing.
 
 from pathlib import Path
 
-from reconciler import shapes
 from reconciler.commands import pictures
 from reconciler.commands.command import Command
 from reconciler.commands.session import NotGood, Session, here
-from reconciler.repo import desired, fleetfiles
+from reconciler.repo import desired, fleetfiles, shapes
 from reconciler.repo.fleet import Fleet
 
 

@@ -13,7 +13,7 @@ from wsgiref.types import WSGIApplication
 
 from reconciler.core.desired import Desired, Settings
 from reconciler.edges import Edges
-from reconciler.forgelink import ForgeLink
+from reconciler.edges.forgelink import ForgeLink
 from reconciler.web import address
 from reconciler.web.address import Address, BadAddress
 from reconciler.web.api import Api

@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 
 import falcon
 
-from reconciler import handing, holding, reporting
+from reconciler.agents import handing, holding, reporting
+from reconciler.agents.handing import Order, Wish
+from reconciler.agents.holding import Conflict, Held, IsCancelled, NotYours, Stale, UnknownTask
+from reconciler.agents.reporting import Said, Unusable
 from reconciler.core.terms import Delivery
-from reconciler.desk import TooManyWaiting
-from reconciler.handing import Order, Wish
-from reconciler.holding import Conflict, Held, IsCancelled, NotYours, Stale, UnknownTask
+from reconciler.edges.desk import TooManyWaiting
 from reconciler.repo import storage
 from reconciler.repo.branch import BranchFailed, BranchMoved
 from reconciler.repo.journal import JournalFailed
 from reconciler.repo.schemas import Wrong
-from reconciler.reporting import Said, Unusable
 from reconciler.web import api, bodies
 from reconciler.web.api import Api
 from reconciler.web.problems import Invalid, Refused

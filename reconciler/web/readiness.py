@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from reconciler.forgelink import ForgeLink
+from reconciler.edges.forgelink import ForgeLink
 from reconciler.repo.journal import Journal, JournalFailed
 from reconciler.web.site import Check
 

@@ -11,13 +11,13 @@ from urllib.parse import urlencode
 
 import falcon
 
-from reconciler import holding, shapes
+from reconciler.agents import holding
 from reconciler.core import placement
 from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import ExecutionMode, Phase
-from reconciler.repo import schemas
+from reconciler.edges.view import Picture
+from reconciler.repo import schemas, shapes
 from reconciler.repo.schemas import Wrong
-from reconciler.view import Picture
 from reconciler.web.api import Api
 from reconciler.web.problems import Invalid
 from reconciler.web.tokens import Agent

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import pytest
 
-from reconciler import forgeplaces, forgewatch
 from reconciler.core import watched
 from reconciler.core.desired import Desired, Document, Forge, Identity, Settings, Task, with_settings
 from reconciler.core.events import Cancelled, Finished, Regenerated
@@ -21,8 +20,7 @@ from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import Delivery as DeliveryWish
 from reconciler.core.terms import Phase, Verdict
 from reconciler.edges import Edges
-from reconciler.forgelink import ForgeLink
-from reconciler.forgewatch import ForgeWatch
+from reconciler.edges.forgelink import ForgeLink
 from reconciler.repo import git, lock
 from reconciler.repo.branch import BranchMoved
 from reconciler.repo.fleet import Fleet
@@ -30,6 +28,8 @@ from reconciler.repo.inbox import Delivery, Inbox
 from reconciler.repo.journal import Journal
 from reconciler.repo.observed import ObservedBranch, Setting
 from reconciler.repo.published import Published
+from reconciler.watching import forgeplaces, forgewatch
+from reconciler.watching.forgewatch import ForgeWatch
 from tests import recording
 from tests.forge import webhooks
 from tests.forge.server import FakeForge

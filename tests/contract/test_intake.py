@@ -10,14 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import intake
 from reconciler.core.desired import Desired
 from reconciler.core.issues import Issue
 from reconciler.core.terms import TERMINAL
 from reconciler.edges import Edges
+from reconciler.edges.forgelink import ForgeLink
 from reconciler.forge.client import ForgeUnreachable
-from reconciler.forgelink import ForgeLink
-from reconciler.intake import IntakeDelayed
 from reconciler.repo import documents, git
 from reconciler.repo import fleet as fleets
 from reconciler.repo.desired import DesiredFiles
@@ -26,6 +24,8 @@ from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
 from reconciler.repo.observed import ObservedBranch
 from reconciler.repo.published import Published
+from reconciler.watching import intake
+from reconciler.watching.intake import IntakeDelayed
 from tests.forge.server import FakeForge
 from tests.recording import NOW, PERSON, assigned, new_fleet, opened, own_git_config, person_commits
 

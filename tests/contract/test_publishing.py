@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import publishing
+from reconciler.acting import publishing
 from reconciler.core import plan
 from reconciler.core.actions import Publish
 from reconciler.core.desired import Desired, Document, Forge, Settings, Task
@@ -18,9 +18,9 @@ from reconciler.core.observed import Observed, ObservedTask, PullRequest, Review
 from reconciler.core.publications import OpenPull
 from reconciler.core.terms import Delivery, Failure, Outcome, Phase, Verdict
 from reconciler.edges import Edges
+from reconciler.edges.forgelink import ForgeLink
 from reconciler.forge.client import Client, NewPull
 from reconciler.forge.rest import Patience
-from reconciler.forgelink import ForgeLink
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal

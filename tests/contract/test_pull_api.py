@@ -13,7 +13,7 @@ import pytest
 from reconciler.core import prompt
 from reconciler.core.desired import Task
 from reconciler.core.terms import Delivery, ExecutionMode
-from reconciler.desk import MAX_WAITING
+from reconciler.edges.desk import MAX_WAITING
 from reconciler.repo import schemas
 from reconciler.web import nearby
 from reconciler.web.bodies import MAX_BODY

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import leasing
+from reconciler.agents import leasing
 from reconciler.core import conditions
 from reconciler.core.events import Finished, Started
 from reconciler.core.lifecycle import Superseded

@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 
 from reconciler import serving
-from reconciler.forgelink import ForgeLink
+from reconciler.edges.forgelink import ForgeLink
 from reconciler.repo.journal import JournalFailed
 from reconciler.repo.published import Published
 from reconciler.web import address

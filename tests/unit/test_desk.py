@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.core import lifecycle
 from reconciler.core.observed import Asking, ObservedTask, Run
-from reconciler.desk import MAX_WAITING, Desk, Given, TooManyWaiting
+from reconciler.edges.desk import MAX_WAITING, Desk, Given, TooManyWaiting
 from tests.unit.lives import assigned
 from tests.waiting import until
 

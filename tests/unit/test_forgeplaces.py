@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from reconciler.core.observed import ObservedTask
 from reconciler.core.watched import OFTEN_S, SELDOM_S, Watched
-from reconciler.forgeplaces import LATER_S, RETRY_FIRST_S, RETRY_MOST_S, Marks, Place, Places
+from reconciler.watching.forgeplaces import LATER_S, RETRY_FIRST_S, RETRY_MOST_S, Marks, Place, Places
 from tests.unit import lives
 
 NOW = lives.at(3600)

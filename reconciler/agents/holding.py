@@ -6,7 +6,7 @@ It assigns nothing (the plan does); whose request it is was found out before.
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler import leasing
+from reconciler.agents import leasing
 from reconciler.core import following
 from reconciler.core.observed import ObservedTask, Run
 from reconciler.core.terms import ExecutionMode, Outcome, Phase

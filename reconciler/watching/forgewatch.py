@@ -6,19 +6,19 @@ A webhook is a hint, the forge is the truth; without a token for it the webhook'
 import asyncio
 import logging
 
-from reconciler import forgelook, forgenews, intake
 from reconciler.core import watched
 from reconciler.core.desired import Desired, Forge
 from reconciler.edges import Edges
 from reconciler.forge.client import Client, ForgeRefused, ForgeUnreachable
 from reconciler.forge.payloads import Hint, IssueNews, Nothing, PullNews, Pushed
-from reconciler.forgelook import Scene
-from reconciler.forgenews import News
-from reconciler.forgeplaces import LATER_S, Marks, Place, Places
-from reconciler.intake import IntakeDelayed
 from reconciler.repo.branch import BranchFailed, BranchMoved
 from reconciler.repo.inbox import Delivery
 from reconciler.repo.journal import JournalFailed
+from reconciler.watching import forgelook, forgenews, intake
+from reconciler.watching.forgelook import Scene
+from reconciler.watching.forgenews import News
+from reconciler.watching.forgeplaces import LATER_S, Marks, Place, Places
+from reconciler.watching.intake import IntakeDelayed
 
 log = logging.getLogger(__name__)
 

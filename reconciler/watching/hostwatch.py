@@ -19,8 +19,8 @@ from reconciler.core.script import poll, probe
 from reconciler.core.script.shell import ProtocolError
 from reconciler.edges import Edges
 from reconciler.repo.draft import HostSeen
-from reconciler.runwatch import RunWatch, Watched
 from reconciler.transport import Misconfigured, Unreachable
+from reconciler.watching.runwatch import RunWatch, Watched
 
 log = logging.getLogger(__name__)
 

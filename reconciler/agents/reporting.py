@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Literal, assert_never
 from urllib.parse import urlsplit
 
-from reconciler import assigned, holding
+from reconciler.agents import holding
+from reconciler.agents.holding import Conflict, Held
 from reconciler.core import conditions, following, mask, repositories, verdict
 from reconciler.core.desired import Desired, Task
 from reconciler.core.events import Event, Finished, PullRequestOpened, Started
@@ -18,7 +19,7 @@ from reconciler.core.lifecycle import IllegalTransition, Superseded
 from reconciler.core.observed import ObservedTask, PullRequest, Run
 from reconciler.core.terms import Delivery, Failure, Outcome, Phase
 from reconciler.edges import Edges
-from reconciler.holding import Conflict, Held
+from reconciler.repo import assigned
 
 GREATEST = 2**53 - 1
 """The greatest number that JSON carries safely."""
@@ -81,7 +82,7 @@ def report(edges: Edges, host_id: str, task_id: str, said: Said) -> Held:
         raise Unusable("/branch_name", f"the branch of this task is {seen.branch_name}: push to that one")
     desired = edges.view.latest().desired
     if run is not None and holding.is_run_of(run, host_id):
-        task = assigned.task(edges, desired, task_id, run) if said.phase == "completed" else None
+        task = assigned.task(edges.fleet, desired, task_id, run) if said.phase == "completed" else None
         if task is not None and task.delivery is Delivery.PULL_REQUEST:
             holding.live(seen, host_id, said.epoch)
             raise Conflict("the task is delivered by a pull request: open one, and report review_pending")
@@ -90,7 +91,7 @@ def report(edges: Edges, host_id: str, task_id: str, said: Said) -> Held:
     run = holding.live(seen, host_id, said.epoch)
     if said.phase == "running":
         return _running(edges, host_id, task_id, run)
-    task = assigned.task(edges, desired, task_id, run)
+    task = assigned.task(edges.fleet, desired, task_id, run)
     if task is None:
         raise Conflict("the file of the task is gone, and so is what the run was given")
     told = _Report(task_id=task_id, host_id=host_id, task=task, seen=seen, desired=desired, said=said)

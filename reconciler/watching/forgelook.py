@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler import intake
 from reconciler.core import watched
 from reconciler.core.desired import Desired, Forge
 from reconciler.core.issues import Issue
@@ -19,9 +18,10 @@ from reconciler.core.watched import Watched
 from reconciler.forge import poll
 from reconciler.forge.client import Client, ForgeRefused
 from reconciler.forge.poll import Ask, Found
-from reconciler.forgenews import News
-from reconciler.forgeplaces import Marks, Place
-from reconciler.intake import IntakeDelayed
+from reconciler.watching import intake
+from reconciler.watching.forgenews import News
+from reconciler.watching.forgeplaces import Marks, Place
+from reconciler.watching.intake import IntakeDelayed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

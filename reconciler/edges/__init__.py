@@ -10,15 +10,15 @@ from datetime import datetime
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Host
-from reconciler.desk import Desk
-from reconciler.forgelink import ForgeLink
+from reconciler.edges.desk import Desk
+from reconciler.edges.forgelink import ForgeLink
+from reconciler.edges.view import View
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.intakes import Intakes
 from reconciler.repo.journal import Journal
 from reconciler.repo.observed import ObservedBranch
 from reconciler.transport import Transport
-from reconciler.view import View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

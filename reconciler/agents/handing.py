@@ -7,13 +7,14 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler import assigned, leasing
+from reconciler.agents import leasing
 from reconciler.core import ending, prompt, review
 from reconciler.core.desired import Task
 from reconciler.core.observed import Asking, ObservedTask, Run
 from reconciler.core.terms import Kind
-from reconciler.desk import Given
 from reconciler.edges import Edges
+from reconciler.edges.desk import Given
+from reconciler.repo import assigned
 
 CLAIM_DIGITS = 16
 
@@ -60,7 +61,7 @@ def _order(edges: Edges, given: Given) -> Order | None:
     """
     desired, run = edges.view.latest().desired, given.run
     seen = edges.branch.tasks()[given.task_id]
-    task = assigned.task(edges, desired, given.task_id, run)
+    task = assigned.task(edges.fleet, desired, given.task_id, run)
     if task is None:
         return None
     before = tuple(earlier for earlier in seen.runs if earlier.epoch < run.epoch)

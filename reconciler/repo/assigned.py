@@ -5,17 +5,17 @@ It starts and judges nothing.
 
 from reconciler.core.desired import Desired, Task, with_settings
 from reconciler.core.observed import Run
-from reconciler.edges import Edges
 from reconciler.repo import documents, git, storage
+from reconciler.repo.fleet import Fleet
 
 
-def task(edges: Edges, desired: Desired, task_id: str, run: Run) -> Task | None:
+def task(fleet: Fleet, desired: Desired, task_id: str, run: Run) -> Task | None:
     """The task that the run was given; `None` where neither its file nor what the run used of it is left."""
     current = desired.tasks.get(task_id)
     spec = run.spec or ""
     if current is not None and current.spec == spec:
         return current.value
-    content = git.read_blobs(edges.fleet.top, [spec]).get(spec)
+    content = git.read_blobs(fleet.top, [spec]).get(spec)
     if content is not None:
         parsed = documents.parse(content, f"{task_id}.yaml")
         return with_settings(task_id, storage.structure(Task, parsed.data), desired.settings)

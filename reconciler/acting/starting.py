@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler import assigned
 from reconciler.core import ending, prompt, review
 from reconciler.core.actions import GiveUp, Launch
 from reconciler.core.command import Command
@@ -18,7 +17,7 @@ from reconciler.core.observed import Meta, ObservedTask, Run
 from reconciler.core.script import argv, launch, prepare
 from reconciler.core.terms import Failure, Kind
 from reconciler.edges import Edges
-from reconciler.repo import metas
+from reconciler.repo import assigned, metas
 from reconciler.transport import Misconfigured, Unreachable
 
 SESSIONS = uuid.UUID("4f1c8f9e-6d0b-5f0a-9a57-0d8c5b6f2f11")
@@ -134,7 +133,7 @@ def fleet_of(run: Run) -> str:
 
 def _task(edges: Edges, desired: Desired, action: Launch) -> Task:
     """The task as it was when the run was assigned."""
-    found = assigned.task(edges, desired, action.task_id, action.run)
+    found = assigned.task(edges.fleet, desired, action.task_id, action.run)
     if found is None:
         lost = f"the file of {action.task_id} is gone, and so is its blob {action.run.spec}"
         raise CannotStart(Failure.CONFIG, lost)

@@ -1,0 +1,1 @@
+"""ACTS: one effect each: start, collect, publish, tidy up."""

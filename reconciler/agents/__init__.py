@@ -1,0 +1,1 @@
+"""HANDS OVER: work to external agents that ask for it, its lease, and what they report."""
