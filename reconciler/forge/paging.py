@@ -65,5 +65,8 @@ def _last(answer: Answer, length: int, came: int) -> bool:
 
 
 def _identity(entry: object) -> str:
+    """What names an entry; two of one id are still two where their numbers differ."""
     named = entry.get("id") if isinstance(entry, dict) else None
-    return f"id {named}" if isinstance(named, int | str) else json.dumps(entry, sort_keys=True)
+    if isinstance(entry, dict) and isinstance(named, int | str):
+        return f"id {named} number {entry.get('number')}"
+    return json.dumps(entry, sort_keys=True)

@@ -436,6 +436,10 @@ class TestPullRequests:
         found = ask(server, lambda client: client.pulls("team/shop"))
         assert [one.number for one in found] == list(range(120, 0, -1))
 
+    def test_entries_of_one_id_are_several_where_their_numbers_differ(self, server: Scripted) -> None:
+        server.script = {f"GET {REPO}/pulls": Reply(data=[shown(2, id=7), shown(1, id=7), shown(2, id=7)])}
+        assert [one.number for one in ask(server, lambda client: client.pulls("team/shop"))] == [2, 1]
+
     def test_a_server_without_pages_is_asked_once_more_at_most(self, server: Scripted) -> None:
         entries = [shown(number) for number in range(1, 81)]
         server.script = {f"GET {REPO}/pulls": Reply(data=entries)}
