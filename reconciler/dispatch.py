@@ -24,9 +24,9 @@ from reconciler.core.script.shell import ProtocolError
 from reconciler.core.terms import ExecutionMode
 from reconciler.edges import Edges
 from reconciler.edges.desk import Given
-from reconciler.repo import people
-from reconciler.repo.branch import BranchFailed, BranchMoved
 from reconciler.repo.journal import JournalFailed
+from reconciler.repo.main import people
+from reconciler.repo.observed.branch import BranchFailed, BranchMoved
 from reconciler.transport import Misconfigured, Unreachable
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from reconciler.edges import Edges
 from reconciler.edges.view import Picture
 from reconciler.observe import Observer
 from reconciler.repo import watch
-from reconciler.repo.desired import DesiredFiles
+from reconciler.repo.desired.files import DesiredFiles
 
 UNSETTLED = frozenset({Phase.FAILED, Phase.BLOCKED})
 PATIENCE = retry.BACKOFF_MOST

@@ -13,7 +13,7 @@ from reconciler.core.observed import Observed, ObservedTask, Run, Sighting
 from reconciler.core.terms import ExecutionMode, Outcome
 from reconciler.edges import Edges
 from reconciler.repo import metas
-from reconciler.repo.draft import HostSeen
+from reconciler.repo.observed.draft import HostSeen
 from reconciler.watching.forgewatch import ForgeWatch
 from reconciler.watching.hostwatch import HostWatch
 from reconciler.watching.runwatch import Watched

@@ -22,11 +22,11 @@ from reconciler.edges.view import Picture, View
 from reconciler.loop import Ended, Loop, Options, Told
 from reconciler.repo import fleet as fleets
 from reconciler.repo import lock
-from reconciler.repo.desired import DesiredFiles
+from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
-from reconciler.repo.observed import ObservedBranch, Setting
+from reconciler.repo.observed.funnel import ObservedBranch, Setting
 from reconciler.repo.published import Published
 from reconciler.transport import Transport
 from reconciler.transport.local import Local

@@ -16,11 +16,11 @@ from reconciler.edges.desk import Desk, Given
 from reconciler.edges.forgelink import ForgeLink
 from reconciler.edges.view import View
 from reconciler.loop import Ended, Loop, Options, Told
-from reconciler.repo.desired import DesiredFiles
+from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
-from reconciler.repo.observed import ObservedBranch
+from reconciler.repo.observed.funnel import ObservedBranch
 from reconciler.repo.published import Published
 from tests.recording import opened
 

@@ -17,7 +17,7 @@ from reconciler.repo import fleet as fleets
 from reconciler.repo import git, lock
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.journal import Journal
-from reconciler.repo.observed import ObservedBranch, Setting
+from reconciler.repo.observed.funnel import ObservedBranch, Setting
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 PERSON = Identity(name="Ada", email="ada@example.org")

@@ -17,7 +17,8 @@ from reconciler.core.observed import Meta, ObservedTask, Run
 from reconciler.core.script import argv, launch, prepare
 from reconciler.core.terms import Failure, Kind
 from reconciler.edges import Edges
-from reconciler.repo import assigned, metas
+from reconciler.repo import metas
+from reconciler.repo.desired import assigned
 from reconciler.transport import Misconfigured, Unreachable
 
 SESSIONS = uuid.UUID("4f1c8f9e-6d0b-5f0a-9a57-0d8c5b6f2f11")

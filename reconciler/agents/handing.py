@@ -14,7 +14,7 @@ from reconciler.core.observed import Asking, ObservedTask, Run
 from reconciler.core.terms import Kind
 from reconciler.edges import Edges
 from reconciler.edges.desk import Given
-from reconciler.repo import assigned
+from reconciler.repo.desired import assigned
 
 CLAIM_DIGITS = 16
 

@@ -19,7 +19,7 @@ from reconciler.core.lifecycle import IllegalTransition, Superseded
 from reconciler.core.observed import ObservedTask, PullRequest, Run
 from reconciler.core.terms import Delivery, Failure, Outcome, Phase
 from reconciler.edges import Edges
-from reconciler.repo import assigned
+from reconciler.repo.desired import assigned
 
 GREATEST = 2**53 - 1
 """The greatest number that JSON carries safely."""

@@ -13,8 +13,9 @@ from reconciler.commands.reading import View
 from reconciler.commands.session import Session, WrongUsage
 from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import TERMINAL
-from reconciler.repo import commits, fleetfiles
-from reconciler.repo.commits import Edit
+from reconciler.repo.desired import fleetfiles
+from reconciler.repo.main import commits
+from reconciler.repo.main.commits import Edit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,10 +24,13 @@ from reconciler.commands.session import NotGood, Session
 from reconciler.core.desired import Identity
 from reconciler.loop import Options
 from reconciler.opening import World
-from reconciler.repo import commits, documents, fleetfiles, git, logs
 from reconciler.repo import fleet as fleets
-from reconciler.repo.commits import Edit
+from reconciler.repo import git, logs
+from reconciler.repo.desired import fleetfiles
 from reconciler.repo.fleet import Fleet
+from reconciler.repo.main import commits
+from reconciler.repo.main.commits import Edit
+from reconciler.repo.yaml import documents
 
 TERMINATED = 143
 REMOVE_TRIES = 50

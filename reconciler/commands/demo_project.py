@@ -5,7 +5,7 @@ It is text only.
 
 from pathlib import Path
 
-from reconciler.repo import documents
+from reconciler.repo.yaml import documents
 
 FIX = "fix-greeting"
 NOTE = "note-the-fix"

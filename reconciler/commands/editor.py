@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reconciler.commands.session import NotGood, Session, WrongUsage
-from reconciler.repo import documents, loading
-from reconciler.repo.documents import InvalidDocument
+from reconciler.repo.desired import loading
+from reconciler.repo.yaml import documents
+from reconciler.repo.yaml.documents import InvalidDocument
 
 ADVICE = """\
 # Write the goal: what is to be achieved, in your own words. Save and close to go on; without a goal nothing is made.

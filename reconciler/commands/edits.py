@@ -9,8 +9,8 @@ from reconciler.commands import files
 from reconciler.commands.command import Command
 from reconciler.commands.session import Session
 from reconciler.core.terms import Wish
-from reconciler.repo import commits
-from reconciler.repo.commits import Change
+from reconciler.repo.main import commits
+from reconciler.repo.main.commits import Change
 
 
 def cancel(session: Session, *, task: str, json: bool = False) -> int:

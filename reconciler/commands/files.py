@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from reconciler.commands.arguments import closest
 from reconciler.commands.session import NotGood
-from reconciler.repo import fleetfiles
+from reconciler.repo.desired import fleetfiles
 from reconciler.repo.fleet import Fleet
 
 MAX_SHOWN = 80

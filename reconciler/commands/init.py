@@ -11,9 +11,10 @@ from reconciler.commands import starter
 from reconciler.commands.command import Command
 from reconciler.commands.session import NotGood, Session
 from reconciler.core.desired import Identity
-from reconciler.repo import commits, git
 from reconciler.repo import fleet as fleets
-from reconciler.repo.commits import Edit
+from reconciler.repo import git
+from reconciler.repo.main import commits
+from reconciler.repo.main.commits import Edit
 
 MESSAGE = "Begin a fleet for reconciler\n\nShipped adapters, this machine as a host, and an example task on hold.\n"
 

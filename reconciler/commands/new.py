@@ -12,8 +12,10 @@ from reconciler.commands.command import Command
 from reconciler.commands.reading import View
 from reconciler.commands.session import NotGood, Session, WrongUsage
 from reconciler.core import names
-from reconciler.repo import checks, commits, crosscheck, documents, fleetfiles, newtask
-from reconciler.repo.commits import Edit
+from reconciler.repo.desired import checks, crosscheck, fleetfiles
+from reconciler.repo.main import commits, newtask
+from reconciler.repo.main.commits import Edit
+from reconciler.repo.yaml import documents
 
 MAX_STDIN_BYTES = 256 * 1024
 

@@ -18,12 +18,12 @@ from reconciler.core.terms import TERMINAL
 from reconciler.opening import key
 from reconciler.repo import fleet as fleets
 from reconciler.repo import git
-from reconciler.repo import reading as happened
-from reconciler.repo.desired import DesiredFiles
+from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.fleet import OBSERVED, Fleet
 from reconciler.repo.journal import Journal
+from reconciler.repo.observed import reading as happened
+from reconciler.repo.observed.records import Recorded
 from reconciler.repo.published import Published
-from reconciler.repo.records import Recorded
 
 IN_MEMORY = Path(":memory:")
 UNKNOWN_FLEET = "0" * 12

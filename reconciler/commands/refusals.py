@@ -7,13 +7,13 @@ import os
 import sys
 
 from reconciler.commands.session import NotGood, WrongUsage
-from reconciler.repo.branch import BranchAdvanced, BranchFailed, BranchMoved
-from reconciler.repo.documents import InvalidDocument
 from reconciler.repo.fleet import NoFleet
 from reconciler.repo.git import GitFailed, Refused
 from reconciler.repo.journal import JournalFailed
 from reconciler.repo.lock import Locked
-from reconciler.repo.records import UnreadableRecord
+from reconciler.repo.observed.branch import BranchAdvanced, BranchFailed, BranchMoved
+from reconciler.repo.observed.records import UnreadableRecord
+from reconciler.repo.yaml.documents import InvalidDocument
 from reconciler.transport import Misconfigured, Unreachable
 from reconciler.web.listening import CannotListen
 

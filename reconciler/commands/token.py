@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from reconciler.commands import files
 from reconciler.commands.command import Command
 from reconciler.commands.session import NotGood, Session
-from reconciler.repo import commits, documents, fleetfiles, git
+from reconciler.repo import git
+from reconciler.repo.desired import fleetfiles
+from reconciler.repo.main import commits
+from reconciler.repo.yaml import documents
 
 KEPT = 2
 """How many digests stay: the new one and the one before, until the agent has the new token."""

@@ -8,7 +8,9 @@ from pathlib import Path
 from reconciler.commands import pictures
 from reconciler.commands.command import Command
 from reconciler.commands.session import NotGood, Session, here
-from reconciler.repo import desired, fleetfiles, shapes
+from reconciler.repo import shapes
+from reconciler.repo.desired import files as desired
+from reconciler.repo.desired import fleetfiles
 from reconciler.repo.fleet import Fleet
 
 

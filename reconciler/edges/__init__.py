@@ -15,9 +15,9 @@ from reconciler.edges.forgelink import ForgeLink
 from reconciler.edges.view import View
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
-from reconciler.repo.intakes import Intakes
 from reconciler.repo.journal import Journal
-from reconciler.repo.observed import ObservedBranch
+from reconciler.repo.main.intakes import Intakes
+from reconciler.repo.observed.funnel import ObservedBranch
 from reconciler.transport import Transport
 
 

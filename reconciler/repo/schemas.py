@@ -17,8 +17,8 @@ from jsonschema.exceptions import ValidationError
 
 from reconciler.core.desired import Problem
 from reconciler.repo import shipped
-from reconciler.repo.documents import Parsed
-from reconciler.repo.yamlnodes import Path, shown
+from reconciler.repo.yaml.documents import Parsed
+from reconciler.repo.yaml.yamlnodes import Path, shown
 
 KINDS = ("task", "host", "adapter", "settings", "observed-task", "observed-host")
 """The kinds of files."""

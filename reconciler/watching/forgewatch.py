@@ -5,15 +5,16 @@ A webhook is a hint, the forge is the truth; without a token for it the webhook'
 
 import asyncio
 import logging
+from http import HTTPStatus
 
 from reconciler.core import watched
 from reconciler.core.desired import Desired, Forge
 from reconciler.edges import Edges
 from reconciler.forge.client import Client, ForgeRefused, ForgeUnreachable
 from reconciler.forge.payloads import Hint, IssueNews, Nothing, PullNews, Pushed
-from reconciler.repo.branch import BranchFailed, BranchMoved
 from reconciler.repo.inbox import Delivery
 from reconciler.repo.journal import JournalFailed
+from reconciler.repo.observed.branch import BranchFailed, BranchMoved
 from reconciler.watching import forgelook, forgenews, intake
 from reconciler.watching.forgelook import Scene
 from reconciler.watching.forgenews import News
@@ -201,6 +202,7 @@ class ForgeWatch:
         """Look at one repository, and say what came of it."""
         marks = place.take(_clock_s())
         self._reading = bool(marks)
+        locked_out: str | None = None
         try:
             for line in await forgelook.look(self._news, client, scene, place, marks):
                 self._tell(line)
@@ -212,6 +214,7 @@ class ForgeWatch:
         except ForgeRefused as error:
             self._tell(f"{place.name}: {error}")
             self._give_up(place, scene)
+            locked_out = str(error) if error.status == HTTPStatus.UNAUTHORIZED else None
         except MEMORY_LOST:
             raise
         except Exception:
@@ -220,7 +223,10 @@ class ForgeWatch:
             log.exception("looking at %s met a defect of this program; please report it", place.name)
             self._give_up(place, scene)
         self._places.answered(place)
-        self._edges.forge.answered()
+        if locked_out is None:
+            self._edges.forge.answered()
+        else:
+            self._edges.forge.fell_silent(locked_out)
         done = [*marks.deliveries, *marks.issue_deliveries]
         if done:
             await asyncio.to_thread(self._edges.inbox.acted_on, *done)

@@ -18,7 +18,7 @@ from reconciler.core.observed import ObservedHost, Sighting
 from reconciler.core.script import poll, probe
 from reconciler.core.script.shell import ProtocolError
 from reconciler.edges import Edges
-from reconciler.repo.draft import HostSeen
+from reconciler.repo.observed.draft import HostSeen
 from reconciler.transport import Misconfigured, Unreachable
 from reconciler.watching.runwatch import RunWatch, Watched
 

@@ -18,9 +18,11 @@ from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import Wish
 from reconciler.edges import Edges
 from reconciler.forge.client import ForgeRefused, ForgeUnreachable
-from reconciler.repo import checks, issuework, messages
-from reconciler.repo.issuetasks import Newcomer
-from reconciler.repo.issuework import Known, Place, Work
+from reconciler.repo.desired import checks
+from reconciler.repo.main import issuework
+from reconciler.repo.main.issuetasks import Newcomer
+from reconciler.repo.main.issuework import Known, Place, Work
+from reconciler.repo.observed import messages
 
 MAX_TOLD = 300
 MAX_NUMBER = 10**15

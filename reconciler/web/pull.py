@@ -16,8 +16,8 @@ from reconciler.agents.reporting import Said, Unusable
 from reconciler.core.terms import Delivery
 from reconciler.edges.desk import TooManyWaiting
 from reconciler.repo import storage
-from reconciler.repo.branch import BranchFailed, BranchMoved
 from reconciler.repo.journal import JournalFailed
+from reconciler.repo.observed.branch import BranchFailed, BranchMoved
 from reconciler.repo.schemas import Wrong
 from reconciler.web import api, bodies
 from reconciler.web.api import Api

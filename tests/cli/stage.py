@@ -20,7 +20,7 @@ from reconciler.core.terms import Verdict
 from reconciler.repo import fleet as places
 from reconciler.repo import lock
 from reconciler.repo.journal import Journal
-from reconciler.repo.observed import ObservedBranch, Setting
+from reconciler.repo.observed.funnel import ObservedBranch, Setting
 from tests.cli import offline
 from tests.cli.offline import Model
 from tests.contract.sshd import Sshd

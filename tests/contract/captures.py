@@ -7,7 +7,8 @@ from pathlib import Path
 from reconciler.core import output
 from reconciler.core.desired import Adapter
 from reconciler.core.output import Events, RawOutput
-from reconciler.repo import documents, schemas, storage
+from reconciler.repo import schemas, storage
+from reconciler.repo.yaml import documents
 
 CAPTURES = Path(__file__).parent / "fixtures" / "clis"
 ADAPTERS = Path(__file__).parents[2] / "adapters"

@@ -9,8 +9,8 @@ import pytest
 
 from reconciler.core.desired import Identity
 from reconciler.repo import git
-from reconciler.repo.branch import Branch, BranchAdvanced, BranchFailed, BranchMoved, Place
-from reconciler.repo.fastimport import Change
+from reconciler.repo.observed.branch import Branch, BranchAdvanced, BranchFailed, BranchMoved, Place
+from reconciler.repo.observed.fastimport import Change
 from tests.recording import NOW, foreign_commit, own_git_config
 
 __all__ = ["own_git_config"]

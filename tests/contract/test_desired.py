@@ -10,8 +10,9 @@ import pytest
 
 from reconciler.core.desired import Desired
 from reconciler.core.terms import Delivery, Wish
-from reconciler.repo import desired, git
-from reconciler.repo.desired import DesiredFiles
+from reconciler.repo import git
+from reconciler.repo.desired import files as desired
+from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.journal import Journal
 
 NOW = datetime(2040, 1, 1, tzinfo=UTC)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.repo import documents, loading
-from reconciler.repo.documents import InvalidDocument
+from reconciler.repo.desired import loading
+from reconciler.repo.yaml import documents
+from reconciler.repo.yaml.documents import InvalidDocument
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.repo import commits, git, lock, people
 from reconciler.repo import fleet as fleets
-from reconciler.repo.commits import Edit
+from reconciler.repo import git, lock
 from reconciler.repo.git import GitFailed, Refused
+from reconciler.repo.main import commits, people
+from reconciler.repo.main.commits import Edit
 from tests.recording import PERSON, new_fleet, own_git_config, person_commits
 
 __all__ = ["own_git_config"]

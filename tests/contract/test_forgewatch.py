@@ -22,11 +22,11 @@ from reconciler.core.terms import Phase, Verdict
 from reconciler.edges import Edges
 from reconciler.edges.forgelink import ForgeLink
 from reconciler.repo import git, lock
-from reconciler.repo.branch import BranchMoved
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Delivery, Inbox
 from reconciler.repo.journal import Journal
-from reconciler.repo.observed import ObservedBranch, Setting
+from reconciler.repo.observed.branch import BranchMoved
+from reconciler.repo.observed.funnel import ObservedBranch, Setting
 from reconciler.repo.published import Published
 from reconciler.watching import forgeplaces, forgewatch
 from reconciler.watching.forgewatch import ForgeWatch
@@ -441,6 +441,21 @@ def test_a_repository_that_fails_leaves_the_others_alone(fleet: Fleet, forge: Fa
         seen = world.call(world.edges.forge.seen)
         assert seen is not None
         assert seen.silent_since is None
+
+
+def test_a_refused_token_is_told_as_a_forge_that_says_nothing_until_one_is_good(fleet: Fleet, forge: FakeForge) -> None:
+    forge.open(BRANCH, "Fix it")
+    forge.fails(401, "GET", "/acme/widgets/pulls", times=1)
+    with watching(fleet, forge) as world:
+        world.look()
+        seen = world.call(world.edges.forge.seen)
+        assert seen is not None
+        assert seen.silent_since is not None
+        assert "401" in str(seen.reason)
+        assert not world.call(world.watch.pending)
+        world.follow(label="another")
+        until(lambda: world.phase() is Phase.REVIEW_PENDING)
+        until(lambda: (known := world.call(world.edges.forge.seen)) and known.silent_since is None)
 
 
 def test_changes_that_a_stranger_requests_do_not_count(

@@ -16,14 +16,15 @@ from reconciler.core.terms import TERMINAL
 from reconciler.edges import Edges
 from reconciler.edges.forgelink import ForgeLink
 from reconciler.forge.client import ForgeUnreachable
-from reconciler.repo import documents, git
 from reconciler.repo import fleet as fleets
-from reconciler.repo.desired import DesiredFiles
+from reconciler.repo import git
+from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
-from reconciler.repo.observed import ObservedBranch
+from reconciler.repo.observed.funnel import ObservedBranch
 from reconciler.repo.published import Published
+from reconciler.repo.yaml import documents
 from reconciler.watching import intake
 from reconciler.watching.intake import IntakeDelayed
 from tests.forge.server import FakeForge

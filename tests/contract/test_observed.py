@@ -11,11 +11,13 @@ from reconciler.core.events import Cancelled, Event, PullRequestOpened, PullRequ
 from reconciler.core.lifecycle import IllegalTransition, Superseded
 from reconciler.core.observed import Comment, ObservedHost, ObservedTask, PullRequest, Review, Run
 from reconciler.core.terms import Failure, Kind, Outcome, Phase, Verdict
-from reconciler.repo import documents, git, lock, reading, records, storage
-from reconciler.repo.branch import BranchFailed, BranchMoved
-from reconciler.repo.draft import HostSeen
+from reconciler.repo import git, lock, storage
 from reconciler.repo.fleet import Fleet, exclude, find
 from reconciler.repo.journal import Journal
+from reconciler.repo.observed import reading, records
+from reconciler.repo.observed.branch import BranchFailed, BranchMoved
+from reconciler.repo.observed.draft import HostSeen
+from reconciler.repo.yaml import documents
 from tests.recording import (
     NOW,
     PERSON,

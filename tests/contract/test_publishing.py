@@ -24,7 +24,7 @@ from reconciler.forge.rest import Patience
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
-from reconciler.repo.observed import ObservedBranch
+from reconciler.repo.observed.funnel import ObservedBranch
 from reconciler.repo.published import Published
 from tests.forge.server import FakeForge
 from tests.recording import NOW, assigned, new_fleet, opened, own_git_config, started, succeeded

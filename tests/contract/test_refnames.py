@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.repo import refnames
+from reconciler.repo.desired import refnames
 
 NAMES = [
     "main",

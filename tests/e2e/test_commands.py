@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from reconciler.repo import schemas
-from reconciler.repo.documents import Parsed
+from reconciler.repo.yaml.documents import Parsed
 from tests.e2e import program
 from tests.e2e.program import git, run
 from tests.waiting import until

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.terms import Phase
-from reconciler.repo import git, reading
+from reconciler.repo import git
 from reconciler.repo.fleet import Fleet
-from reconciler.repo.observed import ObservedBranch
+from reconciler.repo.observed import reading
+from reconciler.repo.observed.funnel import ObservedBranch
 from tests.recording import Told, assigned, new_fleet, opened, own_git_config, started
 from tests.waiting import until
 

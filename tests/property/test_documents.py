@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.desired import Problem
-from reconciler.repo import documents, yamltext
-from reconciler.repo.documents import InvalidDocument
+from reconciler.repo.yaml import documents, yamltext
+from reconciler.repo.yaml.documents import InvalidDocument
 
 NASTY = [
     "", " ", "on", "no", "12:30", "0x1f", "0o17", "017", "1e3", "null", "~", "-", "- a", "a: b", "a #b", "# a", "*a",

@@ -7,7 +7,8 @@ from reconciler.core import issues, names
 from reconciler.core.desired import Task
 from reconciler.core.issues import Issue
 from reconciler.core.terms import Wish
-from reconciler.repo import checks, documents, loading, yamlbytes
+from reconciler.repo.desired import checks, loading
+from reconciler.repo.yaml import documents, yamlbytes
 
 ANY = st.text(st.characters())
 PIECES = st.sampled_from(

@@ -13,7 +13,8 @@ from reconciler.forge import payloads, reading
 from reconciler.forge.fields import Unreadable
 from reconciler.forge.payloads import IssueNews, PullNews, Pushed
 from reconciler.forge.reading import ForgeKind
-from reconciler.repo import documents, records
+from reconciler.repo.observed import records
+from reconciler.repo.yaml import documents
 from tests import deliveries
 
 KINDS: tuple[ForgeKind, ...] = ("forgejo", "gitea", "github")

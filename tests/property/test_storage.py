@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from reconciler.core.desired import Adapter, Desired, Engine, Host, Settings, Task, Word
 from reconciler.core.observed import Meta, Observed, ObservedHost, ObservedTask, Sighting
-from reconciler.repo import documents, storage
+from reconciler.repo import storage
+from reconciler.repo.yaml import documents
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 SIMPLE: dict[object, st.SearchStrategy[Any]] = {

@@ -12,7 +12,8 @@ from reconciler.core.desired import Adapter, Desired, Document, Host, Settings, 
 from reconciler.core.events import Assigned, Event, Finished, Regenerated, Released
 from reconciler.core.observed import ForgeSeen, Observed, ObservedHost, ObservedTask, Sighting
 from reconciler.core.plan import config_digest, plan
-from reconciler.repo import documents, storage
+from reconciler.repo import storage
+from reconciler.repo.yaml import documents
 
 T = TypeVar("T")
 CASES = sorted((Path(__file__).parent / "plans").glob("*.yaml"))

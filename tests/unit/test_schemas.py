@@ -14,7 +14,8 @@ from jsonschema import Draft202012Validator
 
 from reconciler.core.desired import Adapter, Host, Settings, Task, Word
 from reconciler.core.observed import ObservedHost, ObservedTask
-from reconciler.repo import documents, schemas, storage
+from reconciler.repo import schemas, storage
+from reconciler.repo.yaml import documents
 
 CLASSES: dict[str, type] = {
     "task": Task,

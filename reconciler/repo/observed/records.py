@@ -12,8 +12,9 @@ from typing import TypeVar
 from reconciler.core.observed import ObservedHost, ObservedTask, Review, Run
 from reconciler.core.review import MOST_REVIEWS
 from reconciler.core.terms import TERMINAL, Phase
-from reconciler.repo import documents, storage
-from reconciler.repo.documents import InvalidDocument
+from reconciler.repo import storage
+from reconciler.repo.yaml import documents
+from reconciler.repo.yaml.documents import InvalidDocument
 
 ROOT = "state/observed"
 FLEET = f"{ROOT}/fleet.yaml"

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from reconciler.core import issues
-from reconciler.repo import checks, documents, git
-from reconciler.repo.documents import InvalidDocument
+from reconciler.repo import git
+from reconciler.repo.desired import checks
 from reconciler.repo.fleet import BRANCH, Fleet
+from reconciler.repo.yaml import documents
+from reconciler.repo.yaml.documents import InvalidDocument
 
 FOLDERS = ("state/tasks", "state/archive")
 BLOBS_AT_ONCE = 1000

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from reconciler.core import desired as values
 from reconciler.core.desired import Desired, Settings, Task
-from reconciler.repo import crosscheck, loading
 from reconciler.repo import fleet as fleets
-from reconciler.repo.crosscheck import Fleet
-from reconciler.repo.documents import InvalidDocument
+from reconciler.repo.desired import crosscheck, loading
+from reconciler.repo.desired.crosscheck import Fleet
+from reconciler.repo.yaml.documents import InvalidDocument
 
 _HINT = b"# yaml-language-server: $schema=../../schemas/task.schema.json\n"
 

@@ -13,16 +13,17 @@ from pathlib import Path
 from reconciler.core.desired import Identity
 from reconciler.core.events import Event
 from reconciler.core.observed import ObservedHost, ObservedTask
-from reconciler.repo import git, reading, records
-from reconciler.repo.branch import Branch, BranchAdvanced, BranchFailed, BranchMoved, Place
-from reconciler.repo.draft import Draft, HostSeen
-from reconciler.repo.fastimport import Change
+from reconciler.repo import git
 from reconciler.repo.fleet import OBSERVED, Fleet
 from reconciler.repo.journal import Journal
 from reconciler.repo.lock import Lock
-from reconciler.repo.messages import TaskStep
-from reconciler.repo.projection import Projection
-from reconciler.repo.records import Recorded
+from reconciler.repo.observed import reading, records
+from reconciler.repo.observed.branch import Branch, BranchAdvanced, BranchFailed, BranchMoved, Place
+from reconciler.repo.observed.draft import Draft, HostSeen
+from reconciler.repo.observed.fastimport import Change
+from reconciler.repo.observed.messages import TaskStep
+from reconciler.repo.observed.projection import Projection
+from reconciler.repo.observed.records import Recorded
 
 MAX_BATCH = 1000
 MAX_RELOADS = 10

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.core.desired import Identity, Settings
-from reconciler.repo import documents, fleetfiles, git, loading
-from reconciler.repo.documents import InvalidDocument
+from reconciler.repo import git
+from reconciler.repo.desired import fleetfiles, loading
 from reconciler.repo.fleet import BRANCH, Fleet
 from reconciler.repo.git import GitFailed, Refused, Signature
+from reconciler.repo.yaml import documents
+from reconciler.repo.yaml.documents import InvalidDocument
 
 Change = Callable[[Mapping[str, object]], Mapping[str, object]]
 """From a document's data to the top-level keys that shall be different."""

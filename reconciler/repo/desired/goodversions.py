@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.repo import git, loading
-from reconciler.repo.checks import Value
+from reconciler.repo import git
+from reconciler.repo.desired import loading
+from reconciler.repo.desired.checks import Value
 from reconciler.repo.journal import Journal
 
 MAX_VERSIONS = 50

@@ -12,9 +12,12 @@ from reconciler.core.desired import Desired, Identity
 from reconciler.core.issues import Issue
 from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import TERMINAL, Wish
-from reconciler.repo import commits, documents, fleetfiles, git, newtask, past
-from reconciler.repo.commits import Edit
+from reconciler.repo import git
+from reconciler.repo.desired import fleetfiles
 from reconciler.repo.fleet import BRANCH, Fleet
+from reconciler.repo.main import commits, newtask, past
+from reconciler.repo.main.commits import Edit
+from reconciler.repo.yaml import documents
 
 MAX_LOGIN = 100
 HELD = "hold"

@@ -12,14 +12,16 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler.core.desired import Desired, Document, Host, Problem, Settings
-from reconciler.repo import assembly, blobs, documents, entries, fleetfiles, git, loading
-from reconciler.repo.assembly import Files, Resolved
-from reconciler.repo.documents import InvalidDocument
-from reconciler.repo.entries import Entry
-from reconciler.repo.fleetfiles import SETTINGS, Listing
-from reconciler.repo.goodversions import Good, GoodVersions
+from reconciler.repo import git
+from reconciler.repo.desired import assembly, blobs, entries, fleetfiles, loading
+from reconciler.repo.desired.assembly import Files, Resolved
+from reconciler.repo.desired.entries import Entry
+from reconciler.repo.desired.fleetfiles import SETTINGS, Listing
+from reconciler.repo.desired.goodversions import Good, GoodVersions
 from reconciler.repo.journal import Journal
-from reconciler.repo.yamlnodes import Path as KeyPath
+from reconciler.repo.yaml import documents
+from reconciler.repo.yaml.documents import InvalidDocument
+from reconciler.repo.yaml.yamlnodes import Path as KeyPath
 
 _MAX_PLACES = 10_000
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from reconciler.core.desired import Problem
-from reconciler.repo import checks, git, yamlbytes
+from reconciler.repo import git
+from reconciler.repo.desired import checks
+from reconciler.repo.yaml import yamlbytes
 
 SETTINGS = "state/settings.yaml"
 SUFFIX = ".yaml"

@@ -24,8 +24,8 @@ from ruamel.yaml.events import (
 )
 
 from reconciler.core.desired import Problem
-from reconciler.repo import yamlbytes, yamledit, yamlnodes, yamltext
-from reconciler.repo.yamlnodes import Alias, Flaw, Mark, Node, Pairs, Path, Reading, Scalar, Sequence
+from reconciler.repo.yaml import yamlbytes, yamledit, yamlnodes, yamltext
+from reconciler.repo.yaml.yamlnodes import Alias, Flaw, Mark, Node, Pairs, Path, Reading, Scalar, Sequence
 
 MAX_NODES = 10_000
 MAX_DEPTH = 64

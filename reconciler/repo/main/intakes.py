@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from reconciler.core import issues
 from reconciler.core.issues import Issue
-from reconciler.repo.past import Past
+from reconciler.repo.main.past import Past
 
 MAX_REMEMBERED = 20_000
 MAY_FOR = timedelta(minutes=10)

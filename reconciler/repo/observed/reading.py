@@ -6,10 +6,11 @@ It never writes the branch, except to take it up once in a new clone, from where
 import hashlib
 from collections.abc import Callable, Mapping
 
-from reconciler.repo import git, records
-from reconciler.repo.branch import BranchFailed, BranchMoved
+from reconciler.repo import git
 from reconciler.repo.fleet import OBSERVED, Fleet
-from reconciler.repo.records import Recorded, UnreadableRecord
+from reconciler.repo.observed import records
+from reconciler.repo.observed.branch import BranchFailed, BranchMoved
+from reconciler.repo.observed.records import Recorded, UnreadableRecord
 
 
 def read(fleet: Fleet) -> Recorded:

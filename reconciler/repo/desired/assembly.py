@@ -9,11 +9,11 @@ from typing import TypeVar, cast
 
 from reconciler.core import desired as values
 from reconciler.core.desired import Adapter, Document, Host, Problem, Settings, Task
-from reconciler.repo import crosscheck, fleetfiles
-from reconciler.repo.crosscheck import Finding, Fleet
-from reconciler.repo.fleetfiles import SETTINGS, Place
-from reconciler.repo.goodversions import Good
-from reconciler.repo.yamlnodes import Path as KeyPath
+from reconciler.repo.desired import crosscheck, fleetfiles
+from reconciler.repo.desired.crosscheck import Finding, Fleet
+from reconciler.repo.desired.fleetfiles import SETTINGS, Place
+from reconciler.repo.desired.goodversions import Good
+from reconciler.repo.yaml.yamlnodes import Path as KeyPath
 
 V = TypeVar("V")
 

@@ -10,12 +10,15 @@ from functools import partial
 from reconciler.core.desired import Desired
 from reconciler.core.issues import Issue
 from reconciler.core.observed import ObservedTask
-from reconciler.repo import fleetfiles, git, issuetasks, messages
-from reconciler.repo.documents import InvalidDocument
+from reconciler.repo import git
+from reconciler.repo.desired import fleetfiles
 from reconciler.repo.fleet import BRANCH, Fleet
 from reconciler.repo.git import GitFailed, Refused
-from reconciler.repo.intakes import Intakes
-from reconciler.repo.issuetasks import Newcomer, Sight
+from reconciler.repo.main import issuetasks
+from reconciler.repo.main.intakes import Intakes
+from reconciler.repo.main.issuetasks import Newcomer, Sight
+from reconciler.repo.observed import messages
+from reconciler.repo.yaml.documents import InvalidDocument
 
 MAX_TOLD = 300
 

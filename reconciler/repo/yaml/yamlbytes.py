@@ -5,7 +5,7 @@ Never parses anything.
 
 import re
 
-from reconciler.repo.yamlnodes import Flaw, Mark
+from reconciler.repo.yaml.yamlnodes import Flaw, Mark
 
 MAX_BYTES = 256 * 1024
 

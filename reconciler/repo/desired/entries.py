@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.core.desired import Problem
-from reconciler.repo import blobs, fleetfiles, git, loading
-from reconciler.repo.fleetfiles import Place, Stamp
-from reconciler.repo.loading import Loaded
+from reconciler.repo import git
+from reconciler.repo.desired import blobs, fleetfiles, loading
+from reconciler.repo.desired.fleetfiles import Place, Stamp
+from reconciler.repo.desired.loading import Loaded
 
 RACY_NS = 100_000_000
 """A file that changed so shortly before it was read may change again within the same tick of its clock."""

@@ -7,7 +7,8 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from reconciler.repo import fleetfiles, git
+from reconciler.repo import git
+from reconciler.repo.desired import fleetfiles
 
 
 def blob_id(content: bytes, algorithm: str) -> str:

@@ -5,8 +5,9 @@ It starts and judges nothing.
 
 from reconciler.core.desired import Desired, Task, with_settings
 from reconciler.core.observed import Run
-from reconciler.repo import documents, git, storage
+from reconciler.repo import git, storage
 from reconciler.repo.fleet import Fleet
+from reconciler.repo.yaml import documents
 
 
 def task(fleet: Fleet, desired: Desired, task_id: str, run: Run) -> Task | None:

@@ -12,11 +12,11 @@ from typing import TypeVar
 from reconciler.core.events import Event
 from reconciler.core.lifecycle import advance
 from reconciler.core.observed import ObservedHost, ObservedTask
-from reconciler.repo import messages, records
-from reconciler.repo.fastimport import Change
 from reconciler.repo.journal import Journal
-from reconciler.repo.messages import HostStep, Step, TaskStep
-from reconciler.repo.records import Recorded
+from reconciler.repo.observed import messages, records
+from reconciler.repo.observed.fastimport import Change
+from reconciler.repo.observed.messages import HostStep, Step, TaskStep
+from reconciler.repo.observed.records import Recorded
 
 T = TypeVar("T")
 

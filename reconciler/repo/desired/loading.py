@@ -6,9 +6,11 @@ Never reads a file itself, and never looks at two files at once.
 from dataclasses import dataclass
 
 from reconciler.core.desired import Adapter, Host, Problem, Settings, Task
-from reconciler.repo import checks, documents, schemas, storage
-from reconciler.repo.checks import Value
-from reconciler.repo.documents import InvalidDocument
+from reconciler.repo import schemas, storage
+from reconciler.repo.desired import checks
+from reconciler.repo.desired.checks import Value
+from reconciler.repo.yaml import documents
+from reconciler.repo.yaml.documents import InvalidDocument
 
 CLASSES: dict[str, type[Task] | type[Host] | type[Adapter] | type[Settings]] = {
     "task": Task,

@@ -11,9 +11,9 @@ from datetime import datetime
 
 from reconciler.core import report
 from reconciler.core.desired import Adapter, Engine, Host, Problem, Settings, Task, Word
-from reconciler.repo import refnames
-from reconciler.repo.documents import Parsed
-from reconciler.repo.yamlnodes import Path, shown
+from reconciler.repo.desired import refnames
+from reconciler.repo.yaml.documents import Parsed
+from reconciler.repo.yaml.yamlnodes import Path, shown
 
 PLACEHOLDERS = frozenset(
     "model workspace branch task run_id session new_session run_dir prompt prompt_file max_turns".split()  # noqa: SIM905 - a list of words reads better as one line

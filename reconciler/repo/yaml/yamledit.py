@@ -5,8 +5,8 @@ Never decides whether an edit came out right: it offers candidates, best first, 
 
 from collections.abc import Callable, Iterator, Mapping
 
-from reconciler.repo import yamltext
-from reconciler.repo.yamlnodes import Alias, Node, Pairs, Scalar
+from reconciler.repo.yaml import yamltext
+from reconciler.repo.yaml.yamlnodes import Alias, Node, Pairs, Scalar
 
 Layout = Callable[[str], Pairs | None]
 

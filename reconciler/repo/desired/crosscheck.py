@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from reconciler.core.desired import Adapter, Host, Settings, Task
 from reconciler.core.terms import ExecutionMode
-from reconciler.repo import checks
-from reconciler.repo.yamlnodes import Path, shown
+from reconciler.repo.desired import checks
+from reconciler.repo.yaml.yamlnodes import Path, shown
 
 MAX_SUGGESTIONS = 500
 MAX_CYCLE_SHOWN = 200

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from reconciler.core.desired import Identity
 from reconciler.repo import git
-from reconciler.repo.fastimport import Change, Importer, ImporterGone
+from reconciler.repo.observed.fastimport import Change, Importer, ImporterGone
 
 ATTEMPTS = 5
 COMMITS_PER_CHILD = 500

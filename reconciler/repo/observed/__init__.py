@@ -1,0 +1,1 @@
+"""The branch `observed`: what happened, as commits that only this program makes."""
