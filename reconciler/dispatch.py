@@ -22,11 +22,9 @@ from reconciler.core.observed import Observed, Run
 from reconciler.core.script import stop
 from reconciler.core.script.shell import ProtocolError
 from reconciler.core.terms import ExecutionMode
-from reconciler.edges import Edges
+from reconciler.edges import MEMORY_LOST, Edges
 from reconciler.edges.desk import Given
-from reconciler.repo.journal import JournalFailed
 from reconciler.repo.main import people
-from reconciler.repo.observed.branch import BranchFailed, BranchMoved
 from reconciler.transport import Misconfigured, Unreachable
 
 log = logging.getLogger(__name__)
@@ -44,9 +42,6 @@ LONG_RETRY_AFTER_S = 10.0
 """The same, where a remote repository or a person must act first."""
 
 DELIVERY_TRIES = 30
-
-MEMORY_LOST = (BranchFailed, BranchMoved, JournalFailed, OSError)
-"""What nothing can go on after: what happens could not be recorded. Anything else concerns one task only."""
 
 _Key = tuple[str, type[Action]]
 

@@ -20,6 +20,7 @@ from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
+from reconciler.repo.main.intakes import Intakes
 from reconciler.repo.observed.funnel import ObservedBranch
 from reconciler.repo.published import Published
 from tests.recording import opened
@@ -152,6 +153,7 @@ def _edges(memory: _Memory, clock: Clock, changed: Callable[[], None]) -> Edges:
         secret=_unset,
         changed=changed,
         warn=lambda _: None,
+        intakes=Intakes(),
         desk=Desk(changed, memory.branch.tasks),
         view=View(memory.branch.tasks),
     )

@@ -5,7 +5,7 @@ Only values and functions to call: it does nothing by itself.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.core.command import Command, Completed
@@ -15,10 +15,14 @@ from reconciler.edges.forgelink import ForgeLink
 from reconciler.edges.view import View
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
-from reconciler.repo.journal import Journal
+from reconciler.repo.journal import Journal, JournalFailed
 from reconciler.repo.main.intakes import Intakes
+from reconciler.repo.observed.branch import BranchFailed, BranchMoved
 from reconciler.repo.observed.funnel import ObservedBranch
 from reconciler.transport import Transport
+
+MEMORY_LOST = (BranchFailed, BranchMoved, JournalFailed, OSError)
+"""What nothing can go on after: what happens could not be recorded. Anything else concerns one task only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +47,9 @@ class Edges:
     secret: Callable[[str], str | None]
     changed: Callable[[], None]
     warn: Callable[[str], None]
-    intakes: Intakes = field(default_factory=Intakes)
-    desk: Desk = field(default_factory=Desk)
-    view: View = field(default_factory=View)
+    intakes: Intakes
+    desk: Desk
+    view: View
 
     async def run(self, host_id: str, host: Host, command: Command) -> Completed:
         """Run a command on a host; raises what the transport raises."""

@@ -53,9 +53,7 @@ class _Waiter:
 class Desk:
     """Those who ask for work now. Safe for many threads."""
 
-    def __init__(
-        self, changed: Callable[[], None] = lambda: None, tasks: Callable[[], Mapping[str, ObservedTask]] = dict
-    ) -> None:
+    def __init__(self, changed: Callable[[], None], tasks: Callable[[], Mapping[str, ObservedTask]]) -> None:
         """`changed` wakes the loop; `tasks` gives what is recorded of all tasks now."""
         self._changed = changed
         self._tasks = tasks

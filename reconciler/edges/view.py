@@ -21,7 +21,7 @@ class Picture:
 class View:
     """The last picture. Safe for many threads."""
 
-    def __init__(self, tasks: Callable[[], Mapping[str, ObservedTask]] = dict) -> None:
+    def __init__(self, tasks: Callable[[], Mapping[str, ObservedTask]]) -> None:
         """`tasks` gives what is recorded of all tasks now: whoever wrote something sees it in the next picture."""
         self._picture = Picture(desired=Desired(), observed=Observed(fleet=""))
         self._tasks = tasks

@@ -9,12 +9,10 @@ from http import HTTPStatus
 
 from reconciler.core import watched
 from reconciler.core.desired import Desired, Forge
-from reconciler.edges import Edges
+from reconciler.edges import MEMORY_LOST, Edges
 from reconciler.forge.client import Client, ForgeRefused, ForgeUnreachable
 from reconciler.forge.payloads import Hint, IssueNews, Nothing, PullNews, Pushed
 from reconciler.repo.inbox import Delivery
-from reconciler.repo.journal import JournalFailed
-from reconciler.repo.observed.branch import BranchFailed, BranchMoved
 from reconciler.watching import forgelook, forgenews, intake
 from reconciler.watching.forgelook import Scene
 from reconciler.watching.forgenews import News
@@ -27,9 +25,6 @@ MAX_DELIVERIES = 20
 """Deliveries that are in memory at a time: each may be a mebibyte."""
 
 MAX_TOLD = 1000
-
-MEMORY_LOST = (BranchFailed, BranchMoved, JournalFailed, OSError)
-"""What nothing can go on after: what happens could not be recorded."""
 
 
 class ForgeWatch:

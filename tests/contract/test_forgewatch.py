@@ -20,11 +20,14 @@ from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import Delivery as DeliveryWish
 from reconciler.core.terms import Phase, Verdict
 from reconciler.edges import Edges
+from reconciler.edges.desk import Desk
 from reconciler.edges.forgelink import ForgeLink
+from reconciler.edges.view import View
 from reconciler.repo import git, lock
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Delivery, Inbox
 from reconciler.repo.journal import Journal
+from reconciler.repo.main.intakes import Intakes
 from reconciler.repo.observed.branch import BranchMoved
 from reconciler.repo.observed.funnel import ObservedBranch, Setting
 from reconciler.repo.published import Published
@@ -166,6 +169,9 @@ def watching(fleet: Fleet, forge: FakeForge, *, token: bool = True, begun: bool 
         secret=env.get,
         changed=lambda: None,
         warn=told.append,
+        intakes=Intakes(),
+        desk=Desk(lambda: None, branch.tasks),
+        view=View(branch.tasks),
     )
     named = Forge(kind="forgejo", url=forge.url, token_env="TOKEN")  # noqa: S106 - the name of a variable
     world = World(

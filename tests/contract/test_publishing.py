@@ -18,12 +18,15 @@ from reconciler.core.observed import Observed, ObservedTask, PullRequest, Review
 from reconciler.core.publications import OpenPull
 from reconciler.core.terms import Delivery, Failure, Outcome, Phase, Verdict
 from reconciler.edges import Edges
+from reconciler.edges.desk import Desk
 from reconciler.edges.forgelink import ForgeLink
+from reconciler.edges.view import View
 from reconciler.forge.client import Client, NewPull
 from reconciler.forge.rest import Patience
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
+from reconciler.repo.main.intakes import Intakes
 from reconciler.repo.observed.funnel import ObservedBranch
 from reconciler.repo.published import Published
 from tests.forge.server import FakeForge
@@ -36,7 +39,7 @@ HASTE = Patience(connect_s=1.0, whole_s=2.0, pauses_s=())
 
 
 @dataclass(kw_only=True)
-class Desk:
+class Bench:
     """One task of a real fleet, and the way from what the planner wants to what stands on the forge."""
 
     forge: FakeForge
@@ -104,6 +107,9 @@ class Desk:
             secret=token,
             changed=lambda: None,
             warn=self.warned.append,
+            intakes=Intakes(),
+            desk=Desk(lambda: None, self.branch.tasks),
+            view=View(self.branch.tasks),
         )
         link.use(self.settings)
         assert self.settings.forge is not None
@@ -148,7 +154,7 @@ class Desk:
 
 
 @contextmanager
-def at_work(folder: Path) -> Iterator[Desk]:
+def at_work(folder: Path) -> Iterator[Bench]:
     with FakeForge.running(folder / "forge") as forge:
         fleet = new_fleet(folder / "fleet")
         with opened(fleet) as branch:
@@ -156,318 +162,318 @@ def at_work(folder: Path) -> Iterator[Desk]:
             task = Task(
                 title="Mend it", goal="Mend it.", repository=path, branch="task/fix", delivery=Delivery.PULL_REQUEST
             )
-            yield Desk(forge=forge, branch=branch, fleet=fleet, task=task)
+            yield Bench(forge=forge, branch=branch, fleet=fleet, task=task)
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def bench(tmp_path: Path) -> Iterator[Bench]:
     with at_work(tmp_path) as made:
         yield made
 
 
-def test_a_good_run_gets_its_pull_request_and_nothing_is_published_twice(desk: Desk) -> None:
-    sha = desk.delivered()
+def test_a_good_run_gets_its_pull_request_and_nothing_is_published_twice(bench: Bench) -> None:
+    sha = bench.delivered()
 
     async def work(edges: Edges) -> None:
-        assert await desk.publish(edges) == ["OpenPull"]
-        assert await desk.publish(edges) == ["Mark"]
-        assert await desk.publish(edges) == []
+        assert await bench.publish(edges) == ["OpenPull"]
+        assert await bench.publish(edges) == ["Mark"]
+        assert await bench.publish(edges) == []
 
-    desk.working(work)
-    (number,) = desk.forge.pulls_of("task/fix")
-    issue, pull = desk.forge.pull(number)
+    bench.working(work)
+    (number,) = bench.forge.pulls_of("task/fix")
+    issue, pull = bench.forge.pull(number)
     assert (issue.title, pull.base) == ("fix", "main")
     assert "I mended it." in issue.body
     assert "https://agents.example.org/tasks/fix" in issue.body
-    assert desk.seen.phase is Phase.REVIEW_PENDING
-    assert desk.seen.pr is not None
-    assert (desk.seen.pr.number, desk.seen.pr.state, desk.seen.pr.head_sha) == (number, "open", sha)
-    assert desk.forge.states(sha) == ["success"]
-    assert desk.warned == []
+    assert bench.seen.phase is Phase.REVIEW_PENDING
+    assert bench.seen.pr is not None
+    assert (bench.seen.pr.number, bench.seen.pr.state, bench.seen.pr.head_sha) == (number, "open", sha)
+    assert bench.forge.states(sha) == ["success"]
+    assert bench.warned == []
 
     async def after_a_restart(edges: Edges) -> None:
-        assert await desk.publish(edges) == []
+        assert await bench.publish(edges) == []
 
-    desk.working(after_a_restart)
+    bench.working(after_a_restart)
 
 
-def test_a_pull_request_that_was_opened_just_before_a_crash_is_found(desk: Desk) -> None:
-    desk.delivered()
+def test_a_pull_request_that_was_opened_just_before_a_crash_is_found(bench: Bench) -> None:
+    bench.delivered()
 
     async def until_the_crash(edges: Edges) -> None:
-        (action,) = desk.wanted(edges)
+        (action,) = bench.wanted(edges)
         wanted, client = action.publication, edges.forge.client
         assert isinstance(wanted, OpenPull)
         assert client is not None
         new = NewPull(repository=wanted.repository, branch=wanted.branch, title=wanted.title, body=wanted.body)
         await client.open_pull(new)
 
-    desk.working(until_the_crash)
-    assert desk.seen.pr is None
+    bench.working(until_the_crash)
+    assert bench.seen.pr is None
 
     async def again(edges: Edges) -> None:
-        assert await desk.publish(edges) == ["OpenPull"]
+        assert await bench.publish(edges) == ["OpenPull"]
 
-    desk.working(again)
-    assert len(desk.forge.pulls_of("task/fix")) == 1
-    assert desk.forge.count("POST", PULLS) == 1
-    assert desk.seen.pr is not None
+    bench.working(again)
+    assert len(bench.forge.pulls_of("task/fix")) == 1
+    assert bench.forge.count("POST", PULLS) == 1
+    assert bench.seen.pr is not None
 
 
-def test_the_pull_request_that_the_agent_opened_is_taken(desk: Desk) -> None:
-    desk.delivered()
-    number = desk.forge.open("task/fix", "By the agent")
+def test_the_pull_request_that_the_agent_opened_is_taken(bench: Bench) -> None:
+    bench.delivered()
+    number = bench.forge.open("task/fix", "By the agent")
 
     async def work(edges: Edges) -> None:
-        assert await desk.publish(edges) == ["OpenPull"]
+        assert await bench.publish(edges) == ["OpenPull"]
 
-    desk.working(work)
-    assert desk.forge.pulls_of("task/fix") == [number]
-    assert desk.seen.pr is not None
-    assert (desk.seen.pr.number, desk.seen.pr_title) == (number, "By the agent")
+    bench.working(work)
+    assert bench.forge.pulls_of("task/fix") == [number]
+    assert bench.seen.pr is not None
+    assert (bench.seen.pr.number, bench.seen.pr_title) == (number, "By the agent")
 
 
 @pytest.mark.parametrize("how", ["refuses", "unavailable"])
-def test_a_silent_forge_is_noted_and_left_alone(desk: Desk, how: str) -> None:
-    desk.delivered()
+def test_a_silent_forge_is_noted_and_left_alone(bench: Bench, how: str) -> None:
+    bench.delivered()
 
     async def work(edges: Edges) -> None:
-        desk.forge.down("refuses" if how == "refuses" else "unavailable")
-        assert await desk.publish(edges) == ["OpenPull"]
+        bench.forge.down("refuses" if how == "refuses" else "unavailable")
+        assert await bench.publish(edges) == ["OpenPull"]
         known = edges.forge.seen()
         assert known is not None
         assert known.silent_since == NOW
         assert known.reason
         assert known.held == {}
-        assert await desk.publish(edges) == []
-        desk.forge.up()
+        assert await bench.publish(edges) == []
+        bench.forge.up()
         edges.forge.answered()
-        assert await desk.publish(edges) == ["OpenPull"]
+        assert await bench.publish(edges) == ["OpenPull"]
 
-    desk.working(work)
-    assert desk.seen.pr is not None
-    assert desk.warned == []
+    bench.working(work)
+    assert bench.seen.pr is not None
+    assert bench.warned == []
 
 
-def test_a_refusal_is_told_once_and_tried_again_later(desk: Desk) -> None:
-    desk.delivered()
-    desk.forge.fails(403, "POST", PULLS, times=2)
+def test_a_refusal_is_told_once_and_tried_again_later(bench: Bench) -> None:
+    bench.delivered()
+    bench.forge.fails(403, "POST", PULLS, times=2)
 
     async def work(edges: Edges) -> None:
-        assert await desk.publish(edges) == ["OpenPull"]
-        assert await desk.publish(edges) == []
-        assert "403" in desk.held(edges)["pull"]
-        desk.now += timedelta(minutes=1)
-        assert await desk.publish(edges) == ["OpenPull"]
-        assert not desk.is_silent(edges)
-        desk.now += timedelta(minutes=2)
-        assert await desk.publish(edges) == ["OpenPull"]
-        assert desk.held(edges) == {}
+        assert await bench.publish(edges) == ["OpenPull"]
+        assert await bench.publish(edges) == []
+        assert "403" in bench.held(edges)["pull"]
+        bench.now += timedelta(minutes=1)
+        assert await bench.publish(edges) == ["OpenPull"]
+        assert not bench.is_silent(edges)
+        bench.now += timedelta(minutes=2)
+        assert await bench.publish(edges) == ["OpenPull"]
+        assert bench.held(edges) == {}
 
-    desk.working(work)
-    (line,) = desk.warned
+    bench.working(work)
+    (line,) = bench.warned
     assert line.startswith("fix: no pull request for task/fix: ")
     assert "\n" not in line
-    assert desk.seen.pr is not None
+    assert bench.seen.pr is not None
 
 
-def test_a_pull_request_of_what_was_asked_before_is_not_taken(desk: Desk) -> None:
-    first = desk.in_review()
-    (old,) = desk.forge.pulls_of("task/fix")
-    desk.demand(max_reviews=0)
-    desk.record(Regenerated(at=NOW, actor="person:ada", generation=2))
-    assert desk.seen.past_prs == (old,)
+def test_a_pull_request_of_what_was_asked_before_is_not_taken(bench: Bench) -> None:
+    first = bench.in_review()
+    (old,) = bench.forge.pulls_of("task/fix")
+    bench.demand(max_reviews=0)
+    bench.record(Regenerated(at=NOW, actor="person:ada", generation=2))
+    assert bench.seen.past_prs == (old,)
     good = replace(succeeded(2), delivery=Delivery.PULL_REQUEST, head_sha=first)
-    desk.record(replace(assigned("fix", 2), generation=2), started(2), good)
+    bench.record(replace(assigned("fix", 2), generation=2), started(2), good)
 
     async def work(edges: Edges) -> None:
-        assert await desk.publish(edges) == ["OpenPull"]
-        assert "close it, or merge it by hand" in desk.held(edges)["pull"]
-        assert desk.seen.pr is None
-        desk.forge.close(old)
-        desk.now += timedelta(minutes=1)
-        assert await desk.publish(edges) == ["OpenPull"]
+        assert await bench.publish(edges) == ["OpenPull"]
+        assert "close it, or merge it by hand" in bench.held(edges)["pull"]
+        assert bench.seen.pr is None
+        bench.forge.close(old)
+        bench.now += timedelta(minutes=1)
+        assert await bench.publish(edges) == ["OpenPull"]
 
-    desk.working(work)
-    assert desk.seen.pr is not None
-    assert [old, desk.seen.pr.number] == desk.forge.pulls_of("task/fix")
-
-
-def test_a_draft_in_the_way_is_named(desk: Desk) -> None:
-    desk.delivered()
-    number = desk.forge.open("task/fix", "WIP: by the agent")
-
-    async def work(edges: Edges) -> None:
-        assert await desk.publish(edges) == ["OpenPull"]
-        assert "as a draft" in desk.held(edges)["pull"]
-        desk.forge.rename(number, "By the agent")
-        desk.now += timedelta(minutes=1)
-        assert await desk.publish(edges) == ["OpenPull"]
-
-    desk.working(work)
-    assert desk.seen.pr is not None
-    assert desk.seen.pr.number == number
+    bench.working(work)
+    assert bench.seen.pr is not None
+    assert [old, bench.seen.pr.number] == bench.forge.pulls_of("task/fix")
 
 
-def test_the_reviewers_are_told_once_that_the_rounds_are_used_up(desk: Desk) -> None:
-    desk.in_review()
-    desk.demand(max_reviews=0)
-    desk.task = replace(desk.task, max_reviews=0)
+def test_a_draft_in_the_way_is_named(bench: Bench) -> None:
+    bench.delivered()
+    number = bench.forge.open("task/fix", "WIP: by the agent")
 
     async def work(edges: Edges) -> None:
-        assert sorted(await desk.publish(edges)) == ["Mark", "Say"]
-        assert await desk.publish(edges) == []
+        assert await bench.publish(edges) == ["OpenPull"]
+        assert "as a draft" in bench.held(edges)["pull"]
+        bench.forge.rename(number, "By the agent")
+        bench.now += timedelta(minutes=1)
+        assert await bench.publish(edges) == ["OpenPull"]
 
-    desk.working(work)
-    desk.fleet.journal.unlink()
-    Path(f"{desk.fleet.journal}-wal").unlink(missing_ok=True)
+    bench.working(work)
+    assert bench.seen.pr is not None
+    assert bench.seen.pr.number == number
+
+
+def test_the_reviewers_are_told_once_that_the_rounds_are_used_up(bench: Bench) -> None:
+    bench.in_review()
+    bench.demand(max_reviews=0)
+    bench.task = replace(bench.task, max_reviews=0)
+
+    async def work(edges: Edges) -> None:
+        assert sorted(await bench.publish(edges)) == ["Mark", "Say"]
+        assert await bench.publish(edges) == []
+
+    bench.working(work)
+    bench.fleet.journal.unlink()
+    Path(f"{bench.fleet.journal}-wal").unlink(missing_ok=True)
 
     async def without_memory(edges: Edges) -> None:
-        assert sorted(await desk.publish(edges)) == ["Mark", "Say"]
+        assert sorted(await bench.publish(edges)) == ["Mark", "Say"]
 
-    desk.working(without_memory)
-    (number,) = desk.forge.pulls_of("task/fix")
-    (comment,) = desk.forge.pull(number)[0].comments
+    bench.working(without_memory)
+    (number,) = bench.forge.pulls_of("task/fix")
+    (comment,) = bench.forge.pull(number)[0].comments
     assert "max_reviews: 0" in comment.body
     assert comment.body.endswith("<!-- reconciler: review_limit fix 1 0 -->")
 
 
-def review_round(desk: Desk) -> str:
+def review_round(bench: Bench) -> str:
     """A review round that runs; the commit that it began with."""
-    sha = desk.in_review()
-    desk.demand(max_reviews=3)
-    desk.record(assigned("fix", 2), started(2))
+    sha = bench.in_review()
+    bench.demand(max_reviews=3)
+    bench.record(assigned("fix", 2), started(2))
     return sha
 
 
-def test_no_commit_is_left_pending_when_a_round_moved_the_head(desk: Desk) -> None:
-    before = review_round(desk)
+def test_no_commit_is_left_pending_when_a_round_moved_the_head(bench: Bench) -> None:
+    before = review_round(bench)
 
     async def work(edges: Edges) -> None:
-        assert await desk.publish(edges) == ["Mark"]
-        assert desk.forge.states(before) == ["pending"]
-        after = desk.forge.push("task/fix", {"file": "better\n"})
-        desk.record(replace(succeeded(2), delivery=Delivery.PULL_REQUEST, head_sha=after))
-        assert await desk.publish(edges) == ["Mark"]
-        assert desk.forge.states(before) == ["pending", "success"]
-        assert desk.forge.states(after) == ["success"]
-        (number,) = desk.forge.pulls_of("task/fix")
-        desk.record(PullRequestUpdated(at=NOW, actor="forge:bot", pr=desk.pr(number, after)))
-        assert await desk.publish(edges) == []
+        assert await bench.publish(edges) == ["Mark"]
+        assert bench.forge.states(before) == ["pending"]
+        after = bench.forge.push("task/fix", {"file": "better\n"})
+        bench.record(replace(succeeded(2), delivery=Delivery.PULL_REQUEST, head_sha=after))
+        assert await bench.publish(edges) == ["Mark"]
+        assert bench.forge.states(before) == ["pending", "success"]
+        assert bench.forge.states(after) == ["success"]
+        (number,) = bench.forge.pulls_of("task/fix")
+        bench.record(PullRequestUpdated(at=NOW, actor="forge:bot", pr=bench.pr(number, after)))
+        assert await bench.publish(edges) == []
 
-    desk.working(work)
-    (status, *_) = [one for one in desk.forge.only.statuses if one.sha == before]
+    bench.working(work)
+    (status, *_) = [one for one in bench.forge.only.statuses if one.sha == before]
     assert status.context == "reconciler"
     assert status.description == "implement run 2 on localhost"
     assert status.target_url == "https://agents.example.org/tasks/fix"
 
 
-def test_a_commit_that_a_person_pushed_after_a_failure_is_not_blamed(desk: Desk) -> None:
-    before = review_round(desk)
+def test_a_commit_that_a_person_pushed_after_a_failure_is_not_blamed(bench: Bench) -> None:
+    before = review_round(bench)
 
     async def work(edges: Edges) -> None:
-        await desk.publish(edges)
-        desk.record(replace(succeeded(2), outcome=Outcome.FAILED, failure=Failure.WAITING_INPUT))
-        assert await desk.publish(edges) == ["Mark"]
-        assert desk.forge.states(before) == ["pending", "failure"]
-        later = desk.forge.push("task/fix", {"file": "by hand\n"})
-        (number,) = desk.forge.pulls_of("task/fix")
-        desk.record(PullRequestUpdated(at=NOW, actor="forge:ada", pr=desk.pr(number, later)))
-        await desk.publish(edges)
-        assert desk.forge.states(later) == []
-        assert await desk.publish(edges) == []
+        await bench.publish(edges)
+        bench.record(replace(succeeded(2), outcome=Outcome.FAILED, failure=Failure.WAITING_INPUT))
+        assert await bench.publish(edges) == ["Mark"]
+        assert bench.forge.states(before) == ["pending", "failure"]
+        later = bench.forge.push("task/fix", {"file": "by hand\n"})
+        (number,) = bench.forge.pulls_of("task/fix")
+        bench.record(PullRequestUpdated(at=NOW, actor="forge:ada", pr=bench.pr(number, later)))
+        await bench.publish(edges)
+        assert bench.forge.states(later) == []
+        assert await bench.publish(edges) == []
 
-    desk.working(work)
+    bench.working(work)
 
 
 @pytest.mark.parametrize("status", [404, 422, 500])
-def test_a_commit_that_the_forge_does_not_have_holds_up_nothing(desk: Desk, status: int) -> None:
-    desk.in_review()
-    desk.forge.fails(status, "POST", "/statuses/[0-9a-f]+", times=1)
+def test_a_commit_that_the_forge_does_not_have_holds_up_nothing(bench: Bench, status: int) -> None:
+    bench.in_review()
+    bench.forge.fails(status, "POST", "/statuses/[0-9a-f]+", times=1)
 
     async def work(edges: Edges) -> None:
-        assert await desk.publish(edges) == ["Mark"]
-        assert list(desk.held(edges)) == ["status"]
-        assert not desk.is_silent(edges)
-        assert await desk.publish(edges) == []
-        desk.now += timedelta(minutes=1)
-        assert await desk.publish(edges) == ["Mark"]
-        assert desk.held(edges) == {}
+        assert await bench.publish(edges) == ["Mark"]
+        assert list(bench.held(edges)) == ["status"]
+        assert not bench.is_silent(edges)
+        assert await bench.publish(edges) == []
+        bench.now += timedelta(minutes=1)
+        assert await bench.publish(edges) == ["Mark"]
+        assert bench.held(edges) == {}
 
-    desk.working(work)
-    assert desk.warned == []
-
-
-def test_a_forge_that_fails_at_one_thing_only_is_not_silent(desk: Desk) -> None:
-    desk.delivered()
-    desk.forge.fails(500, "POST", PULLS)
-
-    async def work(edges: Edges) -> None:
-        assert await desk.publish(edges) == ["OpenPull"]
-        assert list(desk.held(edges)) == ["pull"]
-        assert not desk.is_silent(edges)
-
-    desk.working(work)
-    assert len(desk.warned) == 1
+    bench.working(work)
+    assert bench.warned == []
 
 
-def test_a_forge_that_only_refuses_is_not_silent_either(desk: Desk) -> None:
-    desk.delivered()
-    desk.forge.fails(500, "POST", PULLS)
-    desk.forge.fails(403, "GET", "/user")
+def test_a_forge_that_fails_at_one_thing_only_is_not_silent(bench: Bench) -> None:
+    bench.delivered()
+    bench.forge.fails(500, "POST", PULLS)
 
     async def work(edges: Edges) -> None:
-        assert await desk.publish(edges) == ["OpenPull"]
-        assert list(desk.held(edges)) == ["pull"]
-        assert not desk.is_silent(edges)
+        assert await bench.publish(edges) == ["OpenPull"]
+        assert list(bench.held(edges)) == ["pull"]
+        assert not bench.is_silent(edges)
 
-    desk.working(work)
+    bench.working(work)
+    assert len(bench.warned) == 1
 
 
-def test_a_comment_and_a_status_that_may_not_be_written_are_told(desk: Desk) -> None:
-    sha = desk.in_review()
-    desk.demand(max_reviews=0)
-    desk.forge.fails(403, "POST", "/comments")
-    desk.forge.fails(403, "POST", f"/statuses/{sha}")
+def test_a_forge_that_only_refuses_is_not_silent_either(bench: Bench) -> None:
+    bench.delivered()
+    bench.forge.fails(500, "POST", PULLS)
+    bench.forge.fails(403, "GET", "/user")
 
     async def work(edges: Edges) -> None:
-        await desk.publish(edges)
-        assert sorted(desk.held(edges)) == ["comment", "status"]
+        assert await bench.publish(edges) == ["OpenPull"]
+        assert list(bench.held(edges)) == ["pull"]
+        assert not bench.is_silent(edges)
 
-    desk.working(work)
-    (number,) = desk.forge.pulls_of("task/fix")
+    bench.working(work)
+
+
+def test_a_comment_and_a_status_that_may_not_be_written_are_told(bench: Bench) -> None:
+    sha = bench.in_review()
+    bench.demand(max_reviews=0)
+    bench.forge.fails(403, "POST", "/comments")
+    bench.forge.fails(403, "POST", f"/statuses/{sha}")
+
+    async def work(edges: Edges) -> None:
+        await bench.publish(edges)
+        assert sorted(bench.held(edges)) == ["comment", "status"]
+
+    bench.working(work)
+    (number,) = bench.forge.pulls_of("task/fix")
     begins = (f"fix: no comment on pull request {number}: ", f"fix: no status for commit {sha}: ")
-    assert len(desk.warned) == 2
-    assert all(line.startswith(begins) for line in desk.warned)
+    assert len(bench.warned) == 2
+    assert all(line.startswith(begins) for line in bench.warned)
 
 
 @pytest.mark.parametrize(("status", "held"), [(404, []), (403, ["status"])])
-def test_a_commit_that_was_pushed_over_needs_no_end(desk: Desk, status: int, held: list[str]) -> None:
-    before = review_round(desk)
+def test_a_commit_that_was_pushed_over_needs_no_end(bench: Bench, status: int, held: list[str]) -> None:
+    before = review_round(bench)
 
     async def work(edges: Edges) -> None:
-        assert await desk.publish(edges) == ["Mark"]
-        after = desk.forge.push("task/fix", {"file": "better\n"})
-        desk.record(replace(succeeded(2), delivery=Delivery.PULL_REQUEST, head_sha=after))
-        desk.forge.fails(status, "POST", f"/statuses/{before}")
-        assert await desk.publish(edges) == ["Mark"]
-        assert list(desk.held(edges)) == held
-        desk.now += timedelta(minutes=1)
-        await desk.publish(edges)
-        assert desk.forge.states(after)[-1:] == ["success"]
-        assert await desk.publish(edges) == []
+        assert await bench.publish(edges) == ["Mark"]
+        after = bench.forge.push("task/fix", {"file": "better\n"})
+        bench.record(replace(succeeded(2), delivery=Delivery.PULL_REQUEST, head_sha=after))
+        bench.forge.fails(status, "POST", f"/statuses/{before}")
+        assert await bench.publish(edges) == ["Mark"]
+        assert list(bench.held(edges)) == held
+        bench.now += timedelta(minutes=1)
+        await bench.publish(edges)
+        assert bench.forge.states(after)[-1:] == ["success"]
+        assert await bench.publish(edges) == []
 
-    desk.working(work)
+    bench.working(work)
 
 
-def test_nothing_is_published_where_there_is_no_token_any_more(desk: Desk) -> None:
-    desk.delivered()
+def test_nothing_is_published_where_there_is_no_token_any_more(bench: Bench) -> None:
+    bench.delivered()
 
     async def work(edges: Edges) -> None:
-        (action,) = desk.wanted(edges)
+        (action,) = bench.wanted(edges)
         edges.forge.client = None
         assert await publishing.publish(edges, action) == ()
-        assert desk.wanted(edges) == []
+        assert bench.wanted(edges) == []
 
-    desk.working(work)
-    assert desk.forge.pulls_of("task/fix") == []
+    bench.working(work)
+    assert bench.forge.pulls_of("task/fix") == []
