@@ -68,7 +68,12 @@ def facts(seen: ObservedTask, shown: Shown, *, now: datetime, max_reviews: int) 
         if not _outdone(told.task.pr, pull, shown):
             told.all([_event(told.task, pull, shown, now)])
     told.all(_reviewed(one, shown, now, max_reviews) for one in (*reviews, *demands.waiting(told.task)))
-    return tuple(told.events) if _undated(told.task) != _undated(seen) else ()
+    return tuple(told.events) if _is_reopened(told.task, shown) or _undated(told.task) != _undated(seen) else ()
+
+
+def _is_reopened(task: ObservedTask, shown: Shown) -> bool:
+    """Whether a person reopened the task's pull request: the date counts, even before the close before it is told."""
+    return task.pr is not None and task.pr.number in shown.reopened
 
 
 def _undated(task: ObservedTask) -> ObservedTask:

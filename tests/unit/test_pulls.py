@@ -286,3 +286,16 @@ def test_a_date_alone_is_no_news_and_is_noted_along_with_other_news() -> None:
     later = after(task, shown(replace(talked, head_sha="b")))
     assert later.pr is not None
     assert (later.pr.head_sha, later.pr.updated_at) == ("b", lives.at(20))
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_close_and_a_reopening_may_be_told_in_any_order(order: tuple[int, ...]) -> None:
+    opened = replace(PULL, updated_at=lives.at(0))
+    steps = [
+        shown(opened),
+        shown(replace(opened, state="closed", updated_at=lives.at(5))),
+        shown(replace(opened, updated_at=lives.at(6)), reopened=frozenset({opened.number})),
+    ]
+    task = after(ObservedTask(), *(steps[step] for step in order))
+    assert task.pr is not None
+    assert (task.phase, task.pr.state, task.pr.updated_at) == (Phase.REVIEW_PENDING, "open", lives.at(6))
