@@ -4,9 +4,9 @@ Never lets text from the forge pass for an instruction: it stands fenced, as dat
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Sequence
 
+from reconciler.core import markdown
 from reconciler.core.desired import Adapter, Task
 from reconciler.core.observed import Comment, Review
 from reconciler.core.terms import Delivery, ExecutionMode, Verdict
@@ -134,23 +134,13 @@ def _comment(comment: Comment) -> str:
 
 
 def _fence(text: str, language: str = "text") -> str:
-    """The text between fences that it cannot close: longer than any run of backticks in it."""
-    body = text.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
-    fence = "`" * max(3, _longest_run(body) + 1)
-    return f"{fence}{language}\n{body}\n{fence}"
+    """The whole text, fenced: an agent gets every character of it."""
+    return markdown.fenced(markdown.plain_ends(text).strip("\n"), language)
 
 
 def _code(text: str) -> str:
     """A name in one line as a code span that it cannot leave."""
-    name = _one_line(text)
-    if "`" not in name:
-        return f"`{name}`"
-    ticks = "`" * (_longest_run(name) + 1)
-    return f"{ticks} {name} {ticks}"
-
-
-def _longest_run(text: str) -> int:
-    return max((len(run) for run in re.findall("`+", text)), default=0)
+    return markdown.span(_one_line(text))
 
 
 def _one_line(text: str) -> str:

@@ -123,9 +123,8 @@ def test_no_command_is_made_of_what_cannot_be_a_word(make: Callable[[], object])
         make()
 
 
-def test_the_lists_of_runs_and_heads_are_asked_for_by_fixed_scripts() -> None:
+def test_the_head_of_a_workspace_is_asked_for_by_a_fixed_script() -> None:
     assert deliver.inspect("/w", FLEET, "/w/x").words == ("/w", FLEET, "/w/x")
-    assert read.parse_list_runs(answer("a.1\nno run\nb-c.12\n")) == ("a.1", "b-c.12")
 
 
 def test_a_template_may_name_everything_a_run_was_started_with() -> None:

@@ -57,20 +57,6 @@ printf .
 """
 )
 
-_LIST = (
-    "set -u\n"
-    + shell.take("workdir", "fleet")
-    + shell.MARK_ANSWER
-    + shell.FLEET_ROOT
-    + r"""
-answer
-cd "$root/runs" 2>/dev/null || exit 0
-for run in *; do
-  if [ -d "$run" ]; then printf '%s\n' "$run"; fi
-done
-"""
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
@@ -154,17 +140,6 @@ def exit_code(word: str) -> int | None:
     if not re.fullmatch(r"\d{1,3}", word, re.ASCII) or int(word) > MOST_EXIT:
         return None
     return int(word)
-
-
-def list_runs(workdir: str, fleet: str) -> Command:
-    """Ask for the names of all run folders of the fleet on a host."""
-    return Command(name="list-runs", script=_LIST, words=shell.place(workdir, fleet))
-
-
-def parse_list_runs(completed: Completed) -> tuple[str, ...]:
-    """The run folders, `<task>.<epoch>`; anything else that stands among them is left out."""
-    lines = shell.text(shell.body("list-runs", completed)).split("\n")
-    return tuple(line for line in lines if shell.is_run(line))
 
 
 def _read(workdir: str, fleet: str, run: str, rest: tuple[str, str, str]) -> Command:

@@ -132,11 +132,6 @@ def checked_run(run: str) -> str:
     return run
 
 
-def is_run(name: str) -> bool:
-    """Whether this is the name of a run folder."""
-    return _RUN.fullmatch(name) is not None
-
-
 def checked_id(task: str) -> str:
     """The task's id as it was given; ValueError when it is none."""
     if not _ID.fullmatch(task):
