@@ -27,8 +27,11 @@ log = logging.getLogger(__name__)
 THREADS = 64
 """Requests at a time: a shared commit is as large as the number of those who wait for it."""
 CONNECTIONS = 256
+"""Beyond that, whoever has kept a connection without a whole request for longest makes room for who comes."""
+CROWDED = 2 * CONNECTIONS
+"""Beyond that, who comes is not let in until somebody was answered."""
 SILENT_S = 30
-"""How long a connection may be idle."""
+"""How long a connection may be idle, and how long a request may take to arrive, counted from its first byte."""
 MAX_HEADERS = 64 * 1024
 MAX_READ = 64 * MAX_BODY
 """How much of a body that is too large is read, and thrown away, so that its sender sees the answer."""
@@ -50,7 +53,7 @@ class Served:
             map=self._dispatchers,
             sockets=[listener],
             threads=THREADS,
-            connection_limit=CONNECTIONS,
+            connection_limit=CROWDED,
             channel_timeout=SILENT_S,
             cleanup_interval=SILENT_S // 3,
             max_request_header_size=MAX_HEADERS,
@@ -149,7 +152,33 @@ class _Channel(HTTPChannel):
     parser_class = _Parser
     request: _Parser | None
 
+    def __init__(self, server: object, *args: object, **named: object) -> None:
+        super().__init__(server, *args, **named)
+        self._since = self._began = self.creation_time
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Have the one closed that occupies a connection for longest; requests that came whole are all answered."""
+        others = [one for one in self.server.active_channels.values() if not one.will_close]
+        if len(others) <= CONNECTIONS:
+            return
+        idle = [one for one in others if one is not self and not one.requests and not one.total_outbufs_len]
+        if idle:
+            min(idle, key=lambda one: one._since).will_close = True  # noqa: SLF001 - of its own class
+
+    def service(self) -> None:
+        super().service()
+        self._since = time.time()
+
     def handle_read(self) -> None:
+        before = self.request
+        self._read()
+        if self.request is not None:
+            if self.request is not before:
+                self._began = time.time()
+            self.last_activity = self._began
+
+    def _read(self) -> None:
         request = self.request
         if request is not None and request.body_rcv is not None and self._has_ended():
             with self.requests_lock:

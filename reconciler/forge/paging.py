@@ -17,6 +17,8 @@ PAGE = 50
 """What forges give at most by default; one that gives less says how many there are."""
 
 MOST_PAGES = 40
+MOST_ENTRIES = 20_000
+"""After so many no further page is asked for, whatever a server takes a page to be."""
 
 T = TypeVar("T")
 Enough = Callable[[list[object]], Awaitable[bool]]
@@ -39,7 +41,7 @@ async def listed(rest: Rest, call: Call, doing: str, enough: Enough | None = Non
         came += len(entries)
         for entry in entries:
             found.setdefault(_identity(entry), entry)
-        if len(found) == before or _last(answer, len(entries), came):
+        if len(found) == before or len(found) >= MOST_ENTRIES or _last(answer, len(entries), came):
             break
         if enough is not None and await enough(entries):
             break

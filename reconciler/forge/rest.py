@@ -29,6 +29,9 @@ RETRIED = frozenset({502, 503, 504})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """No proxy stands between this machine and itself, whatever the environment says."""
 
+_PLAIN = frozenset({"", "identity"})
+"""Nothing is unpacked: of what is packed nobody knows how large it is."""
+
 _NO_SEGMENT = frozenset({"", ".", ".."})
 """Names that would make a path another path."""
 
@@ -177,7 +180,9 @@ class Rest:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         read = bytearray()
         async with http.stream(method, url, content=body, headers=headers) as response:
-            async for chunk in response.aiter_bytes():
+            if response.headers.get("content-encoding", "identity").strip().lower() not in _PLAIN:
+                raise self.unreadable(method, "it is compressed, which it was asked not to be")
+            async for chunk in response.aiter_raw():
                 read += chunk
                 if len(read) > MOST_BYTES:
                     raise ForgeUnreachable(f"{self._name} gave an answer of more than {MOST_BYTES >> 20} MiB")
