@@ -13,14 +13,14 @@ from reconciler.web.health import Alive, Ready
 from reconciler.web.pull import Dequeue, Heartbeat, Status
 from reconciler.web.site import Site
 from reconciler.web.tasks import OneTask, Tasks
-from reconciler.web.webhooks import Webhook
+from reconciler.web.webhooks import Existing, Webhook
 
 WEBHOOKS = ("/webhooks/forgejo", "/webhooks/gitea", "/webhooks/github")
 
 
 def app(site: Site, api: Api | None = None) -> WSGIApplication:
     """The application over a site, and with an API where there is one."""
-    made: falcon.App[falcon.Request, falcon.Response] = falcon.App()
+    made: falcon.App[falcon.Request, falcon.Response] = falcon.App(middleware=[Existing(site)])
     made.set_error_serializer(problems.serialize)
     made.add_error_handler(Exception, problems.defect)
     for path in WEBHOOKS:

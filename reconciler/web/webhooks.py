@@ -15,6 +15,20 @@ from reconciler.web.site import Site
 MAX_NAME = 200
 """How much is kept of what an unsigned header says."""
 RETRY_AFTER_S = 10
+OFF = "webhooks are off: no secret is set; settings.forge.webhook_secret_env names the variable for it"
+
+
+class Existing:
+    """Whether the addresses for webhooks are there at all, whatever the method: only while a secret is set."""
+
+    def __init__(self, site: Site) -> None:
+        """Ask this site."""
+        self._site = site
+
+    def process_resource(self, req: falcon.Request, _: falcon.Response, resource: object, __: object) -> None:
+        """404 where they are not; a POST is refused by the address itself, which tells of it."""
+        if isinstance(resource, Webhook) and req.method != "POST" and not self._site.secrets():
+            raise falcon.HTTPNotFound(description=OFF)
 
 
 class Webhook:
@@ -45,8 +59,7 @@ class Webhook:
         """A delivery that is signed and readable; raises HTTPError for any other."""
         secrets = self._site.secrets()
         if not secrets:
-            said = "webhooks are off: no secret is set; settings.forge.webhook_secret_env names the variable for it"
-            raise falcon.HTTPNotFound(description=said)
+            raise falcon.HTTPNotFound(description=OFF)
         bodies.json(req, "a webhook is application/json; set the content type of the webhook to that")
         body = bodies.whole(req)
         if not signature.verify(req.headers, body, secrets):

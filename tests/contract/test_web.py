@@ -74,7 +74,11 @@ def test_without_a_secret_the_endpoint_does_not_exist_and_a_secret_counts_at_onc
     web.secrets.clear()
     assert "settings.forge.webhook_secret_env" in problem(web.post(BODY), 404)
     assert web.kept() == []
+    for method in ("GET", "PUT", "DELETE", "OPTIONS"):
+        assert "webhooks are off" in problem(web.ask(method, "/webhooks/forgejo"), 404), method
+    assert web.ask("HEAD", "/webhooks/github").status == 404
     web.secrets += ["new", "old"]
+    problem(web.ask("GET", "/webhooks/forgejo"), 405)
     assert [web.post(BODY, signed(BODY, one)).status for one in ("old", "new", "other")] == [202, 202, 401]
 
 
