@@ -4,6 +4,7 @@ What it does is the loop's part; here are signals and words.
 """
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from reconciler.repo.fleet import Fleet
 from reconciler.web import address
 from reconciler.web.address import BadAddress
 from reconciler.web.listening import Door
+
+log = logging.getLogger("reconciler")
+PLAIN = logging.Formatter()
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -108,12 +112,34 @@ def run(fleet: Fleet, options: Options, world: World) -> tuple[Ended, signal.Sig
             wake()
 
     before = {number: signal.signal(number, receive) for number in SIGNALS}
+    noted = Noted(world.warn)
+    log.addHandler(noted)
     try:
         ended = asyncio.run(turn())
     finally:
+        log.removeHandler(noted)
         for number, handler in before.items():
             signal.signal(number, handler)
     return ended, received[0] if received else None
+
+
+class Noted(logging.Handler):
+    """What the program logs, told as everything else is that nobody waits for: each line by itself."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        """Tell `warn`, which makes one line of what it gets."""
+        super().__init__(logging.WARNING)
+        self._warn = warn
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell the message, and after it the lines of a traceback."""
+        try:
+            self._warn(record.getMessage())
+            if record.exc_info is not None:
+                for line in PLAIN.formatException(record.exc_info).splitlines():
+                    self._warn(line)
+        except OSError:
+            self.handleError(record)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,8 +122,10 @@ def test_it_says_where_it_listens_and_what_is_missing_and_follows_the_settings(f
         until(lambda: "webhooks: /webhooks/forgejo" in running.said())
         assert running.post(b"{}").status == 202
         assert running.post(b"{}", key="another").status == 401
-        line = "a webhook from 127.0.0.1 was refused: no header signs this body"
+        line = "reconciler: a webhook from 127.0.0.1 was refused: no header signs this body"
         until(lambda: line in running.error.read_text())
+        said = running.error.read_text().splitlines()
+        assert all(one.startswith("reconciler: ") and one.isprintable() for one in said)
         assert KEY not in running.said()
 
 
