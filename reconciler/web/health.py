@@ -5,6 +5,7 @@ It finds out nothing itself: the site tells it.
 
 import falcon
 
+from reconciler.repo import storage
 from reconciler.web.site import Check, Site
 
 
@@ -41,6 +42,6 @@ class Ready:
 
 
 def _shown(check: Check) -> dict[str, str]:
-    since = None if check.since is None else check.since.isoformat()
+    since = None if check.since is None else storage.timestamp(check.since)
     shown = {"status": check.status, "since": since, "detail": check.detail}
     return {key: value for key, value in shown.items() if value is not None}
