@@ -144,8 +144,8 @@ def _with_file(task_id: str, task: Task, seen: ObservedTask | None, forge: Forge
 
 
 def is_unstarted(seen: ObservedTask) -> bool:
-    """Whether nothing of the task was started yet."""
-    return seen.phase is Phase.CREATED and not seen.epoch
+    """Whether no agent was at work on the task yet, and none is about to be."""
+    return seen.phase is Phase.CREATED and not any(run.started_at is not None for run in seen.runs)
 
 
 def _branches(task: Task, seen: ObservedTask) -> Iterator[str]:

@@ -125,7 +125,7 @@ def _matters(known: Known, edges: Edges, desired: Desired, seen: Mapping[str, Ob
     """Whether a task's file has to be looked at: it may be uncommitted, or may have to say something else."""
     if known.wanted and known.url not in edges.intakes.settled:
         return True
-    if issuework.was_assigned(known.task_id, seen):
+    if issuework.has_begun(known.task_id, seen):
         return False
     document = desired.tasks.get(known.task_id)
     if document is None or known.url in edges.intakes.written:

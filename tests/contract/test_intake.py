@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.desired import Desired
+from reconciler.core.events import NotStarted
 from reconciler.core.issues import Issue
-from reconciler.core.terms import TERMINAL
+from reconciler.core.terms import TERMINAL, Failure
 from reconciler.edges import Edges
 from reconciler.edges.desk import Desk
 from reconciler.edges.forgelink import ForgeLink
@@ -353,6 +354,15 @@ def test_a_task_that_was_assigned_is_never_touched(bench: Bench) -> None:
     bench.take(PLAIN)
     bench.take(replace(ISSUE, open=False))
     assert (bench.read().get("desired"), len(bench.subjects())) == (None, 1)
+
+
+def test_a_launch_that_did_not_start_is_no_beginning(bench: Bench) -> None:
+    bench.take(ISSUE)
+    bench.branch.record("shop-12", assigned("shop-12"))
+    failed = NotStarted(at=NOW, actor="planner", epoch=1, failure=Failure.TRANSPORT, error="no way there")
+    bench.branch.record("shop-12", failed)
+    bench.take(PLAIN)
+    assert bench.read()["desired"] == "hold"
 
 
 def test_a_file_with_a_persons_changes_is_held_once_they_are_committed(bench: Bench) -> None:

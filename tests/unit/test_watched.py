@@ -101,7 +101,7 @@ def test_the_issue_of_a_task_counts_until_something_was_started() -> None:
     wanted = desired(fix=task(issue="https://git.example.org/team/shop/issues/7"))
     (one,) = watched.tasks(wanted, {})
     assert one.issue == ("team/shop", 7)
-    (one,) = watched.tasks(wanted, {"fix": ObservedTask(epoch=1)})
+    (one,) = watched.tasks(wanted, {"fix": lives.RUNNING})
     assert one.issue is None
     (one,) = watched.tasks(desired(fix=task(issue="https://elsewhere.org/team/shop/issues/7")), {})
     assert one.issue is None

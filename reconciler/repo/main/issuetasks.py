@@ -1,6 +1,6 @@
 """The task files of issues: adds one, holds it, releases it again; each a commit of that one path.
 
-It does not decide whose issues count, and it never touches the file of a task that was ever assigned.
+It does not decide whose issues count, and it never touches the file of a task that an agent was at work on.
 """
 
 import re

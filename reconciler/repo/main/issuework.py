@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from reconciler.core import watched
 from reconciler.core.desired import Desired
 from reconciler.core.issues import Issue
 from reconciler.core.observed import ObservedTask
@@ -78,9 +79,10 @@ def write(place: Place, intakes: Intakes, work: Work) -> Outcome:
     return Outcome(changed=changed, delayed=None if first is None else messages.plain(str(first), MAX_TOLD))
 
 
-def was_assigned(task_id: str, observed: Mapping[str, ObservedTask]) -> bool:
-    """Whether a run of the task was ever wanted: what its issue says does not count any more."""
-    return task_id in observed and observed[task_id].epoch > 0
+def has_begun(task_id: str, observed: Mapping[str, ObservedTask]) -> bool:
+    """Whether an agent was at work on the task, or is about to be: what its issue says does not count any more."""
+    seen = observed.get(task_id, ObservedTask())
+    return seen.epoch > 0 and not watched.is_unstarted(seen)
 
 
 def _steps(place: Place, intakes: Intakes, work: Work) -> Iterator[Step]:
@@ -115,7 +117,7 @@ def _known(intakes: Intakes, sight: Sight, known: Known) -> bool:
         newcomer = Newcomer(issue=known.issue, repository=repository or "")
         changed = issuetasks.complete(sight, known.task_id, newcomer)
         intakes.settled.add(known.url)
-    if not was_assigned(known.task_id, sight.observed):
+    if not has_begun(known.task_id, sight.observed):
         changed = issuetasks.follow(sight, known.task_id, known.issue, wanted=known.wanted) or changed
     if changed:
         intakes.written[known.url] = known.task_id
