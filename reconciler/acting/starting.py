@@ -8,14 +8,14 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.core import ending, prompt, review
+from reconciler.core import ending, prompt, rounds
 from reconciler.core.actions import GiveUp, Launch
 from reconciler.core.command import Command
 from reconciler.core.desired import Adapter, Desired, Document, Host, Task
 from reconciler.core.events import NotStarted
 from reconciler.core.observed import Meta, ObservedTask, Run
 from reconciler.core.script import argv, launch, prepare
-from reconciler.core.terms import Failure, Kind
+from reconciler.core.terms import Failure
 from reconciler.edges import Edges
 from reconciler.repo import metas
 from reconciler.repo.desired import assigned
@@ -91,7 +91,7 @@ async def give_up(
 async def _start(edges: Edges, desired: Desired, action: Launch) -> None:
     order = await asyncio.to_thread(_order, edges, desired, action)
     prepared = await _prepare(edges, desired, order, reuse=action.reuse)
-    reviews = review.to_address(order.seen) if order.run.kind is Kind.ADDRESS_REVIEW else ()
+    reviews = rounds.about(order.seen, order.run.epoch)
     missed = ending.missed(order.seen)
     text = prompt.build(order.task, order.adapter, base=prepared.base, reviews=reviews, missed=missed)
     meta = _meta(order, prepared, text)

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.agents import leasing
-from reconciler.core import ending, prompt, review
+from reconciler.core import ending, prompt, rounds
 from reconciler.core.desired import Task
 from reconciler.core.observed import Asking, ObservedTask, Run
-from reconciler.core.terms import Kind
 from reconciler.edges import Edges
 from reconciler.edges.desk import Given
 from reconciler.repo.desired import assigned
@@ -55,7 +54,7 @@ def claim_of(host_id: str, key: str) -> str:
 
 
 def _order(edges: Edges, given: Given) -> Order | None:
-    """What the run was given; built again, it is the same but for reviews that came since.
+    """What the run was given; built again, it is the same.
 
     `None` where nothing is left of its task: then the lease runs out, and the file's absence cancels the task.
     """
@@ -65,12 +64,12 @@ def _order(edges: Edges, given: Given) -> Order | None:
     if task is None:
         return None
     before = tuple(earlier for earlier in seen.runs if earlier.epoch < run.epoch)
-    then = ObservedTask(generation=run.generation, reviews=seen.reviews, runs=before)
+    then = ObservedTask(generation=run.generation, runs=before)
     text = prompt.build(
         task,
         None,
         base=task.base,
-        reviews=review.to_address(then) if run.kind is Kind.ADDRESS_REVIEW else (),
+        reviews=rounds.about(seen, run.epoch),
         missed=ending.missed(then),
     )
     return Order(task_id=given.task_id, run=run, task=task, prompt=text, lease_until=_leased(edges, given))

@@ -6,7 +6,7 @@ It starts nothing.
 from reconciler.commands import reading
 from reconciler.commands.command import Command
 from reconciler.commands.session import NotGood, Session
-from reconciler.core import ending, review
+from reconciler.core import ending, rounds
 from reconciler.core import prompt as prompts
 from reconciler.core.observed import ObservedTask
 
@@ -24,7 +24,7 @@ def prompt(session: Session, *, task: str, json: bool = False) -> int:
         raise NotGood(f"{task} has no task file in force: {view.desired.refused.get(task, 'its file is gone')}")
     adapter = view.desired.adapters.get(document.value.adapter or "")
     seen = view.observed.tasks.get(task, ObservedTask())
-    reviews = review.to_address(seen) if seen.rework else ()
+    reviews = rounds.to_address(seen) if seen.rework else ()
     text = prompts.build(
         document.value,
         adapter.value if adapter else None,

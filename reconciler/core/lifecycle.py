@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from reconciler.core import ending, review
+from reconciler.core import ending, review, rounds
 from reconciler.core.events import (
     Assigned,
     BranchPushed,
@@ -28,7 +28,7 @@ from reconciler.core.events import (
     Started,
 )
 from reconciler.core.observed import ObservedTask, Run
-from reconciler.core.terms import TERMINAL, Phase
+from reconciler.core.terms import TERMINAL, Kind, Phase
 
 
 class IllegalTransition(Exception):
@@ -169,8 +169,9 @@ def _assigned(task: ObservedTask, event: Assigned) -> ObservedTask:
         resumed=event.resumed,
         claim=event.claim,
     )
+    seen = rounds.told(task, event.epoch) if event.kind is Kind.ADDRESS_REVIEW else task
     return replace(
-        _created(task),
+        _created(seen),
         phase=ASSIGNED,
         epoch=event.epoch,
         generation=event.generation,

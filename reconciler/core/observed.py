@@ -37,7 +37,8 @@ class Comment:
 class Review:
     """One review of the task's pull request; `counted` once it has raised `review_count`.
 
-    `stale`: another head than the one that it is about was known as the current one before it was given.
+    `stale`: another head than the one that it is about was known as the current one before it was given. `told` is the
+    epoch of the last run that was to address it.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Review:
     comments: tuple[Comment, ...] = ()
     counted: bool = False
     stale: bool = False
+    told: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

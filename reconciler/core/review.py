@@ -8,7 +8,7 @@ from dataclasses import replace
 from reconciler.core import demands
 from reconciler.core.events import Closed, Merged, PullRequestOpened, PullRequestUpdated, Reviewed
 from reconciler.core.observed import ObservedTask, PullRequest, Review
-from reconciler.core.terms import TERMINAL, Failure, Outcome, Phase, Verdict
+from reconciler.core.terms import TERMINAL, Failure, Phase
 
 CLOSED = "pr_closed"
 LIMIT = "review_limit"
@@ -142,21 +142,6 @@ def past(task: ObservedTask) -> tuple[int, ...]:
 def released(task: ObservedTask, reason: str | None) -> ObservedTask:
     """The task after its block was lifted: a review that met the limit is now counted and addressed."""
     return _rework(demands.all_counted(task)) if reason == LIMIT else task
-
-
-def to_address(task: ObservedTask) -> tuple[Review, ...]:
-    """The reviews that the next round is about: what a good run was not told yet, at least the newest demand."""
-    told = [run.assigned_at for run in task.runs if run.outcome is Outcome.SUCCEEDED]
-    asked = [review for review in task.reviews if demands.asks(review)]
-    if not asked:
-        return ()
-    since = min(told[-1], asked[-1].submitted_at) if told else asked[0].submitted_at
-    said = (Verdict.CHANGES_REQUESTED, Verdict.COMMENTED)
-    return tuple(
-        review
-        for review in task.reviews
-        if review.verdict in said and not review.stale and review.submitted_at >= since
-    )
 
 
 def block_closed(task: ObservedTask) -> ObservedTask:

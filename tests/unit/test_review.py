@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from reconciler.core import review
+from reconciler.core import review, rounds
 from reconciler.core.events import Event
 from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import Delivery, Failure, Kind, Phase, Verdict
@@ -212,9 +212,9 @@ def test_a_stale_demand_is_recorded_and_nothing_else() -> None:
     stale = replace(lives.reviewed(), review=replace(lives.reviewed().review, stale=True))
     task = lives.live(stale, task=lives.IN_REVIEW)
     assert (task.phase, task.review_count, task.reviews) == (Phase.REVIEW_PENDING, 0, (stale.review,))
-    assert (review.pending(task), review.to_address(task)) == (None, ())
+    assert (review.pending(task), rounds.to_address(task)) == (None, ())
     again = lives.live(stale, lives.reviewed("r2"), task=task)
-    assert (again.review_count, [known.id for known in review.to_address(again)]) == (1, ["r2"])
+    assert (again.review_count, [known.id for known in rounds.to_address(again)]) == (1, ["r2"])
 
 
 def test_a_demand_about_the_head_that_a_run_pushed_counts_before_the_forge_has_told_of_it() -> None:
@@ -252,13 +252,54 @@ def test_an_update_of_another_pull_request_or_without_news_changes_nothing() -> 
 
 
 def test_a_round_is_about_what_was_said_since_the_last_good_run() -> None:
-    assert review.to_address(lives.IN_REVIEW) == ()
+    assert rounds.to_address(lives.IN_REVIEW) == ()
     task = lives.live(lives.reviewed("r2", verdict=Verdict.COMMENTED), task=lives.REWORK)
-    assert [known.id for known in review.to_address(task)] == ["r1", "r2"]
+    assert [known.id for known in rounds.to_address(task)] == ["r1", "r2"]
     never = replace(task, runs=())
-    assert [known.id for known in review.to_address(never)] == ["r1", "r2"]
+    assert [known.id for known in rounds.to_address(never)] == ["r1", "r2"]
     approved = lives.live(lives.reviewed("r3", verdict=Verdict.APPROVED), task=task)
-    assert [known.id for known in review.to_address(approved)] == ["r1", "r2"]
+    assert [known.id for known in rounds.to_address(approved)] == ["r1", "r2"]
+
+
+def to_address(*events: Event, task: ObservedTask) -> list[str]:
+    return [known.id for known in rounds.to_address(lives.live(*events, task=task))]
+
+
+ROUND = lives.live(
+    lives.dated(lives.reviewed("early", verdict=Verdict.COMMENTED), -60),
+    lives.dated(lives.reviewed("r1"), 12),
+    replace(lives.assigned(2, when=10), kind=Kind.ADDRESS_REVIEW),
+    lives.started(2),
+    task=lives.IN_REVIEW,
+)
+"""A round that was assigned at 10 by our clock, for a demand that was made at 12 by that of the forge."""
+GOOD = lives.good(2, Delivery.PULL_REQUEST, head="b", when=30)
+
+
+@pytest.mark.parametrize("when", [-30, 11, 12, 60])
+def test_what_a_good_round_was_told_is_not_told_again_whatever_the_clock_of_the_forge(when: float) -> None:
+    assert [known.id for known in rounds.about(ROUND, 2)] == ["early", "r1"]
+    ended = lives.live(lives.dated(lives.reviewed("r2"), when), GOOD, task=ROUND)
+    assert (ended.phase, to_address(task=ended)) == (Phase.CREATED, ["r2"])
+    afterwards = lives.live(GOOD, lives.dated(lives.reviewed("r2", "b"), when), task=ROUND)
+    assert (afterwards.phase, to_address(task=afterwards)) == (Phase.CREATED, ["r2"])
+
+
+def test_what_a_round_was_told_that_came_to_nothing_is_told_again_with_all_that_came_since() -> None:
+    late = lives.dated(lives.reviewed("late", verdict=Verdict.COMMENTED), 11)
+    failed = lives.live(late, lives.failed(2), task=ROUND)
+    assert to_address(task=failed) == ["early", "late", "r1"]
+    again = lives.live(replace(lives.assigned(3), kind=Kind.ADDRESS_REVIEW), task=failed)
+    assert [known.id for known in rounds.about(again, 3)] == ["early", "late", "r1"]
+
+
+def test_a_review_that_comes_after_a_round_was_assigned_does_not_change_what_it_is_about() -> None:
+    assert [known.id for known in rounds.about(lives.live(lives.reviewed("r2"), task=ROUND), 2)] == ["early", "r1"]
+
+
+def test_a_round_without_a_new_demand_is_about_the_newest_one() -> None:
+    assert to_address(GOOD, task=ROUND) == ["r1"]
+    assert to_address(GOOD, lives.dated(lives.reviewed("r2", verdict=Verdict.COMMENTED), 5), task=ROUND) == ["r2", "r1"]
 
 
 def test_one_round_answers_all_that_was_asked_before_it_and_each_counts() -> None:
@@ -267,7 +308,7 @@ def test_one_round_answers_all_that_was_asked_before_it_and_each_counts() -> Non
     busy = lives.live(lives.opened(), lives.reviewed("r1"), lives.reviewed("r2"), task=lives.RUNNING)
     ended = lives.live(replace(lives.good(), max_reviews=1), task=busy)
     assert (ended.phase, ended.review_count) == (Phase.CREATED, 2)
-    assert [known.id for known in review.to_address(ended)] == ["r1", "r2"]
+    assert [known.id for known in rounds.to_address(ended)] == ["r1", "r2"]
 
 
 def test_a_demand_that_joins_a_round_does_not_shorten_its_wait() -> None:
