@@ -84,9 +84,13 @@ class Desk:
                 self._waiters.remove(waiter)
 
     def asking(self) -> tuple[Asking, ...]:
-        """Who asks as a turn begins, longest first; each is kept until the turn has ended."""
+        """Who asks as a turn begins, longest first; each is kept until the turn has ended.
+
+        Whoever is about to be let go is not among them: a task given to one of those would reach nobody.
+        """
         with self._news:
-            waiting = [waiter for waiter in self._waiters if waiter.given is None]
+            now_s = monotonic()
+            waiting = [waiter for waiter in self._waiters if waiter.given is None and waiter.left_s(now_s) > 0]
             for waiter in waiting:
                 waiter.in_turn = True
             return tuple(waiter.asking for waiter in waiting)

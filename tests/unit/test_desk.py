@@ -74,6 +74,14 @@ def test_whoever_would_not_wait_is_let_go_by_the_first_whole_turn(office: Office
     assert answer.result(LONG_S) is None
 
 
+def test_the_turn_after_sees_nobody_who_is_about_to_be_let_go(office: Office) -> None:
+    answers = [office.ask(Asking(host="bot", claim=str(number))) for number in range(8)]
+    office.desk.asking()
+    office.desk.turned()
+    assert office.desk.asking() == ()
+    assert [answer.result(LONG_S) for answer in answers] == [None] * 8
+
+
 def test_what_a_turn_gave_out_reaches_the_one_that_asked(office: Office) -> None:
     mine, other = office.ask(), office.ask(Asking(host="bot", claim="other"))
     with turn(office.desk):
