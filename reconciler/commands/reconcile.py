@@ -49,8 +49,9 @@ def reconcile(session: Session, wanted: Wanted) -> int:
 
     Goes on until Ctrl-C or SIGTERM; runs that are under way go on without it, and the next start takes them up again.
     With `--until-idle` it stops when nothing is running or can start, and the exit code is 1 if a task that it saw
-    failed or is blocked. Meanwhile it listens for webhooks at `listen` of the settings (127.0.0.1:8732), or where
-    `--listen` says: with `--once` and `--until-idle` only then, with `--no-listen` never.
+    failed or is blocked. Meanwhile it listens for webhooks and for agents that ask for work, at `listen` of the
+    settings (127.0.0.1:8732), or where `--listen` says: with `--once` and `--until-idle` only then, with `--no-listen`
+    never.
     """
     if wanted.listen and wanted.no_listen:
         raise WrongUsage("--listen and --no-listen do not go together; leave one out")
@@ -220,7 +221,7 @@ COMMAND = Command(
     options={
         "once": "do what can be done at once, then stop; runs go on",
         "until_idle": "stop when nothing is running or can start",
-        "listen": "where to listen for webhooks: address:port, or :port for this machine alone",
+        "listen": "where to listen for webhooks and agents: address:port, or :port for this machine alone",
         "no_listen": "listen nowhere",
         "json": "print one JSON document per transition",
     },

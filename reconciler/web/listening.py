@@ -120,7 +120,9 @@ def _serve(door: Door, settings: Settings, application: WSGIApplication) -> Serv
     except (BadAddress, OSError) as error:
         why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         if door.asked is None and settings.listen == DEFAULT:
-            door.warn(f"nothing listens: {where}: {why}; webhooks do not come in (--listen ADDR takes another address)")
+            door.warn(
+                f"nothing listens: {where}: {why}; no webhook or agent comes in (--listen ADDR takes another address)"
+            )
             return None
         said = f"{where}: {why}; stop what listens there, name another with --listen ADDR or `listen` in"
         raise CannotListen(f"{said} state/settings.yaml, or say --no-listen") from error
