@@ -46,9 +46,10 @@ class Listening:
         return int(found[1])
 
     def post(self, body: bytes, key: str = KEY) -> Answer:
-        """A delivery; the answer must come at once."""
+        """A delivery; the answer must come at once, counted from when it listens."""
+        port = self.port
         began = time.monotonic()
-        answer = request(self.port, "POST", HOOK, body, signed(body, key))
+        answer = request(port, "POST", HOOK, body, signed(body, key))
         assert time.monotonic() - began < AT_ONCE_S
         return answer
 
