@@ -5,7 +5,7 @@ Only `lifecycle.advance` calls this; snapshots that are older than what is known
 
 from dataclasses import replace
 
-from reconciler.core import demands
+from reconciler.core import demands, twins
 from reconciler.core.events import Closed, Merged, PullRequestOpened, PullRequestUpdated, Reviewed
 from reconciler.core.observed import ObservedTask, PullRequest, Review
 from reconciler.core.terms import TERMINAL, Failure, Phase
@@ -87,8 +87,9 @@ def reviewed(task: ObservedTask, event: Reviewed) -> ObservedTask:
     Those that came while something of the task runs wait for its end. Those about a head that was left since count as
     they would have counted in their time, and send nothing back.
     """
-    if any(earlier.id == event.review.id for earlier in task.reviews):
-        return take_up(task, event.max_reviews)
+    known = twins.known(task.reviews, event.review)
+    if known is not None:
+        return take_up(twins.named(task, known, event.review), event.max_reviews)
     if len(task.reviews) >= MOST_REVIEWS and demands.moment(event.review) < demands.moment(task.reviews[0]):
         return task
     review = replace(event.review, counted=False)

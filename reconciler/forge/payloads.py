@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from reconciler.core import twins
 from reconciler.core.issues import Issue
 from reconciler.core.observed import Review
 from reconciler.core.pulls import Pull
@@ -133,7 +134,7 @@ def _reviewed(body: Fields, kind: ForgeKind) -> Hint:
         str(submitted_at),
     )
     review = Review(
-        id=f"webhook-{hashlib.sha256(json.dumps(known).encode()).hexdigest()[:24]}",
+        id=f"{twins.MADE_UP}{hashlib.sha256(json.dumps(known).encode()).hexdigest()[:24]}",
         reviewer=news.by,
         verdict=verdict,
         submitted_at=submitted_at,

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from reconciler.core import pulls
+from reconciler.core import pulls, twins
 from reconciler.core.events import (
     Closed,
     Event,
@@ -14,9 +14,9 @@ from reconciler.core.events import (
     PullRequestOpened,
     PullRequestUpdated,
 )
-from reconciler.core.observed import ObservedTask, PullRequest, Review
+from reconciler.core.observed import Comment, ObservedTask, PullRequest, Review
 from reconciler.core.pulls import Pull, Shown
-from reconciler.core.terms import Delivery, Phase, Verdict
+from reconciler.core.terms import Delivery, Kind, Phase, Verdict
 from tests.unit import lives
 
 PULL = Pull(
@@ -299,3 +299,62 @@ def test_a_close_and_a_reopening_may_be_told_in_any_order(order: tuple[int, ...]
     task = after(ObservedTask(), *(steps[step] for step in order))
     assert task.pr is not None
     assert (task.phase, task.pr.state, task.pr.updated_at) == (Phase.REVIEW_PENDING, "open", lives.at(6))
+
+
+TOLD = replace(DEMAND, id=f"{twins.MADE_UP}x", submitted_at=lives.at(6))
+"""What a webhook told of the demand, where nothing else could be asked."""
+TOUCHED = replace(PULL, updated_at=lives.at(6))
+
+
+def test_a_review_that_a_webhook_told_of_gets_its_real_name_and_counts_once() -> None:
+    real = replace(DEMAND, comments=(Comment(path="a.py", body="here", line=3),))
+    task = after(SEEN, shown(TOUCHED, reviews={1: (TOLD,)}))
+    polled = after(task, shown(TOUCHED, reviews={1: (real,)}))
+    assert (polled.phase, polled.review_count, polled.reviews) == (Phase.CREATED, 1, (replace(real, counted=True),))
+
+
+def test_a_review_that_is_known_by_its_real_name_is_not_news_when_a_webhook_tells_of_it() -> None:
+    task = after(SEEN, shown(TOUCHED, reviews={1: (DEMAND,)}))
+    assert facts(task, shown(TOUCHED, reviews={1: (TOLD,)})) == ()
+
+
+def test_what_a_round_was_told_under_a_made_up_name_is_not_told_again() -> None:
+    task = after(SEEN, shown(TOUCHED, reviews={1: (TOLD,)}))
+    round_ = replace(lives.assigned(1), kind=Kind.ADDRESS_REVIEW)
+    ended = lives.live(round_, lives.good(1, Delivery.PULL_REQUEST, head="b"), task=task)
+    moved = replace(TOUCHED, head_sha="b", updated_at=lives.at(20))
+    again = after(ended, shown(moved, reviews={1: (DEMAND,)}))
+    assert (again.phase, again.review_count) == (Phase.REVIEW_PENDING, 1)
+    assert [(one.id, one.told) for one in again.reviews] == [("r1", 1)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(DEMAND, reviewer="eve"),
+        replace(DEMAND, body="No!"),
+        replace(DEMAND, verdict=Verdict.APPROVED),
+        replace(DEMAND, submitted_at=lives.at(60), head_sha="b"),
+        replace(DEMAND, submitted_at=lives.at(-60)),
+        replace(TOLD, id=f"{twins.MADE_UP}y"),
+    ],
+)
+def test_another_review_is_another_one(other: Review) -> None:
+    assert twins.known([TOLD], other) is None
+
+
+def test_of_two_that_say_the_same_each_gets_its_own_name() -> None:
+    later = replace(TOLD, id=f"{twins.MADE_UP}y", submitted_at=lives.at(40))
+    task = after(SEEN, shown(TOUCHED, reviews={1: (TOLD,)}), shown(TOUCHED, reviews={1: (later,)}))
+    second = replace(DEMAND, id="r2", submitted_at=lives.at(41))
+    for order in ((DEMAND, second), (second, DEMAND)):
+        named = after(task, *(shown(TOUCHED, reviews={1: (one,)}) for one in order))
+        assert [one.id for one in named.reviews] == ["r1", "r2"]
+        assert named.review_count == task.review_count == 2
+
+
+def test_where_a_review_leaves_the_date_of_its_pull_request_alone_the_head_tells() -> None:
+    undated = replace(TOLD, submitted_at=lives.at(-3600))
+    assert twins.known([undated], DEMAND) == undated
+    assert twins.known([DEMAND], undated) == DEMAND
+    assert twins.known([replace(undated, head_sha=None)], DEMAND) is None
