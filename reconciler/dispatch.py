@@ -17,12 +17,11 @@ from reconciler.core import plan
 from reconciler.core.actions import Action, Collect, GiveUp, Launch, Publish, Record, Stop
 from reconciler.core.desired import Desired
 from reconciler.core.events import Assigned, Event
-from reconciler.core.lifecycle import IllegalTransition, Superseded
 from reconciler.core.observed import Observed, Run
 from reconciler.core.script import stop
 from reconciler.core.script.shell import ProtocolError
 from reconciler.core.terms import ExecutionMode
-from reconciler.edges import MEMORY_LOST, Edges
+from reconciler.edges import MEMORY_LOST, Edges, recording
 from reconciler.edges.desk import Given
 from reconciler.repo.main import people
 from reconciler.transport import Misconfigured, Unreachable
@@ -173,14 +172,8 @@ class Dispatcher:
         if not facts:
             return
         pulled: dict[str, Run] = {}
-        for (task_id, event), after in zip(
-            facts, await asyncio.to_thread(self._edges.branch.record_many, facts), strict=True
-        ):
-            if isinstance(after, IllegalTransition | Superseded):
-                log.info("%s of %s was dropped: %s", type(event).__name__, task_id, after)
-            elif isinstance(after, Exception):
-                raise after
-            elif isinstance(event, Assigned) and event.execution_mode is ExecutionMode.HTTP_PULL:
+        for (task_id, event), after in zip(facts, await recording.record(self._edges.branch, facts), strict=True):
+            if after and isinstance(event, Assigned) and event.execution_mode is ExecutionMode.HTTP_PULL:
                 pulled[task_id] = after.runs[-1]
         await self._hand_over(pulled)
 

@@ -37,9 +37,14 @@ def of(task: Task, forge: Forge) -> str | None:
     return _nearest(named.path[-1], forge.repositories) if listed is None and named.local else listed
 
 
+def key(name: str) -> str:
+    """What is equal for all ways to write a repository's name: forges tell no upper from lower case in it."""
+    return name.casefold()
+
+
 def same(one: str, other: str) -> bool:
-    """Whether two full names are those of one repository: forges tell no upper from lower case there."""
-    return one.casefold() == other.casefold()
+    """Whether two full names are those of one repository."""
+    return key(one) == key(other)
 
 
 def _named(text: str, forge: Forge) -> _Named | None:

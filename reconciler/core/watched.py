@@ -44,13 +44,8 @@ class Watched:
         return self.seen.pr.number if self.seen.pr is not None else None
 
 
-Place = Mapping[tuple[str, str | int], tuple[Watched, ...]]
+Where = Mapping[tuple[str, str | int], tuple[Watched, ...]]
 """Tasks by the key of their repository and a branch of theirs, or the number of their pull request."""
-
-
-def key(repository: str) -> str:
-    """What is equal for all ways to write a repository's name: forges do not tell upper from lower case in it."""
-    return repository.casefold()
 
 
 def tasks(desired: Desired, seen: Mapping[str, ObservedTask]) -> tuple[Watched, ...]:
@@ -66,20 +61,20 @@ def tasks(desired: Desired, seen: Mapping[str, ObservedTask]) -> tuple[Watched, 
     return tuple(watched for watched in found if watched is not None)
 
 
-def placed(watched: Iterable[Watched]) -> Place:
+def placed(watched: Iterable[Watched]) -> Where:
     """The tasks by where the forge's news say that something happened."""
     found: dict[tuple[str, str | int], tuple[Watched, ...]] = {}
     for one in watched:
-        repository = key(one.repository)
-        for where in (*sorted(one.branches), *(() if one.own is None else (one.own,))):
-            found[repository, where] = (*found.get((repository, where), ()), one)
+        repository = repositories.key(one.repository)
+        for what in (*sorted(one.branches), *(() if one.own is None else (one.own,))):
+            found[repository, what] = (*found.get((repository, what), ()), one)
     return found
 
 
-def about(place: Place, pull: Pull) -> tuple[Watched, ...]:
+def about(where: Where, pull: Pull) -> tuple[Watched, ...]:
     """The tasks that a pull request is about; finished ones only where it is their own, or no other claims it."""
-    owners = place.get((key(pull.repository), pull.number), ())
-    on_branch = place.get((key(pull.repository), pull.branch), ()) if pull.same_repository else ()
+    owners = where.get((repositories.key(pull.repository), pull.number), ())
+    on_branch = where.get((repositories.key(pull.repository), pull.branch), ()) if pull.same_repository else ()
     claims = {one.task_id: one for one in (*owners, *on_branch)}
     unfinished = {task_id for task_id, one in claims.items() if one.seen.phase not in TERMINAL}
     return tuple(
@@ -87,9 +82,9 @@ def about(place: Place, pull: Pull) -> tuple[Watched, ...]:
     )
 
 
-def on_branch(place: Place, repository: str, branch: str) -> tuple[Watched, ...]:
+def on_branch(where: Where, repository: str, branch: str) -> tuple[Watched, ...]:
     """The tasks that are worked on in a branch of a repository."""
-    return place.get((key(repository), branch), ())
+    return where.get((repositories.key(repository), branch), ())
 
 
 def reviews_matter(watched: Watched, pull: Pull, *, reopened: bool = False) -> bool:

@@ -4,7 +4,7 @@ It asks the forge nothing by itself, and it decides nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from reconciler.core.desired import Forge, Settings
@@ -72,7 +72,7 @@ class ForgeLink:
             silent_since=silence.since if silence is not None else None,
             reason=silence.reason if silence is not None else None,
             done=self._published.done(),
-            held=self._held(),
+            held=self._published.all_held(),
         )
 
     def answered(self) -> None:
@@ -104,9 +104,6 @@ class ForgeLink:
         """Let go of the connections."""
         self._drop()
         await asyncio.gather(*self._closing, return_exceptions=True)
-
-    def _held(self) -> Mapping[str, Held]:
-        return self._published.all_held()
 
     def _drop(self) -> None:
         client, self.client = self.client, None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.core import watched
+from reconciler.core import repositories, watched
 from reconciler.core.desired import Desired, Forge
 from reconciler.core.issues import Issue
 from reconciler.core.observed import ObservedTask
@@ -32,13 +32,13 @@ class Scene:
     forge: Forge
     seen: Mapping[str, ObservedTask]
     tasks: tuple[Watched, ...]
-    where: watched.Place
+    where: watched.Where
 
     def by_place(self) -> dict[str, list[Watched]]:
         """The tasks by the key of their repository."""
         found: dict[str, list[Watched]] = {}
         for one in self.tasks:
-            found.setdefault(watched.key(one.repository), []).append(one)
+            found.setdefault(repositories.key(one.repository), []).append(one)
         return found
 
 
@@ -48,7 +48,7 @@ async def look(news: News, client: Client, scene: Scene, place: Place, marks: Ma
     Raises ForgeUnreachable, ForgeRefused where the repository as a whole is refused, and what the branch raises.
     """
     now, now_s = news.edges.now(), asyncio.get_running_loop().time()
-    tasks = scene.by_place().get(watched.key(place.name), [])
+    tasks = scene.by_place().get(repositories.key(place.name), [])
     thorough = place.is_thorough(now_s)
     listing = thorough or place.due_s(tasks, now) <= now_s
     ask = Ask(
@@ -116,9 +116,7 @@ def _of_one(pulls: Sequence[Pull], found: Found, reopened: frozenset[int], marks
 
 def _unstarted(tasks: Iterable[Watched]) -> frozenset[int]:
     """The issues of tasks of which nothing was started yet: one that lost its label puts its task on hold."""
-    return frozenset(
-        one.issue[1] for one in tasks if one.issue and watched.key(one.issue[0]) == watched.key(one.repository)
-    )
+    return frozenset(one.issue[1] for one in tasks if one.issue and repositories.same(one.issue[0], one.repository))
 
 
 async def _issues(

@@ -12,16 +12,16 @@ from dataclasses import replace
 from reconciler.core import pulls, repositories
 from reconciler.core.desired import Forge
 from reconciler.core.events import Event
-from reconciler.core.lifecycle import IllegalTransition, Superseded
 from reconciler.core.observed import ObservedTask, Review
 from reconciler.core.pulls import Shown
 from reconciler.core.terms import TERMINAL, Verdict
 from reconciler.core.watched import Watched
-from reconciler.edges import Edges
+from reconciler.edges import Edges, recording
 from reconciler.forge import payloads
 from reconciler.forge.payloads import Hint, IssueNews, Nothing, PullNews, Pushed
 from reconciler.forge.reading import ForgeKind
 from reconciler.repo.inbox import Delivery
+from reconciler.watching.once import Once
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class News:
 
     def __init__(self, edges: Edges) -> None:
         self.edges = edges
-        self._told: set[tuple[str, str]] = set()
+        self._strangers = Once(MAX_TOLD)
 
     async def record(self, shown: Sequence[tuple[Watched, Shown]], forge: Forge) -> None:
         """Record what follows for each of the tasks, all at once; nothing where nothing is new.
@@ -106,15 +106,7 @@ class News:
 
     async def _all_recorded(self, facts: Sequence[tuple[str, Event]]) -> bool:
         """Commit them; false where one was overtaken by something that was recorded since the task was looked at."""
-        dropped = False
-        answers = await asyncio.to_thread(self.edges.branch.record_many, facts)
-        for (task_id, event), after in zip(facts, answers, strict=True):
-            if isinstance(after, IllegalTransition | Superseded):
-                log.info("%s of %s was dropped: %s", type(event).__name__, task_id, after)
-                dropped = True
-            elif isinstance(after, Exception):
-                raise after
-        return not dropped
+        return None not in await recording.record(self.edges.branch, facts)
 
     def _without_strangers(self, watched: Watched, shown: Shown, forge: Forge) -> Shown:
         """What is shown without the demands of people who are not listed as reviewers."""
@@ -130,9 +122,7 @@ class News:
     def _counts(self, watched: Watched, review: Review, listed: set[str]) -> bool:
         if review.verdict is not Verdict.CHANGES_REQUESTED or review.reviewer.casefold() in listed:
             return True
-        told = (watched.task_id, review.id)
-        if told not in self._told:
-            self._told = {*self._told, told} if len(self._told) < MAX_TOLD else {told}
+        if self._strangers.is_news((watched.task_id, review.id)):
             log.warning(
                 "%s: the changes that %s requests do not count; list them in forge.reviewers if they should",
                 watched.task_id,

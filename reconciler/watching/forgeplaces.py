@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from reconciler.core import watched
+from reconciler.core import repositories, watched
 from reconciler.core.watched import Watched
 from reconciler.forge.poll import Known
 
@@ -126,7 +126,7 @@ class Places:
 
     def arrange(self, names: Iterable[str]) -> None:
         """Poll these from now on, and forget others once nothing is to be read there."""
-        wanted = {watched.key(name): name for name in names}
+        wanted = {repositories.key(name): name for name in names}
         for key, place in list(self._all.items()):
             place.polled = key in wanted
             if not place.polled and not place.marks and not place.later:
@@ -136,7 +136,7 @@ class Places:
 
     def mark(self, name: str, marks: Marks) -> None:
         """Have something read again."""
-        self._all.setdefault(watched.key(name), Place(name=name)).marks.add(marks)
+        self._all.setdefault(repositories.key(name), Place(name=name)).marks.add(marks)
 
     def marked(self, now_s: float) -> bool:
         """Whether a delivery asked for something that can be read now."""
@@ -154,7 +154,7 @@ class Places:
 
     def failed(self, place: Place, now_s: float, retry_after_s: float | None) -> None:
         """The forge gave no answer about this one, which is left alone for a while; so are all, where it is silent."""
-        self._doubts.add(watched.key(place.name))
+        self._doubts.add(repositories.key(place.name))
         place.failures += 1
         place.listed_s = None
         place.retry_s = now_s + _pause_s(place.failures, retry_after_s)
@@ -180,7 +180,7 @@ class Places:
     def _when_s(self, place: Place, tasks: Mapping[str, Sequence[Watched]], now: datetime) -> float:
         if place.marks:
             return place.retry_s
-        due_s = place.due_s(tasks.get(watched.key(place.name), ()), now)
+        due_s = place.due_s(tasks.get(repositories.key(place.name), ()), now)
         return max(place.retry_s, min(due_s, place.later_s if place.later else due_s))
 
 

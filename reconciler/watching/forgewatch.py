@@ -7,7 +7,7 @@ import asyncio
 import logging
 from http import HTTPStatus
 
-from reconciler.core import watched
+from reconciler.core import repositories, watched
 from reconciler.core.desired import Desired, Forge
 from reconciler.edges import MEMORY_LOST, Edges
 from reconciler.forge.client import Client, ForgeRefused, ForgeUnreachable
@@ -18,6 +18,7 @@ from reconciler.watching.forgelook import Scene
 from reconciler.watching.forgenews import News
 from reconciler.watching.forgeplaces import LATER_S, Marks, Place, Places
 from reconciler.watching.intake import IntakeDelayed
+from reconciler.watching.once import Once
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class ForgeWatch:
         self._again_s = float("inf")
         self._reading = False
         self._last_scene: Scene | None = None
-        self._told: set[str] = set()
+        self._told = Once(MAX_TOLD)
         self._wake = asyncio.Event()
         self._looked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -228,7 +229,7 @@ class ForgeWatch:
 
     def _give_up(self, place: Place, scene: Scene) -> None:
         """Leave a repository alone until it is due again."""
-        tasks = scene.by_place().get(watched.key(place.name), ())
+        tasks = scene.by_place().get(repositories.key(place.name), ())
         place.looked(tasks, _clock_s() + watched.SELDOM_S - watched.OFTEN_S, thorough=True)
 
     def _unanswered(self, place: Place, error: ForgeUnreachable) -> None:
@@ -240,8 +241,7 @@ class ForgeWatch:
 
     def _tell(self, line: str) -> None:
         """Tell something once."""
-        if line not in self._told:
-            self._told = {*self._told, line} if len(self._told) < MAX_TOLD else {line}
+        if self._told.is_news(line):
             self._edges.warn(line)
 
 
