@@ -65,7 +65,7 @@ class Team:
     process: subprocess.Popen[bytes] | None = None
     url: str = ""
     _read: int = 0
-    _env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def make(
@@ -130,7 +130,7 @@ class Team:
     def start(self) -> None:
         """Start the program and have the forge's webhooks sent to it."""
         self._read = len(self.said())
-        more = {"HOOK_SECRET": self.secret, "FORGE_TOKEN": self.forge.token, **self._env}
+        more = {"HOOK_SECRET": self.secret, "FORGE_TOKEN": self.forge.token, **self.env}
         env = {**environment(self.fleet.folder), "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", **more}
         words = [*PROGRAM, str(self.fleet.root), "reconcile", "--listen", "127.0.0.1:0"]
         with (self.fleet.folder / "said").open("ab") as sink:
