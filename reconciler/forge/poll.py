@@ -3,6 +3,7 @@
 It records nothing; what it must remember from one look to the next is a value that its caller keeps.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -28,8 +29,11 @@ REVIEWS_EVERY = 10
 READ_TWICE = 2
 """How often they are read after a change: what happens in the same second leaves the time of the change as it was."""
 
+AT_ONCE = 4
+"""Readings under way at a time: as many as there are connections to a forge."""
+
 MAX_FAILURES = 2
-"""Readings in a row that fail when the forge is taken to be silent."""
+"""Readings that fail, with no answer to any other meanwhile, when the forge is taken to be silent."""
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -97,8 +101,32 @@ async def issues(client: Client, repository: str, label: str, others: Iterable[i
 
 async def read_issues(client: Client, repository: str, numbers: Iterable[int]) -> list[Issue]:
     """These issues one by one; those that are gone are left out."""
-    read = [await client.issue(repository, number) for number in sorted(numbers)]
-    return [issue for issue in read if issue is not None]
+    found: list[Issue] = []
+
+    async def read(number: int) -> None:
+        issue = await client.issue(repository, number)
+        if issue is not None:
+            found.append(issue)
+
+    await _some_at_once(sorted(numbers), read)
+    return sorted(found, key=lambda issue: issue.number)
+
+
+async def _some_at_once(items: Iterable[T], read: Callable[[T], Awaitable[None]]) -> None:
+    """Read all of them, a few at a time, beginning with the first; the first failure ends it, and nothing goes on."""
+    left = iter(items)
+
+    async def reader() -> None:
+        for item in left:
+            await read(item)
+
+    readers = [asyncio.ensure_future(reader()) for _ in range(AT_ONCE)]
+    try:
+        await asyncio.gather(*readers)
+    finally:
+        for one in readers:
+            one.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
 
 
 class _Look:
@@ -115,7 +143,7 @@ class _Look:
         self._reviews: dict[int, tuple[Review, ...]] = {}
         self._failed: dict[int, str] = {}
         self._failures = 0
-        self._answered = False
+        self._answers = 0
         self._listed_to = known.listed_to
 
     async def list(self) -> None:
@@ -123,26 +151,30 @@ class _Look:
         for pull in await self._client.pulls(self._ask.repository, since=since):
             self._see(pull)
             self._listed_to = max(_age(pull), self._listed_to or NEVER)
-        self._answered = True
+        self._answers += 1
 
     async def read_singly(self) -> None:
         """Read what there is news of, and as many as may be of the task's own that were not shown, oldest first."""
         unseen = sorted(self._ask.own - self._fresh - self._ask.marked, key=lambda number: self._read.get(number, -1))
-        for number in [*sorted(self._ask.marked - self._fresh), *unseen[:MAX_SINGLE]]:
-            self._read[number] = self._known.looks
-            pull = await self._reading(number, self._client.pull)
-            if pull is not None:
-                self._see(pull)
-            elif number not in self._failed:
-                self._pulls.pop(number, None)
+        await _some_at_once([*sorted(self._ask.marked - self._fresh), *unseen[:MAX_SINGLE]], self._read_singly)
 
     async def read_reviews(self) -> None:
-        for pull in list(self._wanted()):
-            reviews = await self._reading(pull.number, self._client.reviews)
-            if reviews is None or (_is_ahead(reviews, pull) and not await self._see_again(pull)):
-                continue
-            self._reviews[pull.number] = reviews
-            self._reviewed[pull.number] = (pull.updated_at, self._times_read(pull) + 1)
+        await _some_at_once(list(self._wanted()), self._read_reviews)
+
+    async def _read_singly(self, number: int) -> None:
+        self._read[number] = self._known.looks
+        pull = await self._reading(number, self._client.pull)
+        if pull is not None:
+            self._see(pull)
+        elif number not in self._failed:
+            self._pulls.pop(number, None)
+
+    async def _read_reviews(self, pull: Pull) -> None:
+        reviews = await self._reading(pull.number, self._client.reviews)
+        if reviews is None or (_is_ahead(reviews, pull) and not await self._see_again(pull)):
+            return
+        self._reviews[pull.number] = reviews
+        self._reviewed[pull.number] = (pull.updated_at, self._times_read(pull) + 1)
 
     async def _see_again(self, before: Pull) -> bool:
         """Read a pull request that may have moved before its reviews were read; whether it could be had."""
@@ -167,18 +199,19 @@ class _Look:
 
     async def _reading(self, number: int, read: Callable[[str, int], Awaitable[T]]) -> T | None:
         """What a reading gives; `None`, and a line in `failed`, where only this one cannot be had."""
+        answers = self._answers
         try:
             answer = await read(self._ask.repository, number)
         except ForgeRefused as error:
             self._failed[number] = str(error)
             answer = None
         except ForgeUnreachable as error:
-            self._failures += 1
-            if not self._answered or self._failures >= MAX_FAILURES or error.retry_after is not None:
+            self._failures += answers == self._answers
+            if not self._answers or self._failures >= MAX_FAILURES or error.retry_after is not None:
                 raise
             self._failed[number] = str(error)
             return None
-        self._answered, self._failures = True, 0
+        self._answers, self._failures = self._answers + 1, 0
         return answer
 
     def _see(self, pull: Pull) -> None:

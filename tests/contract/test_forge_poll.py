@@ -1,6 +1,7 @@
 """What one look at a repository asks of a forge over real HTTP, and what it finds."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from reconciler.forge.rest import Patience
 from tests.forge.server import FakeForge
 
 QUICK = Patience(connect_s=0.5, whole_s=2.0, pauses_s=())
+HANGING_S = 10.0
 EVERYTHING = Ask(repository="acme/widgets", matters=lambda _pull, _reopened: True)
 
 
@@ -153,3 +155,40 @@ def test_a_forge_that_stops_to_answer_is_silent_and_a_repository_that_is_refused
     forge.fails(403, "GET", "/pulls")
     with pytest.raises(ForgeRefused):
         look(forge)
+
+
+def test_four_are_read_at_a_time(forge: FakeForge) -> None:
+    numbers = opened(forge, *(f"b{number}" for number in range(8)))
+    together = threading.Barrier(poll.AT_ONCE, timeout=HANGING_S)
+
+    def meet() -> None:
+        together.wait()
+
+    for number in numbers:
+        forge.at("GET", f"/pulls/{number}/reviews", meet)
+    assert set(look(forge).reviews) == set(numbers)
+    assert not together.broken
+
+
+def test_two_that_hang_at_one_time_hide_no_others(forge: FakeForge) -> None:
+    one, two, *others = opened(forge, *(f"b{number}" for number in range(6)))
+    over = threading.Event()
+
+    def hang() -> None:
+        over.wait(HANGING_S)
+
+    for number in (one, two):
+        forge.at("GET", f"/pulls/{number}/reviews", hang)
+    try:
+        found = look(forge)
+    finally:
+        over.set()
+    assert (set(found.failed), set(found.reviews)) == ({one, two}, set(others))
+
+
+def test_what_is_read_ends_with_the_look(forge: FakeForge) -> None:
+    numbers = opened(forge, *(f"b{number}" for number in range(5)))
+    forge.fails(503, "GET", "/reviews", times=len(numbers), Retry_After="60")
+    with pytest.raises(ForgeUnreachable):
+        look(forge)
+    assert len([path for path in read(forge) if path.endswith("/reviews")]) <= poll.AT_ONCE
