@@ -116,14 +116,14 @@ class Client:
         return await self._pulls.reviews(repository, number)
 
     async def comment(self, repository: str, number: int, *, marker: str, text: str) -> None:
-        """Comment on a pull request or issue, unless a comment with this hidden marker stands there already."""
+        """Comment on a pull request or issue, unless a comment of our own with this hidden marker stands there."""
         doing = f"comment on {repository}#{number}"
         path = (*place(repository), "issues", number, "comments")
         mark = f"<!-- reconciler: {marker} -->"
-        for entry in await paging.listed(self._rest, Call(path=path), f"list the comments of {repository}#{number}"):
-            said = entry.get("body") if isinstance(entry, dict) else None
-            if isinstance(said, str) and mark in (line.strip() for line in said.splitlines()):
-                return
+        entries = await paging.listed(self._rest, Call(path=path), f"list the comments of {repository}#{number}")
+        marked = [author for entry in entries if (author := _marked(entry, mark)) is not None]
+        if marked and await self.login() in marked:
+            return
         body = f"{_MARK.sub('<!-- not', text[:MOST_TEXT])}\n\n{mark}"
         self._rest.must(await self._rest.ask(Call(method="POST", path=path, body={"body": body})), doing)
 
@@ -248,3 +248,13 @@ class Client:
         if not text:
             raise self._rest.unreadable(doing, f"repository.{key} is missing")
         return text
+
+
+def _marked(entry: object, mark: str) -> str | None:
+    """Whose comment it is, where it has the mark on a line of its own."""
+    body = entry.get("body") if isinstance(entry, dict) else None
+    user = entry.get("user") if isinstance(entry, dict) else None
+    if not isinstance(body, str) or not isinstance(user, dict) or mark not in map(str.strip, body.splitlines()):
+        return None
+    login = user.get("login")
+    return login if isinstance(login, str) else None

@@ -609,15 +609,28 @@ class TestCommentsAndStatuses:
         made: list[dict[str, object]] = [{"id": one, "body": "chatter"} for one in range(60)]
 
         def post(asked: Asked) -> Reply:
-            made.append({"id": len(made), "body": asked.body["body"].replace("\n", "\r\n")})
+            body = asked.body["body"].replace("\n", "\r\n")
+            made.append({"id": len(made), "user": {"login": "bot"}, "body": body})
             return Reply(status=201, data=made[-1])
 
         path = f"{REPO}/issues/3/comments"
-        server.script = {f"GET {path}": pages(made), f"POST {path}": post}
+        bot = Reply(data={"login": "bot"})
+        server.script = {f"GET {path}": pages(made), f"POST {path}": post, "GET /api/v1/user": bot}
         for _ in range(2):
             ask(server, lambda client: client.comment("team/shop", 3, marker="task-a.1.limit", text="At the limit."))
         (sent,) = server.of(f"POST {path}")
         assert sent.body["body"] == "At the limit.\n\n<!-- reconciler: task-a.1.limit -->"
+
+    @pytest.mark.parametrize("user", [{"login": "eve"}, {"login": ["bot"]}, None, "bot"])
+    def test_a_mark_that_somebody_else_wrote_silences_nothing(self, server: Scripted, user: object) -> None:
+        path = f"{REPO}/issues/3/comments"
+        server.script = {
+            f"GET {path}": Reply(data=[{"id": 1, "user": user, "body": "<!-- reconciler: m -->"}]),
+            f"POST {path}": Reply(status=201, data={}),
+            "GET /api/v1/user": Reply(data={"login": "bot"}),
+        }
+        ask(server, lambda client: client.comment("team/shop", 3, marker="m", text="At the limit."))
+        assert len(server.of(f"POST {path}")) == 1
 
     def test_text_cannot_pass_for_the_mark_of_another_comment(self, server: Scripted) -> None:
         path = f"{REPO}/issues/3/comments"
