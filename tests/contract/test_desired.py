@@ -253,6 +253,17 @@ def test_unfinished_tasks_may_not_share_a_branch(fleet: Fleet) -> None:
     assert set(fleet.now(finished_ids=["b"]).refused) == set()
 
 
+def test_no_two_hosts_have_the_same_token(fleet: Fleet) -> None:
+    one, other = "1" * 64, "2" * 64
+    fleet.write({f"hosts/{name}.yaml": f"transport: pull\ntoken_sha256: ['{one}']\n" for name in ("bot", "cat")})
+    fleet.write({"hosts/dog.yaml": f"transport: pull\ntoken_sha256: ['{other}']\n"})
+    said = fleet.messages()
+    assert [message.partition(" has the same token")[0] for message in said] == [
+        'hosts/bot.yaml:2:16: "cat"',
+        'hosts/cat.yaml:2:16: "bot"',
+    ]
+
+
 def test_an_adapter_that_breaks_keeps_its_last_good_version_and_one_without_refuses_its_tasks(fleet: Fleet) -> None:
     fleet.task(TASK)
     fleet.task(TASK.replace("shell", "other"), name="b")

@@ -49,6 +49,7 @@ def findings(fleet: Fleet) -> Iterator[Finding]:
     yield from _settings(fleet)
     for name, host in fleet.hosts.items():
         yield from _host(name, host, fleet)
+    yield from _shared_tokens(fleet.hosts)
     for name, task in fleet.tasks.items():
         yield from _task(name, task, fleet)
     yield from _cycles(fleet.tasks)
@@ -172,6 +173,19 @@ def _shared_branches(fleet: Fleet) -> Iterator[Finding]:
             others = ", ".join(f'"{other}"' for other in names if other != name)[:200]
             message = f'the branch "{branch}" of the same repository is also used by {others}: give each its own'
             yield Finding(kind="task", id=name, path=("branch",), message=message)
+
+
+def _shared_tokens(hosts: Mapping[str, Host]) -> Iterator[Finding]:
+    """A token says who asks, so no two hosts may have one together: their agents could not be told apart."""
+    users: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for name, host in hosts.items():
+        for number, digest in enumerate(host.token_sha256):
+            users[digest].append((name, number))
+    for places in users.values():
+        for name, number in places if len(places) > 1 else ():
+            others = ", ".join(f'"{other}"' for other, _ in places if other != name)[:200]
+            message = f"{others} has the same token: remove it here, or there, and make another with `reconciler token`"
+            yield Finding(kind="host", id=name, path=("token_sha256", number), message=message)
 
 
 def _unknown(what: str, key: str, name: str, fleet: Fleet) -> str:
