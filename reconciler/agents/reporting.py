@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from reconciler.agents import holding
 from reconciler.agents.holding import Conflict, Held
-from reconciler.core import conditions, following, mask, repositories, verdict
+from reconciler.core import conditions, following, mask, printable, repositories, verdict
 from reconciler.core.desired import Desired, Task
 from reconciler.core.events import Event, Finished, PullRequestOpened, Started
 from reconciler.core.lifecycle import IllegalTransition, Superseded
@@ -204,7 +204,7 @@ def _opened(told: _Report, number: int, now: datetime) -> PullRequestOpened:
         actor=f"agent:{told.host_id}",
         epoch=said.epoch,
         pr=PullRequest(number=number, url=said.pr_url or "", state="open"),
-        title=" ".join(_shown(said.pr_title or "").split()) or None,
+        title=" ".join(printable.lines(said.pr_title or "").split()) or None,
         branch=told.seen.branch_name,
     )
 
@@ -231,9 +231,4 @@ def _text(text: str | None, secrets: Collection[str]) -> str | None:
     """The beginning of a text, without secrets and what cannot be shown."""
     if text is None or not text.strip():
         return None
-    return verdict.head(_shown(mask.mask(text, secrets)))
-
-
-def _shown(text: str) -> str:
-    """The text without what a terminal would take for a command."""
-    return "".join(one for one in text if one.isprintable() or one in "\n\t")
+    return verdict.head(printable.lines(mask.mask(text, secrets)))

@@ -7,6 +7,7 @@ import os
 import sys
 
 from reconciler.commands.session import NotGood, WrongUsage
+from reconciler.core import printable
 from reconciler.repo.fleet import NoFleet
 from reconciler.repo.git import GitFailed, Refused
 from reconciler.repo.journal import JournalFailed
@@ -54,7 +55,7 @@ def sentence(error: Exception) -> str:
             text = f"{where}{error.strerror or error}"
         case _:
             text = str(error)
-    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    return printable.line(text)
 
 
 def code(error: Exception) -> int:

@@ -81,12 +81,6 @@ def patience(headers: Mapping[str, str]) -> timedelta | None:
     return min(max(wanted, timedelta(0)), LONGEST_PATIENCE) if wanted is not None else None
 
 
-def one_line(text: str, most: int) -> str:
-    """Text of a forge as one printable line of at most so many characters."""
-    line = " ".join("".join(one if one.isprintable() else " " for one in text[: 10 * most]).split())
-    return line if len(line) <= most else line[: most - 1] + "…"
-
-
 def _until(then: datetime | None, here: datetime | None) -> timedelta | None:
     return then - here if then is not None and here is not None else None
 

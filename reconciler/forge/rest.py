@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import httpx
 
+from reconciler.core import printable
 from reconciler.core.desired import Forge
 from reconciler.forge import answers
 from reconciler.forge.answers import Answer, ForgeRefused, ForgeUnreachable
@@ -99,13 +100,13 @@ class Rest:
         then = advice or _ADVICE.get(answer.status, "")
         if answer.status == 401:  # noqa: PLR2004 - Unauthorized is about the token alone
             then = f"{_ADVICE[401]} and put it into {self._forge.token_env or 'the variable of forge.token_env'}"
-        line = answers.one_line(f"{self._name} refused to {doing} ({answer.status}{words})", 2 * MOST_WORDS)
+        line = printable.short(f"{self._name} refused to {doing} ({answer.status}{words})", 2 * MOST_WORDS)
         raise ForgeRefused(f"{line}; {then}" if then else line, answer.status)
 
     def unreadable(self, doing: str, why: str) -> ForgeUnreachable:
         """What came back is not what a forge says."""
         return ForgeUnreachable(
-            answers.one_line(
+            printable.short(
                 f"{self._name} gave an answer that cannot be read when asked to {doing}: {why}; "
                 "see that forge.url is right and that nothing stands between",
                 2 * MOST_WORDS,
@@ -197,7 +198,7 @@ class Rest:
         message = data.get("message") if isinstance(data, dict) else None
         words = _all_words(message, data.get("errors")) if isinstance(message, str) else ""
         masked = words.replace(self._token, "***") if self._token else words
-        line = answers.one_line(masked, MOST_WORDS)
+        line = printable.short(masked, MOST_WORDS)
         return Answer(status=status, headers=headers, spoken=True, data=data, words=line)
 
     def _judged(self, answer: Answer, call: Call) -> Answer:
@@ -214,7 +215,7 @@ class Rest:
         if _redirects(answer):
             there = _origin(urljoin(f"{self._base}/", answer.headers["location"]))
             raise ForgeRefused(
-                answers.one_line(f"{self._name} sends us on to {there}; write that into forge.url if it is right", 500),
+                printable.short(f"{self._name} sends us on to {there}; write that into forge.url if it is right", 500),
                 answer.status,
             )
         if answer.good and answer.status != 204 and not answer.spoken:  # noqa: PLR2004 - No Content
@@ -233,7 +234,7 @@ class Rest:
                 why = "the connection broke before the answer was whole"
             case _:
                 why = type(error).__name__
-        return answers.one_line(f"{self._name} cannot be reached: {why}", MOST_WORDS)
+        return printable.short(f"{self._name} cannot be reached: {why}", MOST_WORDS)
 
 
 def _base(forge: Forge) -> tuple[str, str]:

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from reconciler.core import issues as reading
-from reconciler.core import repositories
+from reconciler.core import issues, printable, repositories
 from reconciler.core.desired import Desired, Forge, Task
 from reconciler.core.issues import Issue
 from reconciler.core.observed import ObservedTask
@@ -22,9 +21,7 @@ from reconciler.repo.desired import checks
 from reconciler.repo.main import issuework
 from reconciler.repo.main.issuetasks import Newcomer
 from reconciler.repo.main.issuework import Known, Place, Work
-from reconciler.repo.observed import messages
 
-MAX_TOLD = 300
 MAX_NUMBER = 10**15
 MAX_NAME = 200
 MAX_URL = 2000
@@ -40,7 +37,7 @@ class IntakeDelayed(Exception):
     """
 
 
-async def take(edges: Edges, desired: Desired, issues: Sequence[Issue]) -> None:
+async def take(edges: Edges, desired: Desired, shown: Sequence[Issue]) -> None:
     """Write what these issues ask for into the fleet: a task's file each, once; a hold for what is not wanted any more.
 
     The same issues may be given again and again, in any order: one that needs nothing costs nothing. Raises
@@ -50,7 +47,7 @@ async def take(edges: Edges, desired: Desired, issues: Sequence[Issue]) -> None:
     forge = desired.settings.forge
     if forge is None:
         return
-    plain = [one for issue in issues if (one := _plain(issue, forge)) is not None]
+    plain = [one for issue in shown if (one := _plain(issue, forge)) is not None]
     work, silence = await _sorted(edges, desired, forge, edges.intakes.newest(plain))
     if work.known or work.newcomers:
         await _write(edges, desired, forge, work)
@@ -83,7 +80,7 @@ def _plain(issue: Issue, forge: Forge) -> Issue | None:
     listed = not forge.repositories or any(repositories.same(issue.repository, one) for one in forge.repositories)
     if not known or not listed or not 0 < issue.number < MAX_NUMBER:
         return None
-    url = reading.one_line(issue.url)
+    url = issues.one_line(issue.url)
     if _URL.fullmatch(url) and len(url) <= MAX_URL:
         return replace(issue, url=url)
     return replace(issue, url=f"{forge.url.rstrip('/')}/{issue.repository}/issues/{issue.number}")
@@ -117,7 +114,7 @@ def _tasks(desired: Desired) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for task_id, document in desired.tasks.items():
         if document.value.issue is not None:
-            found.setdefault(reading.same_url(document.value.issue), []).append(task_id)
+            found.setdefault(issues.same_url(document.value.issue), []).append(task_id)
     return found
 
 
@@ -144,7 +141,7 @@ async def _may_cause_work(edges: Edges, forge: Forge, issue: Issue, url: str) ->
         may, why = await _may_write(edges, issue)
     if not may and edges.intakes.tell(url):
         edges.warn(
-            f"issue {issue.url} by {messages.plain(issue.author, MAX_TOLD) or 'nobody'} was not taken: {why};"
+            f"issue {issue.url} by {_told(issue.author) or 'nobody'} was not taken: {why};"
             " list them in settings.forge.authors"
         )
     return may
@@ -161,9 +158,13 @@ async def _may_write(edges: Edges, issue: Issue) -> tuple[bool, str]:
         try:
             may = await client.may_write(issue.repository, issue.author)
         except ForgeRefused as error:
-            return False, f"the forge does not say who may write there: {messages.plain(str(error), MAX_TOLD)}"
+            return False, f"the forge does not say who may write there: {_told(str(error))}"
         edges.intakes.said(issue.repository, issue.author, now, may=may)
     return may, why
+
+
+def _told(text: str) -> str:
+    return printable.short(text, issuework.MAX_TOLD)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -211,7 +212,7 @@ class _Naming:
 
     def _is_good(self, url: str, issue: Issue) -> bool:
         """Whether a URL may stand in a file, and is known again as one of this forge."""
-        if reading.one_line(url) != url or len(url) > MAX_URL or checks.remote_problem(url) is not None:
+        if issues.one_line(url) != url or len(url) > MAX_URL or checks.remote_problem(url) is not None:
             return False
         named = repositories.of(Task(title="", goal="", repository=url), self.forge)
         return named is not None and repositories.same(named, issue.repository)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from reconciler.core import watched
+from reconciler.core import printable, watched
 from reconciler.core.desired import Desired
 from reconciler.core.issues import Issue
 from reconciler.core.observed import ObservedTask
@@ -18,7 +18,6 @@ from reconciler.repo.git import GitFailed, Refused
 from reconciler.repo.main import issuetasks
 from reconciler.repo.main.intakes import Intakes
 from reconciler.repo.main.issuetasks import Newcomer, Sight
-from reconciler.repo.observed import messages
 from reconciler.repo.yaml.documents import InvalidDocument
 
 MAX_TOLD = 300
@@ -76,7 +75,7 @@ def write(place: Place, intakes: Intakes, work: Work) -> Outcome:
                     first = first or error
         except (Refused, GitFailed, OSError) as error:
             first = first or error
-    return Outcome(changed=changed, delayed=None if first is None else messages.plain(str(first), MAX_TOLD))
+    return Outcome(changed=changed, delayed=None if first is None else printable.short(str(first), MAX_TOLD))
 
 
 def has_begun(task_id: str, observed: Mapping[str, ObservedTask]) -> bool:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reconciler.core import printable
 from reconciler.core.events import Event, Finished, NotStarted
 from reconciler.core.observed import ObservedHost, ObservedTask
 
@@ -45,12 +46,6 @@ def message(steps: Sequence[Step]) -> str:
     return "\n".join([_subject(steps), *body, "", *trailers])
 
 
-def plain(text: str, limit: int) -> str:
-    """The text on one line of at most `limit` characters, without anything that a terminal would act on."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return line if len(line) <= limit else f"{line[: max(0, limit - 3)].rstrip()}..."
-
-
 def _subject(steps: Sequence[Step]) -> str:
     tasks = [step for step in steps if isinstance(step, TaskStep)]
     hosts = [step for step in steps if isinstance(step, HostStep)]
@@ -64,7 +59,7 @@ def _subject(steps: Sequence[Step]) -> str:
     last = {step.id: str(step.after.phase) for step in tasks}
     moves = Counter(last.values()) if names else Counter(_standing(step.after) for step in hosts)
     counted = ", ".join(f"{number} {word}" for word, number in moves.items())
-    return plain(f"{len(names)} tasks: {counted}" if names else f"{len(hosts)} hosts: {counted}", MAX_SUBJECT)
+    return printable.short(f"{len(names)} tasks: {counted}" if names else f"{len(hosts)} hosts: {counted}", MAX_SUBJECT)
 
 
 def _line(step: Step) -> str:
@@ -76,7 +71,7 @@ def _line(step: Step) -> str:
             why = (step.after.reason if step.after else None) or f"seen by {step.actor}"
     move = after if before == after else f"{before} -> {after}"
     head = f"{step.id}: {move}"
-    return f"{head} ({plain(why, MAX_SUBJECT - len(head) - 3)})"
+    return f"{head} ({printable.short(why, MAX_SUBJECT - len(head) - 3)})"
 
 
 def _standing(host: ObservedHost | None) -> str:
@@ -102,7 +97,7 @@ def _trailers(step: Step) -> list[str]:
                 ("Reason", _reason(step.after, event)),
                 ("Event", type(event).__name__),
             ]
-    return [f"{name}: {plain(value, MAX_TRAILER)}" for name, value in pairs if value]
+    return [f"{name}: {printable.short(value, MAX_TRAILER)}" for name, value in pairs if value]
 
 
 def _reason(after: ObservedTask, event: Event) -> str:
