@@ -90,7 +90,8 @@ def _mismatch(task: Task, host_id: str, host: Host) -> str | None:
         return f"the task is pinned to {task.host}"
     if (task.execution_mode is ExecutionMode.HTTP_PULL) != (host.transport == "pull"):
         return f"{host_id} has transport {host.transport}, the task's execution_mode is {task.execution_mode}"
-    if host.adapters is not None and task.adapter not in host.adapters and host.transport != "pull":
+    own_choice = host.transport == "pull" and task.adapter is None
+    if host.adapters is not None and task.adapter not in host.adapters and not own_choice:
         return f"{host_id} does not allow the adapter {task.adapter}"
     lacking = [word for word in task.requires if word not in host.capabilities]
     return f"{host_id} lacks {', '.join(lacking)}" if lacking else None

@@ -37,6 +37,8 @@ def test_a_host_that_answers_and_has_everything_fits() -> None:
 def test_a_pull_host_needs_no_answer() -> None:
     pull = Task(title="t", goal="g", execution_mode=ExecutionMode.HTTP_PULL)
     assert why(pull, Host(transport="pull", adapters=("codex",)), answered(reachable=False)) is None
+    named = replace(pull, adapter="sh")
+    assert why(named, Host(transport="pull", adapters=("codex",))) == "one does not allow the adapter sh"
     assert why(pull, Host(transport="local")) == "one has transport local, the task's execution_mode is http_pull"
 
 
