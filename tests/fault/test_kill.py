@@ -14,8 +14,14 @@ from tests.e2e.fleets import PROGRAM, Fleet, git, project
 SHIM = Path(__file__).parent / "shims" / "kill_at"
 PROGRAMS = ("git", "sh")
 MOST_CALLS = 400
-STRIDE = 10
 SAMPLED = "FAULT_SAMPLE" in os.environ
+STRIDE = 20 if SAMPLED else 10
+PLACES = (
+    [(4, "before"), (14, "after")]
+    if SAMPLED
+    else [(first, when) for first in range(1, STRIDE + 1) for when in ("before", "after")]
+)
+"""The first calls: a sample takes every tenth call, by turns before and after it."""
 
 
 def ask(fleet: Fleet) -> Path:
@@ -94,8 +100,7 @@ def test_a_reconciler_killed_at_many_moments_loses_nothing(fleet: Fleet, seed: i
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("first", [4] if SAMPLED else range(1, STRIDE + 1))
+@pytest.mark.parametrize(("first", "when"), PLACES)
 def test_a_reconciler_killed_around_any_call_goes_on_where_it_was(tmp_path: Path, first: int, when: str) -> None:
     for at in range(first, MOST_CALLS, STRIDE):
         fleet = Fleet.make(tmp_path / str(at))
