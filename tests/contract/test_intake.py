@@ -33,6 +33,7 @@ from reconciler.watching import intake
 from reconciler.watching.intake import IntakeDelayed
 from tests.forge.server import FakeForge
 from tests.recording import NOW, PERSON, assigned, new_fleet, opened, own_git_config, person_commits
+from tests.waiting import until
 
 __all__ = ["own_git_config"]
 
@@ -654,14 +655,16 @@ def test_a_person_who_commits_at_the_same_time_loses_nothing(bench: Bench) -> No
             while git.run(bench.fleet.top, *words, "--only", "--", f"note-{number}", check=False).exit:
                 pass
 
-    thread = threading.Thread(target=person)
-    thread.start()
-    for _ in range(50):
+    def taken() -> bool:
         try:
             bench.take(*issues, desired=before)
-            break
         except IntakeDelayed:
-            continue
+            return False
+        return True
+
+    thread = threading.Thread(target=person)
+    thread.start()
+    until(taken, seconds=60)
     thread.join()
     assert (len(bench.files()), len(bench.subjects()), bench.is_clean()) == (8, 8, True)
     assert len(bench.git("log", "--format=%s", "--grep=^Note").splitlines()) == 8
