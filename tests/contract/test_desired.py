@@ -245,6 +245,17 @@ def test_a_dependency_may_be_archived_or_observed(fleet: Fleet) -> None:
     assert (dict(found.refused), found.problems, set(found.archived)) == ({}, (), {"old"})
 
 
+def test_two_spellings_of_a_repository_of_the_forge_are_one(fleet: Fleet) -> None:
+    spelled = ["https://git.example.org/Team/shop.git", "ssh://git@git.example.org:2222/team/shop"]
+    for name, repository in zip("ab", spelled, strict=True):
+        fleet.task(f"{TASK}repository: {repository}\nbranch: task/one\n", name)
+    fleet.task(f"{TASK}repository: https://elsewhere.example/team/shop\nbranch: task/one\n", "c")
+    fleet.write({"state/settings.yaml": ""})
+    assert fleet.messages() == []
+    fleet.write({"state/settings.yaml": "forge: {kind: forgejo, url: 'https://git.example.org'}\n"})
+    assert [line.partition(":")[0] for line in fleet.messages()] == ["state/tasks/a.yaml", "state/tasks/b.yaml"]
+
+
 def test_unfinished_tasks_may_not_share_a_branch(fleet: Fleet) -> None:
     fleet.task(TASK + "repository: https://x/y.git\nbranch: one\n", name="a")
     fleet.task(TASK + "repository: https://x/y\nbranch: one\n", name="b")

@@ -8,7 +8,8 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from reconciler.core.desired import Adapter, Host, Settings, Task
+from reconciler.core import repositories
+from reconciler.core.desired import Adapter, Forge, Host, Settings, Task
 from reconciler.core.terms import ExecutionMode
 from reconciler.repo.desired import checks
 from reconciler.repo.yaml.yamlnodes import Path, shown
@@ -167,12 +168,18 @@ def _shared_branches(fleet: Fleet) -> Iterator[Finding]:
     users: dict[tuple[str, str | None], list[str]] = defaultdict(list)
     for name, task in fleet.tasks.items():
         if task.repository is not None and name not in fleet.finished:
-            users[task.repository.rstrip("/").removesuffix(".git"), task.branch].append(name)
+            users[_place(task, task.repository, fleet.settings.forge), task.branch].append(name)
     for (_, branch), names in users.items():
         for name in names if len(names) > 1 else ():
             others = ", ".join(f'"{other}"' for other in names if other != name)[:200]
             message = f'the branch "{branch}" of the same repository is also used by {others}: give each its own'
             yield Finding(kind="task", id=name, path=("branch",), message=message)
+
+
+def _place(task: Task, repository: str, forge: Forge | None) -> str:
+    """What two spellings of one repository have in common: on the forge its name, elsewhere what is written."""
+    name = repositories.of(task, forge) if forge is not None else None
+    return repositories.key(name) if name is not None else repository.rstrip("/").removesuffix(".git")
 
 
 def _shared_tokens(hosts: Mapping[str, Host]) -> Iterator[Finding]:
