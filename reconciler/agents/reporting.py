@@ -19,10 +19,8 @@ from reconciler.core.lifecycle import IllegalTransition, Superseded
 from reconciler.core.observed import ObservedTask, PullRequest, Run
 from reconciler.core.terms import Delivery, Failure, Outcome, Phase
 from reconciler.edges import Edges
+from reconciler.forge import fields
 from reconciler.repo.desired import assigned
-
-GREATEST = 2**53 - 1
-"""The greatest number that JSON carries safely."""
 
 
 class Unusable(Exception):
@@ -216,7 +214,7 @@ def _number(url: str) -> int:
     except ValueError as error:
         raise Unusable("/pr_url", "this is no address of a pull request") from error
     numbers = [part for part in parts if re.fullmatch("[0-9]{1,16}", part)]
-    if not numbers or not 0 < int(numbers[-1]) <= GREATEST:
+    if not numbers or not 0 < int(numbers[-1]) <= fields.MOST_NUMBER:
         raise Unusable("/pr_url", "the address names no pull request: its number is the last one in the path")
     return int(numbers[-1])
 
