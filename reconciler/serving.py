@@ -170,6 +170,15 @@ class _Channel(HTTPChannel):
         super().service()
         self._since = time.time()
 
+    def check_client_disconnected(self) -> bool:
+        """Whether the sender has hung up while it is being answered, or at least sends nothing more."""
+        try:
+            return not self.connected or not self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def handle_read(self) -> None:
         before = self.request
         self._read()

@@ -4,6 +4,7 @@ It assigns nothing: that is the plan's part, and the agent waits for it at the d
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -38,13 +39,15 @@ class Order:
     lease_until: datetime
 
 
-def dequeue(edges: Edges, host_id: str, wish: Wish) -> Order | None:
+def dequeue(edges: Edges, host_id: str, wish: Wish, gone: Callable[[], bool]) -> Order | None:
     """A task for the agent, recorded and leased; `None`: there is none for it. The same key gives the same run.
+
+    One that is `gone` while it waits is given nothing from then on.
 
     Raises TooManyWaiting and JournalFailed.
     """
     claim = None if wish.idempotency_key is None else claim_of(host_id, wish.idempotency_key)
-    given = edges.desk.ask(Asking(host=host_id, capabilities=wish.capabilities, claim=claim), wish.wait)
+    given = edges.desk.ask(Asking(host=host_id, capabilities=wish.capabilities, claim=claim), wish.wait, gone)
     return None if given is None else _order(edges, given)
 
 

@@ -34,11 +34,16 @@ class Given:
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    """One agent that asks: whether the turn under way sees it, whether one that saw it has ended, what it got."""
+    """One agent that asks: whether the turn under way sees it, whether one that saw it has ended, what it got.
+
+    `stays`: it is patient, and was not found to be gone.
+    """
 
     asking: Asking
     patient: bool
     until_s: float
+    gone: Callable[[], bool]
+    stays: bool
     in_turn: bool = False
     turned: bool = False
     given: Given | None = None
@@ -67,14 +72,14 @@ class Desk:
         """From now on agents reach it."""
         self.reachable = True
 
-    def ask(self, asking: Asking, wait_s: float) -> Given | None:
-        """Wait until the agent is given a task; `None`: there was none for it.
+    def ask(self, asking: Asking, wait_s: float, gone: Callable[[], bool] = lambda: False) -> Given | None:
+        """Wait until the agent is given a task; `None`: there was none for it, or it is `gone` while it waits.
 
         With `wait_s` 0 the next whole turn of the loop decides. Who asks again under a claim gets what it got before,
         even if that has ended since. Raises TooManyWaiting.
         """
         named = asking if asking.claim is not None else replace(asking, claim=secrets.token_hex(CLAIM_BYTES))
-        waiter = _Waiter(asking=named, patient=wait_s > 0, until_s=monotonic() + wait_s)
+        waiter = _Waiter(asking=named, patient=wait_s > 0, until_s=monotonic() + wait_s, gone=gone, stays=wait_s > 0)
         self._register(waiter)
         try:
             again = self._again(asking) if asking.claim is not None else None
@@ -90,6 +95,7 @@ class Desk:
         """
         with self._news:
             now_s = monotonic()
+            self._let_go_of_the_gone(now_s)
             waiting = [waiter for waiter in self._waiters if waiter.given is None and waiter.left_s(now_s) > 0]
             for waiter in waiting:
                 waiter.in_turn = True
@@ -122,9 +128,21 @@ class Desk:
 
     def _register(self, waiter: _Waiter) -> None:
         with self._news:
-            if waiter.patient and sum(other.patient for other in self._waiters) >= MAX_WAITING:
+            if waiter.patient and self._crowded():
+                self._let_go_of_the_gone(monotonic())
+            if waiter.patient and self._crowded():
                 raise TooManyWaiting(f"{MAX_WAITING} agents wait already; ask again in a while")
             self._waiters.append(waiter)
+
+    def _crowded(self) -> bool:
+        return sum(waiter.stays for waiter in self._waiters) >= MAX_WAITING
+
+    def _let_go_of_the_gone(self, now_s: float) -> None:
+        """Keep nobody who hung up, but for those who are in the turn that is under way."""
+        for waiter in self._waiters:
+            if waiter.stays and not waiter.in_turn and waiter.gone():
+                waiter.until_s, waiter.stays = now_s, False
+        self._news.notify_all()
 
     def _again(self, asking: Asking) -> Given | None:
         """What the agent has under its claim. Looked up after it was registered, so that nothing falls in between."""

@@ -3,7 +3,7 @@
 It decides nothing: what is refused, and why, is said by those who know.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -47,7 +47,7 @@ class Dequeue:
         wish = storage.structure(Wish, bodies.message(req, "http-dequeue-request"))
         try:
             with _refusals():
-                order = handing.dequeue(self._api.edges, agent.host_id, wish)
+                order = handing.dequeue(self._api.edges, agent.host_id, wish, _gone(req))
         except TooManyWaiting:
             resp.status, resp.retry_after = falcon.HTTP_204, CROWDED_S
             return
@@ -120,6 +120,16 @@ def _refusals() -> Iterator[None]:
         raise Refused("conflict", str(error)) from error
     except (JournalFailed, BranchFailed, BranchMoved) as error:
         raise api.unkept(error) from error
+
+
+def _gone(req: falcon.Request) -> Callable[[], bool]:
+    """Tells whether the agent has hung up since; one that says from the beginning that it sends no more may listen."""
+    gone: Callable[[], bool] = req.env.get("waitress.client_disconnected", _never)
+    return _never if gone() else gone
+
+
+def _never() -> bool:
+    return False
 
 
 def _until(held: Held) -> str | None:

@@ -1,15 +1,18 @@
 """The web application as clients see it, honest ones and others, over real HTTP with its real server."""
 
 import base64
+import contextlib
 import json
 import socket
 import sqlite3
+import struct
 import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
@@ -26,6 +29,7 @@ from reconciler.web.readiness import PROOF_S, TURN_MOST_S, Readiness
 from reconciler.web.site import Check
 from tests.contract.web import Answer, Running, raw, running, signed
 from tests.recording import NOW
+from tests.waiting import until
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "forge"
 BODY = b'{\n  "action": "opened"\n}'
@@ -314,6 +318,39 @@ def test_many_at_once_are_all_kept(web: Running) -> None:
         thread.join()
     assert answers == [202] * 64
     assert {one.body for one in web.kept()} == set(bodies)
+
+
+@pytest.mark.parametrize("abruptly", [False, True])
+def test_an_answer_under_way_can_be_told_that_nobody_waits_for_it(*, abruptly: bool) -> None:
+    asked, gone = threading.Event(), threading.Event()
+
+    def answering(environ: WSGIEnvironment, start: StartResponse) -> list[bytes]:
+        has_left = environ["waitress.client_disconnected"]
+        if not has_left():
+            asked.set()
+        with contextlib.suppress(AssertionError):
+            until(has_left, seconds=5, every=0.01)
+            gone.set()
+        start("204 No Content", [])
+        return []
+
+    server = serving.serve(answering, Address(host="127.0.0.1", port=0))
+    try:
+        with socket.create_connection(("127.0.0.1", server.address.port)) as connection:
+            if abruptly:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert asked.wait(10)
+            assert not gone.is_set()
+        assert gone.wait(10)
+    finally:
+        server.stop()
+
+
+def test_a_second_request_that_comes_early_is_answered_after_the_first(web: Running) -> None:
+    one = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+    answer = raw(web.port, one + b"\r\n" + one + b"Connection: close\r\n\r\n", end=False)
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
 
 
 def test_a_stop_frees_the_port_at_once_whoever_is_connected(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The desk: whoever asks is seen by one whole turn, gets what is meant for it, and is kept no longer than it would."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,9 +31,11 @@ class Office:
     def __post_init__(self) -> None:
         self.desk = Desk(self.woken.release, lambda: self.tasks)
 
-    def ask(self, asking: Asking = BOT, wait_s: float = 0) -> Future[Given | None]:
+    def ask(
+        self, asking: Asking = BOT, wait_s: float = 0, gone: Callable[[], bool] = lambda: False
+    ) -> Future[Given | None]:
         """Ask; returns once the desk knows of it."""
-        answer = self.pool.submit(self.desk.ask, asking, wait_s)
+        answer = self.pool.submit(self.desk.ask, asking, wait_s, gone)
         assert self.woken.acquire(timeout=LONG_S)
         return answer
 
@@ -173,3 +175,39 @@ def test_what_was_given_to_nobody_any_more_disturbs_nobody(office: Office) -> No
     with turn(office.desk):
         pass
     assert answer.result(LONG_S) is None
+
+
+def test_whoever_hung_up_while_it_waited_is_not_offered_and_is_let_go(office: Office) -> None:
+    left = threading.Event()
+    stays = office.ask(Asking(host="bot", claim="other"), wait_s=LONG_S)
+    goes = office.ask(wait_s=LONG_S, gone=left.is_set)
+    with turn(office.desk) as seen:
+        assert len(seen) == 2
+        left.set()
+    assert not goes.done()
+    with turn(office.desk) as seen:
+        assert [one.claim for one in seen] == ["other"]
+        assert goes.result(LONG_S) is None
+    assert not stays.done()
+
+
+def test_whoever_hung_up_takes_no_place_from_others(office: Office) -> None:
+    left = threading.Event()
+    for number in range(MAX_WAITING):
+        office.ask(Asking(host="bot", claim=str(number)), wait_s=LONG_S, gone=left.is_set)
+    with pytest.raises(TooManyWaiting):
+        office.desk.ask(BOT, LONG_S)
+    left.set()
+    answer = office.ask(wait_s=LONG_S)
+    with turn(office.desk) as seen:
+        assert seen == (BOT,)
+    assert not answer.done()
+
+
+def test_what_was_given_to_one_that_hung_up_meanwhile_stands_and_is_there_under_its_key(office: Office) -> None:
+    left = threading.Event()
+    answer = office.ask(wait_s=LONG_S, gone=left.is_set)
+    with turn(office.desk):
+        left.set()
+        office.desk.served(given("key"))
+    assert answer.result(LONG_S) == given("key")
