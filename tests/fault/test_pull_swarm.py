@@ -208,11 +208,11 @@ def test_a_few_agents_that_die_do_every_task_once(tmp_path: Path) -> None:
 @pytest.mark.fault
 @pytest.mark.parametrize("seed", [2])
 def test_many_agents_that_die_do_every_task_once(tmp_path: Path, seed: int) -> None:
-    agents, work = (8, 40) if SAMPLED else (64, 500)
+    agents, work = (8, 16) if SAMPLED else (64, 500)
     swarm(tmp_path, agents=agents, work=work, seed=seed)
 
 
 @pytest.mark.fault
 def test_agents_and_a_reconciler_that_die_do_every_task_once(tmp_path: Path) -> None:
-    agents, work = (8, 24) if SAMPLED else (32, 200)
+    agents, work = (8, 12) if SAMPLED else (32, 200)
     swarm(tmp_path, agents=agents, work=work, seed=3, reconciler_kills=2 if SAMPLED else 5)
