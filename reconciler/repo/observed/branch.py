@@ -3,6 +3,7 @@
 It never touches an index, HEAD or a work tree, never forces a branch, and never says a commit landed before it has.
 """
 
+import contextlib
 import re
 import threading
 import time
@@ -237,8 +238,9 @@ def _repack(place: Place) -> None:
 def _remove_stale_keeps(packs: Path) -> None:
     """Killed children leave their packs marked as not to be repacked, for ever; the lock says that none lives."""
     for keep in packs.glob("pack-*.keep"):
-        if keep.read_bytes().strip() == b"fast-import":
-            keep.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # its own git, or another writer, was faster
+            if keep.read_bytes().strip() == b"fast-import":
+                keep.unlink()
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:
