@@ -138,10 +138,11 @@ class Desk:
         return sum(waiter.stays for waiter in self._waiters) >= MAX_WAITING
 
     def _let_go_of_the_gone(self, now_s: float) -> None:
-        """Keep nobody who hung up, but for those who are in the turn that is under way."""
+        """Keep nobody who hung up, and those in the turn that is under way no longer than that."""
         for waiter in self._waiters:
-            if waiter.stays and not waiter.in_turn and waiter.gone():
-                waiter.until_s, waiter.stays = now_s, False
+            waiter.stays = waiter.stays and not waiter.gone()
+            if waiter.patient and not waiter.stays and not waiter.in_turn:
+                waiter.until_s = now_s
         self._news.notify_all()
 
     def _again(self, asking: Asking) -> Given | None:

@@ -1,10 +1,12 @@
 """The API for agents that ask for work, as they see it: over real HTTP, with the real program behind it."""
 
 import json
+import select
 import socket
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from reconciler.web import nearby
 from reconciler.web.bodies import MAX_BODY
 from reconciler.web.tokens import MOST_ADDRESSES, MOST_FAILURES, WITHIN_S, Failures
 from tests import deliveries
-from tests.contract.web import KEY, Answer, request, signed
+from tests.contract.web import KEY, Answer, raw, request, signed
 from tests.e2e import program
 from tests.e2e.fleets import git
 from tests.e2e.pullers import Agent, Pull, pulling
@@ -137,11 +139,26 @@ def test_of_fifty_that_ask_at_once_one_gets_the_only_task(pull: Pull) -> None:
     assert len(pull.outcomes("only")) == 1
 
 
+def crowded(agent: Agent, wait: float) -> list[HTTPConnection]:
+    """As many requests that wait as may; the one that was too many has been sent away."""
+    waiting = [agent.ask("POST", "dequeue", {"wait": wait}) for _ in range(MAX_WAITING + 1)]
+    try:
+        answered = until(lambda: [one for one in waiting if select.select([one.sock], [], [], 0)[0]])
+        assert len(answered) == 1
+        answer = answered[0].getresponse()
+        assert (answer.status, int(answer.headers["Retry-After"]) > 0) == (204, True)
+    except BaseException:
+        for connection in waiting:
+            connection.close()
+        raise
+    answered[0].close()
+    return [connection for connection in waiting if connection is not answered[0]]
+
+
 def test_past_the_bound_those_who_would_wait_are_sent_away_at_once(pull: Pull) -> None:
     agent = known(pull, "dan")
-    waiting = [agent.ask("POST", "dequeue", {"wait": 6}) for _ in range(MAX_WAITING)]
+    waiting = crowded(agent, 6)
     try:
-        until(lambda: header(agent.dequeue(wait=0.1), "Retry-After"))
         answer = agent.dequeue(wait=0.1)
         assert (answer.status, answer.body, int(str(header(answer, "Retry-After"))) > 0) == (204, b"", True)
         assert agent.dequeue().status == 204
@@ -149,6 +166,26 @@ def test_past_the_bound_those_who_would_wait_are_sent_away_at_once(pull: Pull) -
     finally:
         for connection in waiting:
             connection.close()
+
+
+def test_no_work_goes_to_agents_that_hung_up_while_they_waited(pull: Pull) -> None:
+    agent = known(pull, "dan")
+    for connection in crowded(agent, 30):
+        connection.close()
+    pull.task("for-who-stayed", host="dan")
+    answer = agent.dequeue(wait=20)
+    assert answer.status == 200, (pull.outcomes("for-who-stayed"), pull.said()[-1000:])
+    assert (answer.json["task"], answer.json["epoch"]) == ("for-who-stayed", 1)
+
+
+def test_an_agent_that_sends_nothing_more_after_its_request_is_given_work(pull: Pull) -> None:
+    pull.task("half-closed", host="dan")
+    until(lambda: known(pull, "dan").get("tasks/half-closed").status == 200)
+    head = "POST /api/v1/dequeue HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer token-of-dan\r\n"
+    more = "Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+    answer = raw(pull.port, (head + more).encode())
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b'"half-closed"' in answer
 
 
 def test_an_agent_gets_what_it_can_do_and_no_more_than_it_has_slots_for(pull: Pull) -> None:

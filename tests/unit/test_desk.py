@@ -197,8 +197,9 @@ def test_whoever_hung_up_takes_no_place_from_others(office: Office) -> None:
         office.ask(Asking(host="bot", claim=str(number)), wait_s=LONG_S, gone=left.is_set)
     with pytest.raises(TooManyWaiting):
         office.desk.ask(BOT, LONG_S)
-    left.set()
-    answer = office.ask(wait_s=LONG_S)
+    with turn(office.desk):
+        left.set()
+        answer = office.ask(wait_s=LONG_S)
     with turn(office.desk) as seen:
         assert seen == (BOT,)
     assert not answer.done()
