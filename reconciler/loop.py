@@ -109,10 +109,10 @@ class Loop:
     async def _turn(self) -> tuple[Desired, Observed, plan.Plan]:
         self._observer.check()
         self._dispatcher.check()
-        asking = self._edges.desk.asking()
+        self._edges.desk.asking()
         desired = await asyncio.to_thread(self._refresh)
         await self._observer.follow(desired)
-        observed = replace(self._observer.observed(), asking=asking)
+        observed = replace(self._observer.observed(), asking=self._edges.desk.staying())
         self._edges.view.show(Picture(desired=desired, observed=observed))
         self._note(observed)
         planned = plan.plan(desired, observed, self._edges.now())

@@ -101,6 +101,16 @@ class Desk:
                 waiter.in_turn = True
             return tuple(waiter.asking for waiter in waiting)
 
+    def staying(self) -> tuple[Asking, ...]:
+        """Those of them who have not hung up since, when the turn knows what there is to be given out."""
+        with self._news:
+            self._let_go_of_the_gone(monotonic())
+            return tuple(
+                waiter.asking
+                for waiter in self._waiters
+                if waiter.in_turn and waiter.given is None and waiter.stays is waiter.patient
+            )
+
     def turned(self) -> None:
         """The turn has ended, and what it gave out was served: who waits no longer than that is let go."""
         with self._news:

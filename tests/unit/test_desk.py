@@ -68,10 +68,11 @@ def test_whoever_would_not_wait_is_let_go_by_the_first_whole_turn(office: Office
     desk = office.desk
     desk.asking()
     answer = office.ask()
+    assert desk.staying() == ()
     desk.turned()
     assert not answer.done()
     with turn(desk) as seen:
-        assert seen == (BOT,)
+        assert seen == desk.staying() == (BOT,)
         assert not answer.done()
     assert answer.result(LONG_S) is None
 
@@ -182,8 +183,9 @@ def test_whoever_hung_up_while_it_waited_is_not_offered_and_is_let_go(office: Of
     stays = office.ask(Asking(host="bot", claim="other"), wait_s=LONG_S)
     goes = office.ask(wait_s=LONG_S, gone=left.is_set)
     with turn(office.desk) as seen:
-        assert len(seen) == 2
+        assert (len(seen), office.desk.staying()) == (2, seen)
         left.set()
+        assert [one.claim for one in office.desk.staying()] == ["other"]
     assert not goes.done()
     with turn(office.desk) as seen:
         assert [one.claim for one in seen] == ["other"]
