@@ -13,8 +13,6 @@ from reconciler.web import nearby
 from reconciler.web.address import Address
 from reconciler.web.tokens import Agent, Tokens
 
-RETRY_AFTER_S = 5
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
@@ -34,11 +32,3 @@ class Api:
             headers=req.headers,
         )
         return None if own and req.get_header("Authorization") is None else self.tokens.agent(req)
-
-
-def unkept(error: Exception) -> falcon.HTTPServiceUnavailable:
-    """The answer where nothing can be kept now."""
-    said = "it could not be kept; the reconciler is stopping, or its log says more: ask again"
-    failed = falcon.HTTPServiceUnavailable(description=said, retry_after=RETRY_AFTER_S)
-    failed.__cause__ = error
-    return failed

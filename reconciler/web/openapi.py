@@ -1,9 +1,9 @@
 """The description of the web application, OpenAPI 3.1, made of the schemas by which requests are judged.
 
-It routes nothing, and repeats no schema: a file under `schemas/` is the only place where a body is described.
+It routes nothing, and repeats no schema: the bodies of the API are described by the files under `schemas/` alone, and
+here only those of what no file is for.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from importlib import metadata
 import falcon
 
 from reconciler.repo import schemas
-from reconciler.web import operations, problems
+from reconciler.web import etag, operations, problems, signature
 from reconciler.web.operations import BEARER, Answer, Operation
 
 PATH = "/openapi.json"
@@ -70,12 +70,6 @@ _HEADERS: Mapping[str, tuple[str, Json]] = {
     "Retry-After": ("After how many seconds to ask again.", {"type": "integer", "minimum": 0}),
     "WWW-Authenticate": ("What is wanted: Bearer.", {"type": "string"}),
 }
-_SIGNATURES: Mapping[str, tuple[str, str]] = {
-    "forgejoSignature": ("X-Forgejo-Signature", "in lower-case hex"),
-    "giteaSignature": ("X-Gitea-Signature", "in lower-case hex"),
-    "gogsSignature": ("X-Gogs-Signature", "in lower-case hex"),
-    "hubSignature": ("X-Hub-Signature-256", "`sha256=` and lower-case hex"),
-}
 _OF_A_FILE = frozenset({"$schema", "$id", "$defs"})
 _REFERENCE = re.compile(r"(?:(?P<kind>[a-z-]+)\.schema\.json)?(?:#/\$defs/(?P<name>\w+))?")
 
@@ -86,17 +80,11 @@ class Described:
     def __init__(self) -> None:
         """Make the document, once."""
         self._body = json.dumps(document(), indent=1).encode()
-        self._tag = hashlib.sha256(self._body).hexdigest()[:32]
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The document; 304 for whoever has it."""
-        resp.etag = self._tag
         resp.cache_control = ["public", f"max-age={MAX_AGE_S}"]
-        if any(tag in {"*", self._tag} for tag in req.if_none_match or ()):
-            resp.status = falcon.HTTP_304
-            return
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = self._body
+        etag.answer(req, resp, self._body)
 
     on_head = on_get
 
@@ -186,13 +174,15 @@ def _query(kind: str | None) -> Iterator[Json]:
 
 def _components() -> Json:
     signatures = {
-        name: {
+        header: {
             "type": "apiKey",
             "in": "header",
             "name": header,
-            "description": f"HMAC-SHA256 over the body as it is sent, {form}.",
+            "description": f"`{prefix}` and the HMAC-SHA256 over the body as it is sent, in lower-case hex."
+            if prefix
+            else "The HMAC-SHA256 over the body as it is sent, in lower-case hex.",
         }
-        for name, (header, form) in _SIGNATURES.items()
+        for header, prefix in signature.PREFIXES.items()
     }
     token = {"type": "http", "scheme": "bearer", "description": "A pull host's token, from `reconciler token HOST`."}
     return {

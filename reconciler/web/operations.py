@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from reconciler.web import signature
+
 BEARER = "token"
 OPEN: tuple[str, ...] = ()
 READ = (BEARER, "")
 """With a token, or without one from this machine itself."""
-SIGNED = ("forgejoSignature", "giteaSignature", "gogsSignature", "hubSignature")
+SIGNED = tuple(signature.PREFIXES)
 
 PROBLEMS: Mapping[int, str] = MappingProxyType(
     {

@@ -19,12 +19,14 @@ from reconciler.repo import storage
 from reconciler.repo.journal import JournalFailed
 from reconciler.repo.observed.branch import BranchFailed, BranchMoved
 from reconciler.repo.schemas import Wrong
-from reconciler.web import api, bodies
+from reconciler.web import bodies
 from reconciler.web.api import Api
 from reconciler.web.problems import Invalid, Refused
 
 CROWDED_S = 5
 """How soon to ask again when as many agents as may wait do so."""
+RETRY_AFTER_S = 5
+"""The same when nothing can be kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,8 @@ def _refusals() -> Iterator[None]:
     except Conflict as error:
         raise Refused("conflict", str(error)) from error
     except (JournalFailed, BranchFailed, BranchMoved) as error:
-        raise api.unkept(error) from error
+        said = "it could not be kept; the reconciler is stopping, or its log says more: ask again"
+        raise falcon.HTTPServiceUnavailable(description=said, retry_after=RETRY_AFTER_S) from error
 
 
 def _gone(req: falcon.Request) -> Callable[[], bool]:

@@ -8,10 +8,10 @@ import hmac
 from collections.abc import Iterable, Mapping
 
 PREFIXES: Mapping[str, str] = {
-    "x-forgejo-signature": "",
-    "x-gitea-signature": "",
-    "x-gogs-signature": "",
-    "x-hub-signature-256": "sha256=",
+    "X-Forgejo-Signature": "",
+    "X-Gitea-Signature": "",
+    "X-Gogs-Signature": "",
+    "X-Hub-Signature-256": "sha256=",
 }
 """The headers that carry an HMAC-SHA256 in lower-case hex, and what stands before it."""
 
@@ -21,10 +21,11 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> b
 
     It takes the same time whichever header or secret fits.
     """
+    prefixes = {name.lower(): prefix for name, prefix in PREFIXES.items()}
     given = [
         value.removeprefix(prefix).encode(errors="replace")
         for name, value in headers.items()
-        if (prefix := PREFIXES.get(name.lower())) is not None and value.startswith(prefix)
+        if (prefix := prefixes.get(name.lower())) is not None and value.startswith(prefix)
     ]
     good = False
     for secret in secrets:

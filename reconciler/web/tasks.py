@@ -3,7 +3,6 @@
 It changes nothing, and makes nobody wait.
 """
 
-import hashlib
 import json
 from dataclasses import replace
 from datetime import datetime
@@ -18,6 +17,7 @@ from reconciler.core.terms import ExecutionMode, Phase
 from reconciler.edges.view import Picture
 from reconciler.repo import schemas, shapes
 from reconciler.repo.schemas import Wrong
+from reconciler.web import etag
 from reconciler.web.api import Api
 from reconciler.web.problems import Invalid
 from reconciler.web.tokens import Agent
@@ -41,7 +41,8 @@ class Tasks:
         query = _query(req)
         picture = self._api.edges.view.latest()
         limit = int(str(query.get("limit", LIMIT)))
-        found = [task_id for task_id in _ids(picture) if _matches(task_id, picture, query, agent, self._now())]
+        now = self._api.edges.now()
+        found = [task_id for task_id in _ids(picture) if _matches(task_id, picture, query, agent, now)]
         page = found[:limit]
         rest = {"next": page[-1] if len(found) > limit else None}
         if rest["next"] is not None:
@@ -49,9 +50,6 @@ class Tasks:
         _answer(req, resp, {"tasks": [_shape(self._api, task_id, picture) for task_id in page], **rest})
 
     on_head = on_get
-
-    def _now(self) -> datetime:
-        return self._api.edges.now()
 
 
 class OneTask:
@@ -151,13 +149,6 @@ def _next(query: Shape, cursor: str) -> str:
 
 def _answer(req: falcon.Request, resp: falcon.Response, shape: Shape) -> None:
     """The answer, or only that it is still the one that whoever asks has."""
-    data = json.dumps(shape, ensure_ascii=False).encode()
-    tag = falcon.ETag(hashlib.sha256(data).hexdigest()[:32])
-    resp.etag = tag
     resp.cache_control = ["private", "no-cache"]
     resp.vary = ["Authorization"]
-    if any(str(known) in {"*", str(tag)} for known in req.if_none_match or ()):
-        resp.status = falcon.HTTP_304
-        return
-    resp.content_type = falcon.MEDIA_JSON
-    resp.data = data
+    etag.answer(req, resp, json.dumps(shape, ensure_ascii=False).encode())

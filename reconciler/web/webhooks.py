@@ -26,8 +26,9 @@ class Existing:
         self._site = site
 
     def process_resource(self, req: falcon.Request, _: falcon.Response, resource: object, __: object) -> None:
-        """404 where they are not; a POST is refused by the address itself, which tells of it."""
-        if isinstance(resource, Webhook) and req.method != "POST" and not self._site.secrets():
+        """404 where they are not."""
+        if isinstance(resource, Webhook) and not self._site.secrets():
+            self._site.refused(f"a webhook from {req.remote_addr} was refused: {OFF}")
             raise falcon.HTTPNotFound(description=OFF)
 
 
@@ -57,12 +58,9 @@ class Webhook:
 
     def _read(self, req: falcon.Request) -> Delivery:
         """A delivery that is signed and readable; raises HTTPError for any other."""
-        secrets = self._site.secrets()
-        if not secrets:
-            raise falcon.HTTPNotFound(description=OFF)
         bodies.json(req, "a webhook is application/json; set the content type of the webhook to that")
         body = bodies.whole(req)
-        if not signature.verify(req.headers, body, secrets):
+        if not signature.verify(req.headers, body, self._site.secrets()):
             said = "no header signs this body with the secret; X-Forgejo-Signature or X-Hub-Signature-256 must"
             raise falcon.HTTPUnauthorized(description=said)
         try:
