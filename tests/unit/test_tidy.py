@@ -1,6 +1,7 @@
 """The rules of the house that no linter checks: sizes, names, and that every module is of use."""
 
 import ast
+import re
 import statistics
 from collections.abc import Iterator
 from functools import cache
@@ -91,6 +92,12 @@ def test_every_module_is_imported_or_an_entry_point() -> None:
     imported = {name for module in MODULES for name in imports(module)}
     alone = {dotted(module) for module in MODULES if module.name != "__init__.py"} - imported - ENTRY_POINTS
     assert alone == set()
+
+
+def test_the_architecture_names_every_module_beside_the_commands() -> None:
+    named = set(re.findall(r"[a-z_]+", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")))
+    modules = {module.stem for module in MODULES if module.name != "__init__.py" and module.parent.name != "commands"}
+    assert modules - named == set()
 
 
 def imports(module: Path) -> Iterator[str]:
