@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
 
@@ -140,7 +140,21 @@ def _read(handler: BaseHTTPRequestHandler) -> Asked:
 @contextmanager
 def scripted(tls: ssl.SSLContext | None = None) -> Iterator[Scripted]:
     """A server until the block ends."""
-    server = Scripted(tls)
+    with serving(Scripted(tls)) as server:
+        yield server
+
+
+class Server(Protocol):
+    def serve(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+S = TypeVar("S", bound=Server)
+
+
+@contextmanager
+def serving(server: S) -> Iterator[S]:
+    """The server, in a thread of its own until the block ends."""
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:

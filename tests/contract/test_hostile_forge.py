@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import TypeVar
 
 import pytest
@@ -16,6 +16,7 @@ from reconciler.core.desired import Forge
 from reconciler.forge.client import Client, ForgeRefused, ForgeUnreachable
 from reconciler.forge.paging import MOST_ENTRIES, MOST_PAGES
 from reconciler.forge.rest import Patience
+from tests.contract.scripted import serving
 
 T = TypeVar("T")
 TOKEN = "t0ken-that-nobody-may-see"  # noqa: S105 - of no forge
@@ -61,16 +62,8 @@ class Raw:
                 self.sent += len(part)
 
 
-@contextmanager
-def raw(answers: Callable[[bytes], Iterable[bytes]]) -> Iterator[Raw]:
-    server = Raw(answers)
-    thread = threading.Thread(target=server.serve, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-        thread.join()
+def raw(answers: Callable[[bytes], Iterable[bytes]]) -> AbstractContextManager[Raw]:
+    return serving(Raw(answers))
 
 
 def ask(server: Raw, does: Callable[[Client], Awaitable[T]], patience: Patience = ONCE) -> T:
