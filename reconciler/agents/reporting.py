@@ -119,9 +119,7 @@ def _ended(edges: Edges, told: _Report, number: int | None) -> Held:
     failed = _recorded(edges, told.task_id, facts)
     seen = edges.branch.tasks()[told.task_id]
     run = _run(seen, said.epoch)
-    if run is not None and _is_said(seen, run, said):
-        return Held(run=run)
-    if failed is None and run is not None:
+    if run is not None and (failed is None or _is_said(seen, run, said)):
         return Held(run=run)
     holding.live(seen, told.host_id, said.epoch)
     raise Conflict(str(failed)) from failed
