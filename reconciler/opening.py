@@ -26,6 +26,7 @@ from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
+from reconciler.repo.main import tip
 from reconciler.repo.main.intakes import Intakes
 from reconciler.repo.observed.funnel import ObservedBranch, Setting
 from reconciler.repo.published import Published
@@ -141,6 +142,7 @@ def _edges(memory: _Memory, transports: Mapping[str, Transport], world: World, c
         changed=changed,
         warn=world.warn,
         intakes=Intakes(),
+        mainline=tip.mainline(memory.fleet, upstream=None),
         desk=Desk(changed, memory.branch.tasks),
         view=View(memory.branch.tasks),
     )

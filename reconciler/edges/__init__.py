@@ -17,6 +17,7 @@ from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal, JournalFailed
 from reconciler.repo.main.intakes import Intakes
+from reconciler.repo.main.mainline import Mainline
 from reconciler.repo.observed.branch import BranchFailed, BranchMoved
 from reconciler.repo.observed.funnel import ObservedBranch
 from reconciler.transport import Transport
@@ -32,8 +33,8 @@ class Edges:
     `transports` has one entry for each word of a host's `transport` that runs commands. `secret` gives a secret's value
     by its name, `None` where it is not set. `changed` is called, from any thread, when something was seen that a new
     plan may need. `delivered` is set when a webhook was kept in the `inbox`. `warn` is told in one line what nobody
-    waits for. `intakes` is what is remembered of issues that came in. At the `desk` pull agents wait for work; the
-    `view` is what the last turn saw.
+    waits for. `intakes` is what is remembered of issues that came in, the `mainline` takes the files of their tasks. At
+    the `desk` pull agents wait for work; the `view` is what the last turn saw.
     """
 
     fleet: Fleet
@@ -48,6 +49,7 @@ class Edges:
     changed: Callable[[], None]
     warn: Callable[[str], None]
     intakes: Intakes
+    mainline: Mainline
     desk: Desk
     view: View
 

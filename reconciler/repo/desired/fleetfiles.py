@@ -123,9 +123,9 @@ def stems(places: Mapping[str, Place]) -> dict[str, list[str]]:
     return found
 
 
-def task_paths(root: Path) -> dict[str, list[str]]:
-    """Task id -> the files of the work tree that carry it; more than one is an error of the fleet."""
-    return stems({path: place for path, (place, _) in work_tree(root).files.items()})
+def task_paths(listing: Listing) -> dict[str, list[str]]:
+    """Task id -> the files that carry it; more than one is an error of the fleet."""
+    return stems({path: place for path, (place, _) in listing.files.items()})
 
 
 def _kind(parts: tuple[str, ...]) -> str | None:

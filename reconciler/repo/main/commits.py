@@ -42,22 +42,32 @@ class Written:
 
 def settings(fleet: Fleet) -> Settings:
     """The fleet's settings as the work tree has them; the defaults where the file is missing or broken."""
-    if not (fleet.root / fleetfiles.SETTINGS).is_file():
-        return Settings()
-    loaded = loading.load("settings", fleetfiles.read(fleet.root, fleetfiles.SETTINGS), fleetfiles.SETTINGS)
-    return loaded.value if isinstance(loaded.value, Settings) else Settings()
+    there = (fleet.root / fleetfiles.SETTINGS).is_file()
+    return settings_in(fleetfiles.read(fleet.root, fleetfiles.SETTINGS) if there else None)
+
+
+def settings_in(content: bytes | None) -> Settings:
+    """The settings that a file holds; the defaults where there is none, or a broken one."""
+    loaded = loading.load("settings", content, fleetfiles.SETTINGS) if content is not None else None
+    return loaded.value if loaded is not None and isinstance(loaded.value, Settings) else Settings()
+
+
+def edited(kind: str, path: str, old: bytes, change: Change) -> bytes:
+    """The file after an edit; InvalidDocument when it is broken before or after: it would not come into force."""
+    new = documents.edit(old, change(documents.parse(old, path).data))
+    problems = loading.load(kind, new, path).problems
+    if problems:
+        raise InvalidDocument(problems)
+    return new
 
 
 def edit(fleet: Fleet, kind: str, path: str, change: Change, message: str) -> Written:
     """Edit one file and commit exactly that path; Refused where that would get in the person's way.
 
-    InvalidDocument when the file is broken before or after: such an edit would not come into force.
+    Raises what `edited` raises.
     """
     old = fleetfiles.read(fleet.root, path)
-    new = documents.edit(old, change(documents.parse(old, path).data))
-    problems = loading.load(kind, new, path).problems
-    if problems:
-        raise InvalidDocument(problems)
+    new = edited(kind, path, old, change)
     if new == old:
         git.refuse_unready(fleet.top, BRANCH)
         return Written(path=path, commit=None)
@@ -78,9 +88,10 @@ def commit(fleet: Fleet, edits: Sequence[Edit], message: str, *, author: Identit
 def commit_paths(top: Path, branch: str, edits: Sequence[Edit], message: str, identity: Identity | Signature) -> str:
     """Write the edits and commit exactly these paths on the person's branch; the new commit's id.
 
-    Nothing else that is staged or edited gets in. A new file that stands there already, as it shall be and not yet
-    committed, is taken for one whose commit was cut off. Raises Refused before anything is written, GitFailed with
-    the files put back. The message is taken as it is: it must not hold text that could pass for a trailer.
+    Nothing else that is staged or edited gets in. A new file that stands there already, or is staged, as it shall be
+    and not yet committed, is taken for one whose commit was cut off. Raises Refused before anything is written,
+    GitFailed with the files put back. The message is taken as it is: it must not hold text that could pass for a
+    trailer.
     """
     paths = [edit.path for edit in edits]
     written = {edit.path for edit in edits if edit.old is None and _is_cut_off(top, branch, edit)}
@@ -108,10 +119,17 @@ def commit_paths(top: Path, branch: str, edits: Sequence[Edit], message: str, id
 
 
 def _is_cut_off(top: Path, branch: str, edit: Edit) -> bool:
-    """Whether a new file was written, and perhaps staged, but never committed."""
-    if edit.new is None or _content(top / edit.path) != edit.new:
+    """Whether a new file was written, or only staged, but never committed."""
+    if edit.new is None or git.has(top, f"refs/heads/{branch}", edit.path):
         return False
-    return git.run(top, "cat-file", "-e", f"refs/heads/{branch}:{edit.path}", check=False).exit != 0
+    there = _content(top / edit.path)
+    return there == edit.new if there is not None else _is_staged(top, edit.path, edit.new)
+
+
+def _is_staged(top: Path, path: str, content: bytes) -> bool:
+    """Whether the index has exactly this: what is left where git could neither commit a file nor unstage it."""
+    entry = git.run(top, "ls-files", "--stage", "--", path).text.split()
+    return bool(entry) and entry[1] == git.run(top, "hash-object", "--stdin", f"--path={path}", stdin=content).text
 
 
 def _content(path: Path) -> bytes | None:
