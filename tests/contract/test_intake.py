@@ -26,7 +26,7 @@ from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
 from reconciler.repo.main.intakes import Intakes
-from reconciler.repo.main.mainline import WorkTree
+from reconciler.repo.main.mainline import Mainline, WorkTree
 from reconciler.repo.observed.funnel import ObservedBranch
 from reconciler.repo.published import Published
 from reconciler.repo.yaml import documents
@@ -85,10 +85,14 @@ class Bench:
             changed=lambda: None,
             warn=self.warnings.append,
             intakes=Intakes(),
-            mainline=WorkTree(self.fleet),
+            mainline=self.mainline(),
             desk=Desk(lambda: None, self.branch.tasks),
             view=View(self.branch.tasks),
         )
+
+    def mainline(self) -> Mainline:
+        """Where the files of this fleet count."""
+        return WorkTree(self.fleet)
 
     def link(self) -> ForgeLink:
         """A way to the forge, for as long as one event loop runs."""
@@ -96,7 +100,7 @@ class Bench:
         return ForgeLink(Published(self.journal), secret=secrets.get, now=lambda: self.now, changed=lambda: None)
 
     def desired(self) -> Desired:
-        files = DesiredFiles(self.fleet.root, journal=self.journal, secret=lambda _: None, key=b"k")
+        files = DesiredFiles(self.fleet.root, journal=self.journal, secret=lambda _: None, key=b"k", ref=self.fleet.ref)
         tasks = self.branch.tasks()
         finished = frozenset(task_id for task_id, seen in tasks.items() if seen.phase in TERMINAL)
         return files.refresh(self.now, observed_ids=tasks.keys(), finished_ids=finished)
