@@ -89,7 +89,7 @@ async def _opened(
         closing.callback(journal.close)
         if journal.warning is not None:
             world.warn(journal.warning)
-        files = DesiredFiles(fleet.root, journal=journal, secret=world.env.get, key=key(fleet))
+        files = DesiredFiles(fleet.root, journal=journal, secret=world.env.get, key=key(fleet), ref=fleet.ref)
         desired = await asyncio.to_thread(files.refresh, world.now())
         setting = Setting(
             fleet=fleet,

@@ -75,7 +75,9 @@ class Reader:
         if self._journal.warning is not None:
             session.screen.note(f"reconciler: {self._journal.warning}")
         digests = key(self.fleet) if writable else b""
-        self._files = DesiredFiles(self.fleet.root, journal=self._journal, secret=session.env.get, key=digests)
+        self._files = DesiredFiles(
+            self.fleet.root, journal=self._journal, secret=session.env.get, key=digests, ref=self.fleet.ref
+        )
         self._tip: str | None = None
         self._recorded = Recorded()
 

@@ -10,6 +10,9 @@ from pathlib import Path
 from reconciler.repo import git
 
 BRANCH = "main"
+IN_FORCE = "refs/reconciler/main"
+"""The tip of a followed remote's branch that is in force; only the reconciler moves it, and only forward."""
+
 OBSERVED = "observed"
 EXCLUDED = ("state/observed/", ".reconciler/")
 
@@ -23,12 +26,14 @@ class Fleet:
     """A fleet's places, all absolute.
 
     `root` holds `state/`, `top` is the work tree's top (the same, but for a fleet in a subfolder of a repository),
-    `common` is the repository's folder with objects and branches, shared by its linked worktrees.
+    `common` is the repository's folder with objects and branches, shared by its linked worktrees. `ref` is the full
+    name of the ref from which people's wishes are read where only what is committed counts.
     """
 
     root: Path
     top: Path
     common: Path
+    ref: str = f"refs/heads/{BRANCH}"
 
     @property
     def prefix(self) -> str:
