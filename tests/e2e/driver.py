@@ -8,10 +8,11 @@ import logging
 import os
 import signal
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from reconciler import opening
+from reconciler import opening, roles
 from reconciler.core.desired import Problem
 from reconciler.core.events import Event
 from reconciler.core.observed import ObservedTask
@@ -48,13 +49,15 @@ async def main() -> int:
             put_back=lambda path: say(f"put back {path}"),
         ),
         recorded=recorded,
+        clock_s=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+        said=lambda text: say(f"said {text}"),
         warn=lambda text: say(f"warning {text}"),
     )
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     options = Options(until_idle="--until-idle" in sys.argv)
     try:
-        ended = await opening.reconcile(fleets.find(Path(sys.argv[1])), options, world, stop)
+        ended = await roles.reconcile(fleets.find(Path(sys.argv[1])), options, world, stop)
     except Locked as error:
         sys.stderr.write(f"{error}\n")
         return 1
