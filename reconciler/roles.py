@@ -15,7 +15,7 @@ from reconciler.core.desired import Desired, Settings
 from reconciler.core.observed import Observed
 from reconciler.core.standing import Standing
 from reconciler.core.terms import TERMINAL
-from reconciler.edges.lead import Lead
+from reconciler.edges.lead import Held, Lead
 from reconciler.edges.reads import Reads
 from reconciler.edges.view import Picture, View
 from reconciler.leading.leader import Leader
@@ -95,8 +95,9 @@ async def _lead(
     """Lead for one term: until it is to stop, or somebody else leads."""
     options, stop = wanted
     world, over = place.world, asyncio.Event()
-    certain_until_s = leadership.certain_until(taken.asked_s)
-    lead = Lead(taken.term.number, certain_until_s, world.clock_s, over.set)
+    url = await asyncio.to_thread(upstream.remote.url)
+    held = Held(number=taken.term.number, until_s=leadership.certain_until(taken.asked_s), url=url)
+    lead = Lead(held, world.clock_s, over.set)
     for run_id in _unstarted(place, taken):
         lead.assigned(run_id)
     leader = Leader(upstream, taken, lead, kept.keep)

@@ -6,6 +6,7 @@ It asks no remote; whoever keeps the term tells it.
 import asyncio
 import threading
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.core import standing as standings
@@ -17,13 +18,23 @@ class TermUncertain(Exception):
     """Another reconciler may lead by now: nothing may be started before the term was renewed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A term when it begins: its number, until when it is certain, by the clock, and where the fleet lives."""
+
+    number: int
+    until_s: float
+    url: str
+
+
 class Lead:
     """One term of this process. Safe for many threads, but for what waits."""
 
-    def __init__(self, number: int, until_s: float, clock_s: Callable[[], float], over: Callable[[], None]) -> None:
-        """Lead until `until_s` of the clock, if nothing is renewed; `over` is called when somebody else leads."""
-        self.number = number
-        self._until_s = until_s
+    def __init__(self, held: Held, clock_s: Callable[[], float], over: Callable[[], None]) -> None:
+        """Lead in the term that is held; `over` is called when somebody else leads."""
+        self.number = held.number
+        self.url = held.url
+        self._until_s = held.until_s
         self._clock_s = clock_s
         self._over = over
         self._changed: Callable[[], None] = lambda: None

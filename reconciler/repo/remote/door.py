@@ -52,7 +52,6 @@ class Remote:
         self._closed = False
         self._own_ssh = git.run(repository, "config", "core.sshCommand", check=False).exit == 0
 
-    @property
     def url(self) -> str:
         """Where the remote is, with what git's configuration makes of its name."""
         found = git.run(self._repository, "remote", "get-url", "--", self.name, check=False)
@@ -105,9 +104,14 @@ class Remote:
             with self._lock:
                 self._running.discard(process)
         if process.returncode != 0:
-            said = git.first_line(complaint) or f"exit {process.returncode}"
-            raise RemoteFailed(f"{self.name}: git {verb}: {said}")
+            raise RemoteFailed(self._advice(verb, git.first_line(complaint) or f"exit {process.returncode}"))
         return out
+
+    def _advice(self, verb: str, said: str) -> str:
+        known = git.run(self._repository, "remote", check=False).text.split("\n")
+        if self.name not in known and not {"/", ":"} & set(self.name):
+            return f"there is no remote {self.name} in this clone: `git remote add {self.name} URL`"
+        return f"{self.name}: git {verb}: {said}"
 
     def _started(self, args: Sequence[str]) -> subprocess.Popen[bytes]:
         environment = git.environment(os.environ)
