@@ -7,12 +7,13 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from reconciler.core.desired import Desired, Host
 from reconciler.core.events import Assigned, Event
+from reconciler.core.leadership import Pace
 from reconciler.core.observed import Observed, ObservedTask
 from reconciler.edges import Edges
 from reconciler.edges.desk import Desk
@@ -42,7 +43,8 @@ class World:
 
     `clock_s` counts seconds, never jumps, and goes on while the machine sleeps. `recorded` is called, from a thread of
     its own, with task id, before, after and event once that is on disk; `said` with one line about the program itself,
-    `warn` with one about something that nobody waits for. Without a `door` nothing listens.
+    `warn` with one about something that nobody waits for. Without a `door` nothing listens. At the `pace` terms are
+    kept and taken.
     """
 
     env: Mapping[str, str]
@@ -53,6 +55,7 @@ class World:
     said: Callable[[str], None]
     warn: Callable[[str], None]
     door: Door | None = None
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,7 @@ async def _play(place: Place, settings: Settings, options: Options, stop: asynci
         clock_s=world.clock_s,
         said=world.said,
         warn=world.warn,
+        pace=world.pace,
     )
     place = replace(place, fleet=fleet)
     try:
@@ -96,7 +97,7 @@ async def _lead(
     options, stop = wanted
     world, over = place.world, asyncio.Event()
     url = await asyncio.to_thread(upstream.remote.url)
-    held = Held(number=taken.term.number, until_s=leadership.certain_until(taken.asked_s), url=url)
+    held = Held(number=taken.term.number, until_s=leadership.certain_until(taken.asked_s, upstream.pace), url=url)
     lead = Lead(held, world.clock_s, over.set)
     for run_id in _unstarted(place, taken):
         lead.assigned(run_id)

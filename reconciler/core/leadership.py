@@ -6,16 +6,24 @@ sleeps. Nothing is asked and nothing is written here.
 
 from dataclasses import dataclass, replace
 
-TTL_S = 60.0
-"""How long a term stands after it was last renewed."""
-RENEW_S = 20.0
-"""How often its holder renews it."""
-MARGIN_S = 10.0
-"""How long before the term could be taken its holder starts nothing more: what is under way must have arrived."""
-LOOK_S = 10.0
-"""How often a standby looks whether the term was renewed: so it sees the last renewal at most so late."""
 TURNS = 1024
 """Renewals after which the same commits are used again, so that a remote keeps so many of them and no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """The times that all reconcilers of a fleet have in common.
+
+    A term stands for `ttl_s` after it was last renewed; its holder renews it every `renew_s`, and starts nothing more
+    `margin_s` before it could be taken: what is under way must have arrived by then. A standby looks every `look_s`, so
+    it sees the last renewal at most so late; a leader looks every `fetch_s` what people want, though nothing told it to.
+    """
+
+    ttl_s: float = 60.0
+    renew_s: float = 20.0
+    margin_s: float = 10.0
+    look_s: float = 10.0
+    fetch_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +68,7 @@ def seen(before: Sight | None, commit: str | None, now_s: float) -> Sight:
     return before if before is not None and before.commit == commit else Sight(commit=commit, since_s=now_s)
 
 
-def may_take_at(sight: Sight, last: Term | None, holder: str) -> float:
+def may_take_at(sight: Sight, last: Term | None, holder: str, pace: Pace) -> float:
     """When `holder` may take the next term, unless something is seen before.
 
     At once where nobody holds one, and where the holder is the one who asks: then that one is a process of the same
@@ -68,12 +76,12 @@ def may_take_at(sight: Sight, last: Term | None, holder: str) -> float:
     """
     if sight.commit is None or last is None or last.released or last.holder == holder:
         return sight.since_s
-    return sight.since_s + TTL_S
+    return sight.since_s + pace.ttl_s
 
 
-def certain_until(asked_s: float) -> float:
+def certain_until(asked_s: float, pace: Pace) -> float:
     """Until when the holder may start things after a renewal that it asked for at `asked_s`, and that was made.
 
     Whoever waits for the term saw the renewal later than it was asked for, so nobody takes it before.
     """
-    return asked_s + TTL_S - MARGIN_S
+    return asked_s + pace.ttl_s - pace.margin_s

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from reconciler.core import leadership, printable
-from reconciler.core.leadership import RENEW_S
 from reconciler.core.standing import Standing
 from reconciler.edges.lead import Lead
 from reconciler.leading import upstream as upstreams
@@ -19,8 +18,6 @@ from reconciler.repo.git import GitFailed
 from reconciler.repo.remote import record
 from reconciler.repo.remote.door import RemoteFailed
 
-LOOK_S = 30.0
-"""How often the remote is looked at though nothing told to."""
 PUSH_S = 1.0
 """The least time between two pushes of the record, but for one that a launch waits for."""
 GATHER_S = 0.2
@@ -90,7 +87,7 @@ class Leader:
 
     async def _look(self) -> None:
         upstream = self._upstream
-        self._look_s = upstream.clock_s() + LOOK_S
+        self._look_s = upstream.clock_s() + upstream.pace.fetch_s
         refs = await asyncio.to_thread(upstream.remote.refs)
         self._heard()
         overtaken = await asyncio.to_thread(self._pushing.look, refs)
@@ -113,7 +110,7 @@ class Leader:
                 self._failures, self._retry_s = 0, 0.0
                 self._renewed_s = outcome.asked_s
                 self._standing = replace(self._standing, reason=None)
-                self._lead.renewed(leadership.certain_until(outcome.asked_s))
+                self._lead.renewed(leadership.certain_until(outcome.asked_s, self._upstream.pace))
                 self._lead.landed(waiting if outcome.whole else ())
             case NotLanded():
                 self._failed(outcome.reason)
@@ -141,14 +138,14 @@ class Leader:
         now_s = self._upstream.clock_s()
         if now_s < self._retry_s:
             return False
-        if now_s >= self._renewed_s + RENEW_S:
+        if now_s >= self._renewed_s + self._upstream.pace.renew_s:
             return True
         return (bool(self._lead.unpushed) or now_s >= self._pushed_s + PUSH_S) and self._pushing.is_behind()
 
     def _pause_s(self) -> float:
         """How long nothing is to be done, if nothing is recorded meanwhile."""
         now_s = self._upstream.clock_s()
-        push_s = self._renewed_s + RENEW_S
+        push_s = self._renewed_s + self._upstream.pace.renew_s
         if self._standing.behind_since is not None and self._pushing.rewritten is None:
             push_s = min(push_s, self._pushed_s + PUSH_S)
         return max(min(max(push_s, self._retry_s), self._look_s) - now_s, 0.0)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.core import leadership, printable
-from reconciler.core.leadership import LOOK_S, Sight, Term
+from reconciler.core.leadership import Sight, Term
 from reconciler.core.standing import Standing
 from reconciler.leading import upstream as upstreams
 from reconciler.leading.upstream import Upstream
@@ -87,10 +87,10 @@ class Standby:
         self._sight = sight = leadership.seen(self._sight, refs.get(LEADER), upstream.clock_s())
         term = await upstreams.read_term(upstream, sight.commit)
         await self._follow(refs, term)
-        at_s, now_s = leadership.may_take_at(sight, term, upstream.holder), upstream.clock_s()
+        at_s, now_s = leadership.may_take_at(sight, term, upstream.holder, upstream.pace), upstream.clock_s()
         if now_s < at_s:
             self._stand(self._standing)
-            return None, min(LOOK_S, at_s - now_s)
+            return None, min(upstream.pace.look_s, at_s - now_s)
         return await asyncio.to_thread(self._take, sight, term), RACED_S
 
     async def _follow(self, refs: Mapping[str, str], term: Term | None) -> None:

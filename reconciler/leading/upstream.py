@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.core.desired import Identity, Problem
-from reconciler.core.leadership import Term
+from reconciler.core.leadership import Pace, Term
 from reconciler.repo import git
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.remote import acceptance, termcommits
@@ -31,6 +31,7 @@ class Upstream:
     clock_s: Callable[[], float]
     said: Callable[[str], None]
     warn: Callable[[str], None]
+    pace: Pace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
