@@ -16,7 +16,7 @@ class Pace:
 
     A term stands for `ttl_s` after it was last renewed; its holder renews it every `renew_s`, and starts nothing more
     `margin_s` before it could be taken: what is under way must have arrived by then. A standby looks every `look_s`, so
-    it sees the last renewal at most so late; a leader looks every `fetch_s` what people want, though nothing told it to.
+    it sees the last renewal at most so late; a leader looks every `fetch_s` for what people want, without being told.
     """
 
     ttl_s: float = 60.0
