@@ -1,16 +1,16 @@
 """Remotes for tests: a real bare repository, people with clones of it, and a program that pushes there with git."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reconciler.core.desired import Identity
 from reconciler.repo import fleet as fleets
 from reconciler.repo import git
 from reconciler.repo.fleet import IN_FORCE, Fleet
-from reconciler.repo.main.upstream import Upstream
-from reconciler.repo.remote import Pushed, RemoteFailed
+from reconciler.repo.main.origin import Origin
+from reconciler.repo.remote.door import Move, Remote
 
-MAIN = "refs/heads/main"
 GUARD = '#!/bin/sh\n[ "$1" != refs/heads/main ] || { echo main is protected >&2; exit 1; }\n'
 
 
@@ -31,52 +31,26 @@ def protect(bare: Path, *, on: bool = True) -> None:
         hook.chmod(0o755)
 
 
-@dataclass(kw_only=True)
-class Remote:
-    """The program's way to a bare repository; what came of a push is read from the ref, not from git's words."""
+class Line(Remote):
+    """The program's way to a bare repository; `cut` is called before and after each push, and may raise."""
 
-    bare: Path
-    fleet: Fleet
-    pushes: list[tuple[str, Pushed]] = field(default_factory=list)
+    def __init__(self, bare: Path, fleet: Fleet) -> None:
+        super().__init__(fleet.top, str(bare))
+        self.bare = bare
+        self.fleet = fleet
+        self.pushes: list[str] = []
+        self.cut: Callable[[str], None] = lambda _: None
 
-    def upstream(self, repository: str | None = None) -> Upstream:
+    def origin(self) -> Origin:
         """What the mainline calls."""
-        return Upstream(push=self.push, follow=self.follow, at=self.at, repository=repository)
+        return Origin(self.fleet, self)
 
-    def at(self, ref: str) -> str | None:
-        """Where a ref stands there."""
-        try:
-            said = git.run(self.fleet.top, "ls-remote", str(self.bare), ref).text
-        except git.GitFailed as error:
-            raise RemoteFailed(f"the remote cannot be reached: {error}") from error
-        return said.split()[0] if said else None
-
-    def push(self, ref: str, new: str, onto: str | None) -> Pushed:
-        """Move a ref there by compare-and-swap."""
-        lease = f"--force-with-lease={ref}:{onto or ''}"
-        git.run(self.fleet.top, "push", "--quiet", lease, str(self.bare), f"{new}:{ref}", check=False)
-        pushed = self._seen(self.at(ref), new, onto)
-        self.pushes.append((ref, pushed))
-        return pushed
-
-    def follow(self) -> None:
-        """Fetch, and put in force what is ahead."""
-        if self.at(MAIN) is not None:
-            git.run(self.fleet.top, "fetch", "--quiet", str(self.bare), f"+{MAIN}:refs/reconciler/fetched/main")
-            known = git.tip(self.fleet.top, self.fleet.ref)
-            if known is None or self._contains("refs/reconciler/fetched/main", known):
-                git.run(self.fleet.top, "update-ref", self.fleet.ref, "refs/reconciler/fetched/main")
-
-    def _seen(self, now: str | None, new: str, onto: str | None) -> Pushed:
-        if now == new:
-            return Pushed.LANDED
-        if now == onto:
-            return Pushed.REFUSED
-        git.run(self.fleet.top, "fetch", "--quiet", str(self.bare))
-        return Pushed.LANDED if now is not None and self._contains(now, new) else Pushed.MOVED
-
-    def _contains(self, ref: str, commit: str) -> bool:
-        return git.run(self.fleet.top, "merge-base", "--is-ancestor", commit, ref, check=False).exit == 0
+    def push(self, moves: Sequence[Move]) -> None:
+        (move,) = moves
+        self.cut(f"before {move.ref}")
+        self.pushes.append(move.ref)
+        super().push(moves)
+        self.cut(f"after {move.ref}")
 
 
 @dataclass(frozen=True, kw_only=True)

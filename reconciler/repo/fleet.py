@@ -4,7 +4,7 @@ It never makes a fleet, and never writes anything but the list of what git is to
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reconciler.repo import git
@@ -79,7 +79,15 @@ def find(start: Path, explicit: Path | None = None) -> Fleet:
         raise NoFleet(
             f"{root} is in no git repository; run `git init` there, or `reconciler init PATH` for a new fleet"
         )
-    return Fleet(root=root, top=top.resolve(), common=git.common_dir(root).resolve())
+    found = Fleet(root=root, top=top.resolve(), common=git.common_dir(root).resolve())
+    return replace(found, ref=IN_FORCE) if git.tip(found.top, IN_FORCE) is not None else found
+
+
+def on_work_tree(fleet: Fleet) -> Fleet:
+    """The fleet where no remote counts: its people's wishes are those of the work tree and of its own branch."""
+    if git.tip(fleet.top, IN_FORCE) is not None:
+        git.run(fleet.top, "update-ref", "-d", IN_FORCE)
+    return replace(fleet, ref=f"refs/heads/{BRANCH}")
 
 
 def exclude(fleet: Fleet) -> None:

@@ -47,6 +47,10 @@ _MIGRATIONS = (
         # that the disk takes what is written
         "CREATE TABLE proof (number INTEGER PRIMARY KEY)",
     ),
+    (
+        # how the fleet stands with its remote
+        "CREATE TABLE standing (number INTEGER PRIMARY KEY, json TEXT NOT NULL)",
+    ),
 )
 
 

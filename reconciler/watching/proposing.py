@@ -6,7 +6,7 @@ It merges nothing: that is how people say yes.
 import asyncio
 from collections.abc import Sequence
 
-from reconciler.core import printable, proposals
+from reconciler.core import printable, proposals, repositories
 from reconciler.core.pulls import Pull
 from reconciler.edges import Edges
 from reconciler.forge.client import Client, ForgeRefused, NewPull
@@ -14,7 +14,7 @@ from reconciler.repo.fleet import BRANCH
 from reconciler.repo.git import GitFailed, Refused
 from reconciler.repo.main.issuetasks import Withheld
 from reconciler.repo.main.issuework import MAX_TOLD
-from reconciler.repo.remote import RemoteFailed
+from reconciler.repo.remote.door import RemoteFailed
 
 
 def asked(edges: Edges) -> frozenset[str]:
@@ -28,29 +28,34 @@ async def propose(edges: Edges, withheld: Sequence[Withheld]) -> str | None:
 
     Raises ForgeUnreachable, and may be repeated at any time.
     """
-    client, listed, delayed = edges.forge.client, dict[str, list[Pull]](), None
+    client, repository, delayed = edges.forge.client, _own_repository(edges), None
+    pulls: list[Pull] | None = None
     for one in withheld:
-        repository = one.upstream.repository
         if client is None or repository is None:
             lacking = (
                 "the settings name no forge with a token" if client is None else "it is not on the settings' forge"
             )
             return f"{BRANCH} is protected on the remote, and no pull request can be opened: {lacking}"
         try:
-            if repository not in listed:
-                listed[repository] = await client.pulls(repository)
-            await _ask(edges, client, one, repository, listed[repository])
+            pulls = await client.pulls(repository) if pulls is None else pulls
+            await _ask(edges, (client, repository), one, pulls)
         except (ForgeRefused, Refused, GitFailed, RemoteFailed) as error:
             delayed = delayed or printable.short(str(error), MAX_TOLD)
     return delayed
 
 
-async def _ask(edges: Edges, client: Client, one: Withheld, repository: str, pulls: Sequence[Pull]) -> None:
+def _own_repository(edges: Edges) -> str | None:
+    """The fleet's own repository on the forge of the settings; `None` where it is not there."""
+    forge = edges.forge.named
+    return repositories.at(edges.lead.url, forge) if edges.lead is not None and forge is not None else None
+
+
+async def _ask(edges: Edges, there: tuple[Client, str], one: Withheld, pulls: Sequence[Pull]) -> None:
     """Open the pull request, unless it stands or stood; Refused where another one has the branch."""
-    wanted = one.proposal
+    (client, repository), wanted = there, one.proposal
     pull = proposals.standing(wanted, asked(edges), pulls)
     if pull is None:
-        await asyncio.to_thread(one.upstream.put, wanted.branch, one.commit)
+        await asyncio.to_thread(one.origin.put, wanted.branch, one.commit)
         new = NewPull(repository=repository, branch=wanted.branch, title=wanted.title, body=wanted.body, base=BRANCH)
         pull = await client.open_pull(new)
     if not wanted.is_meant_by(pull):

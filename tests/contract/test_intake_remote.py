@@ -1,28 +1,29 @@
 """Issues of a fleet that lives on a remote: on its main, once; by a pull request where that is protected."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from reconciler.core.desired import Desired
 from reconciler.core.issues import Issue
+from reconciler.edges.lead import Held, Lead
 from reconciler.forge.client import ForgeUnreachable
 from reconciler.repo import git
 from reconciler.repo.journal import Journal
 from reconciler.repo.main.mainline import Mainline
 from reconciler.repo.main.tip import Tip
-from reconciler.repo.main.upstream import Upstream
-from reconciler.repo.remote import Pushed, RemoteFailed
+from reconciler.repo.remote.door import MAIN
 from reconciler.repo.yaml import documents
 from reconciler.watching.intake import IntakeDelayed
 from tests import remotes
 from tests.contract.test_intake import ISSUE, PLAIN, URL, Bench
 from tests.forge.server import FakeForge
 from tests.recording import NOW, opened, own_git_config
-from tests.remotes import Person, Remote
+from tests.remotes import Line, Person
 from tests.waiting import until
 
 __all__ = ["own_git_config"]
@@ -33,27 +34,26 @@ BRANCH = "reconciler/shop-12"
 ADDED = "Add shop-12 from issue team/shop#12"
 
 
+class Killed(BaseException):
+    """The process dies here."""
+
+
 @dataclass(kw_only=True)
 class Far(Bench):
     """The same over the program's clone of a fleet whose own repository is on a forge, where Grace pushes too."""
 
     forge: FakeForge
-    remote: Remote
+    remote: Line
     grace: Person
-    repository: str | None = FLEET
-    cut: Callable[[str], None] = field(default=lambda _: None)
+    url: str
+
+    async def taking(self, issues: Sequence[Issue], desired: Desired | None = None) -> None:
+        held = Held(number=1, until_s=1.0, url=self.url)
+        self.edges = replace(self.edges, lead=Lead(held, lambda: 0.0, lambda: None))
+        await super().taking(issues, desired)
 
     def mainline(self) -> Mainline:
-        return Tip(
-            self.fleet,
-            Upstream(push=self.push, follow=self.remote.follow, at=self.remote.at, repository=self.repository),
-        )
-
-    def push(self, ref: str, new: str, onto: str | None) -> Pushed:
-        self.cut(f"before {ref}")
-        pushed = self.remote.push(ref, new, onto)
-        self.cut(f"after {ref}")
-        return pushed
+        return Tip(self.fleet, self.remote.origin())
 
     def read(self, task_id: str = "shop-12") -> Mapping[str, object]:
         path = f"state/tasks/{task_id}.yaml"
@@ -78,7 +78,7 @@ class Far(Bench):
         self.protect(on=False)
         self.forge.merge(number, how=how)
         self.protect()
-        self.remote.follow()
+        self.remote.origin().follow()
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def far(tmp_path: Path) -> Iterator[Far]:
         }
         for path, data in files.items():
             grace.writes(f"{path}.yaml", documents.dump(data).decode())
-        remote = Remote(bare=bare, fleet=remotes.clone(bare, tmp_path / "service"))
+        remote = Line(bare, remotes.clone(bare, tmp_path / "service"))
         with opened(remote.fleet) as branch:
             journal = Journal(remote.fleet.journal)
             far = Far(
@@ -105,6 +105,7 @@ def far(tmp_path: Path) -> Iterator[Far]:
                 forge=forge,
                 remote=remote,
                 grace=grace,
+                url=f"{forge.url}/{FLEET}.git",
             )
             yield far
             assert far.git("fsck", "--strict", "--no-dangling") == ""
@@ -131,7 +132,7 @@ def test_an_issue_becomes_one_file_on_the_remotes_main_and_is_held_and_released_
     ]
     assert far.git("log", "--format=%an", "--grep", ADDED) == "ada"
     assert "shop-12" in far.desired().tasks
-    assert (far.warnings, {ref for ref, _ in far.remote.pushes}) == ([], {remotes.MAIN})
+    assert (far.warnings, set(far.remote.pushes)) == ([], {MAIN})
 
 
 def test_what_somebody_else_pushed_meanwhile_is_looked_at_before_anything_is_written(far: Far) -> None:
@@ -149,15 +150,16 @@ def test_what_somebody_else_pushed_meanwhile_is_looked_at_before_anything_is_wri
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_remote_that_breaks_off_around_the_push_gets_the_file_once(far: Far, when: str) -> None:
+def test_a_process_that_dies_around_the_push_leaves_one_file_all_the_same(far: Far, when: str) -> None:
     def cut(step: str) -> None:
         if step.startswith(when):
-            far.cut = lambda _: None
-            raise RemoteFailed("the line was cut")
+            far.remote.cut = lambda _: None
+            raise Killed
 
     known = far.desired()
-    far.cut = cut
-    assert delayed(far, ISSUE) == "the line was cut"
+    far.remote.cut = cut
+    with pytest.raises(Killed):
+        far.take(ISSUE)
     far.begin()
     far.take(ISSUE, desired=known)
     assert (far.files(), far.subjects()) == (["shop-12.yaml"], [ADDED])
@@ -165,10 +167,10 @@ def test_a_remote_that_breaks_off_around_the_push_gets_the_file_once(far: Far, w
 
 def test_a_push_that_always_comes_second_is_given_up_and_told_once(far: Far) -> None:
     turns = iter(range(1000))
-    far.cut = lambda step: far.grace.writes("note", str(next(turns))) if step.startswith("before") else None
+    far.remote.cut = lambda step: far.grace.writes("note", str(next(turns))) if step.startswith("before") else None
     for _ in range(2):
         assert delayed(far, ISSUE) == "others pushed first, 10 times in a row"
-    far.cut = lambda _: None
+    far.remote.cut = lambda _: None
     far.take(ISSUE)
     assert (far.files(), next(turns)) == (["shop-12.yaml"], 20)
     assert far.warnings == ["issues wait to be taken in: others pushed first, 10 times in a row"]
@@ -257,12 +259,13 @@ def test_what_was_asked_is_known_from_the_forge_where_the_memory_is_lost(far: Fa
 def test_a_pull_request_that_was_not_opened_in_time_is_opened_by_the_next_try(far: Far, when: str) -> None:
     def cut(step: str) -> None:
         if step == when:
-            far.cut = lambda _: None
-            raise RemoteFailed("the line was cut")
+            far.remote.cut = lambda _: None
+            raise Killed
 
     far.protect()
-    far.cut = cut
-    assert delayed(far, ISSUE) == "the line was cut"
+    far.remote.cut = cut
+    with pytest.raises(Killed):
+        far.take(ISSUE)
     far.begin()
     far.take(ISSUE)
     assert len(far.pulls()) == 1
@@ -280,9 +283,10 @@ def test_a_forge_that_is_silent_or_refuses_delays_the_pull_request(far: Far) -> 
     assert (len(far.pulls()), len(far.warnings)) == (1, 1)
 
 
-@pytest.mark.parametrize("lacking", ["token", "repository"])
-def test_a_protected_main_without_a_way_to_ask_is_told_in_one_line(far: Far, lacking: str) -> None:
-    setattr(far, lacking, None)
+@pytest.mark.parametrize("lacking", [{"token": None}, {"url": "https://elsewhere.example.org/acme/fleet.git"}])
+def test_a_protected_main_without_a_way_to_ask_is_told_in_one_line(far: Far, lacking: dict[str, str | None]) -> None:
+    for name, value in lacking.items():
+        setattr(far, name, value)
     far.begin()
     far.protect()
     for _ in range(2):

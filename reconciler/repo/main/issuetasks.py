@@ -55,7 +55,7 @@ class Withheld(Exception):
         super().__init__(str(kept))
         self.proposal = proposal
         self.commit = kept.commit
-        self.upstream = kept.upstream
+        self.origin = kept.origin
 
 
 def add(sight: Sight, newcomer: Newcomer, *, ever: Collection[str], added: Collection[str]) -> str | None:

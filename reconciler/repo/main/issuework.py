@@ -16,7 +16,7 @@ from reconciler.repo.main import issuetasks
 from reconciler.repo.main.intakes import Intakes
 from reconciler.repo.main.issuetasks import Newcomer, Sight, Withheld
 from reconciler.repo.main.mainline import Mainline, Moved
-from reconciler.repo.remote import RemoteFailed
+from reconciler.repo.remote.door import RemoteFailed
 from reconciler.repo.yaml.documents import InvalidDocument
 
 MAX_TOLD = 300

@@ -13,7 +13,7 @@ from reconciler.repo.desired import fleetfiles
 from reconciler.repo.fleet import BRANCH, Fleet
 from reconciler.repo.main import commits
 from reconciler.repo.main.commits import Edit
-from reconciler.repo.main.upstream import Upstream
+from reconciler.repo.main.origin import Origin
 
 
 class Moved(Exception):
@@ -21,12 +21,12 @@ class Moved(Exception):
 
 
 class Protected(Exception):
-    """Nobody may push to `main` there. The commit was made, and stands nowhere yet; `upstream` takes it elsewhere."""
+    """Nobody may push to `main` there. The commit was made, and stands nowhere yet; `origin` takes it elsewhere."""
 
-    def __init__(self, commit: str, upstream: Upstream) -> None:
+    def __init__(self, commit: str, origin: Origin) -> None:
         super().__init__(f"{BRANCH} is protected on the remote")
         self.commit = commit
-        self.upstream = upstream
+        self.origin = origin
 
 
 class Mainline(Protocol):

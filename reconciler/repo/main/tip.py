@@ -14,8 +14,8 @@ from reconciler.repo.git import Refused, Signature
 from reconciler.repo.main import commits
 from reconciler.repo.main.commits import Edit
 from reconciler.repo.main.mainline import Mainline, Moved, Protected, WorkTree
-from reconciler.repo.main.upstream import HEADS, Upstream
-from reconciler.repo.remote import Pushed
+from reconciler.repo.main.origin import Origin, Pushed
+from reconciler.repo.remote.door import MAIN
 from reconciler.repo.yaml import yamlbytes
 
 MADE = "refs/reconciler/made"
@@ -24,28 +24,28 @@ MADE = "refs/reconciler/made"
 _ESCAPES = {ord("\\"): "\\\\", ord('"'): '\\"', ord("\n"): "\\n"}
 
 
-def mainline(fleet: Fleet, upstream: Upstream | None) -> Mainline:
+def mainline(fleet: Fleet, origin: Origin | None) -> Mainline:
     """Where the fleet's files count: at the tip of the remote's `main` where it lives on one, else in its work tree."""
-    return Tip(fleet, upstream) if upstream is not None else WorkTree(fleet)
+    return Tip(fleet, origin) if origin is not None else WorkTree(fleet)
 
 
 class Tip:
     """The files of the commit that is in force at `fleet.ref`; what is committed here is on the remote, or nowhere."""
 
-    def __init__(self, fleet: Fleet, upstream: Upstream) -> None:
+    def __init__(self, fleet: Fleet, origin: Origin) -> None:
         """Look at nothing yet; `begin` does."""
         self.fleet = fleet
-        self._upstream = upstream
+        self._origin = origin
         self._at: str | None = None
 
     def begin(self, *, strictly: bool) -> None:  # noqa: ARG002 - nobody's work can be in the way here
         """Look at the commit that is in force now, and stay there; Refused where there is none."""
         self._at = git.tip(self.fleet.top, self.fleet.ref)
         if self._at is None:
-            self._upstream.follow()
+            refused = self._origin.follow()
             self._at = git.tip(self.fleet.top, self.fleet.ref)
-        if self._at is None:
-            raise Refused(f"the remote has no {BRANCH} that could be put in force; push one")
+            if self._at is None:
+                raise Refused(refused or f"the remote has no {BRANCH}")
 
     def tip(self) -> str | None:
         """The commit that is looked at."""
@@ -74,18 +74,16 @@ class Tip:
                 raise Refused(f"{edit.path} is not what it was taken for; look at it and try again")
         committer = commits.settings_in(self._content(fleetfiles.SETTINGS)).commit
         new = self._made(edits, message, Signature(committer=committer, author=author or committer))
-        match self._upstream.push(HEADS + BRANCH, new, onto):
+        match self._origin.push(MAIN, new, onto):
             case Pushed.LANDED:
                 git.run(self.fleet.top, "update-ref", self.fleet.ref, new, onto, check=False)  # else it is further on
                 self._at = new
                 return new
             case Pushed.MOVED:
-                self._upstream.follow()
-                if git.tip(self.fleet.top, self.fleet.ref) == onto:
-                    raise Refused(f"{BRANCH} moved on the remote, to something that is not put in force here")
-                raise Moved
+                refused = self._origin.follow()
+                raise Refused(refused) if refused is not None else Moved()
             case Pushed.REFUSED:
-                raise Protected(new, self._upstream)
+                raise Protected(new, self._origin)
 
     def _standing(self) -> str:
         if self._at is None:
