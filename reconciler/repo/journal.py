@@ -47,6 +47,10 @@ _MIGRATIONS = (
         # that the disk takes what is written
         "CREATE TABLE proof (number INTEGER PRIMARY KEY)",
     ),
+    (
+        # which commits were judged by `settings.trust`, and what came of it
+        "CREATE TABLE judged (ref TEXT PRIMARY KEY, basis TEXT NOT NULL, json TEXT NOT NULL) WITHOUT ROWID",
+    ),
 )
 
 
