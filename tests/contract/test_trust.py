@@ -369,6 +369,19 @@ def test_the_allowed_signers_of_the_machine_are_looked_at_again_when_they_change
     assert set(team.now().tasks) == set()
 
 
+def test_a_key_that_is_revoked_or_out_of_date_does_not_count(tmp_path: Path, keys: dict[str, Path]) -> None:
+    team, revoked = Team(tmp_path / "fleet"), tmp_path / "revoked"
+    git.run(team.top, "config", "gpg.ssh.revocationFile", str(revoked))
+    late = allowed(keys["mallory"]).replace(" ", ' valid-before="20200101" ', 1)
+    team.commit(EVE, {SETTINGS: SIGNED, "allowed_signers": allowed(keys["ada"]) + late, **SHELL})
+    revoked.write_text("")
+    team.signs(keys["mallory"], {path("late"): task("t")})
+    team.signs(keys["ada"], {path("a"): task("t")})
+    assert set(team.now().tasks) == {"a"}
+    revoked.write_text(Path(f"{keys['ada']}.pub").read_text())
+    assert set(team.now().tasks) == set()
+
+
 def test_a_person_validates_files_whoever_committed_them(team: Team) -> None:
     git.run(team.top, "checkout", "--quiet", "--force", "main")
     team.commit(EVE, {path("b"): task("Bad")})

@@ -24,9 +24,12 @@ class Verdicts:
     prefix: str
 
     def read(self) -> Judged | None:
-        """What was kept; None where there is nothing, or nothing that today's rules would say."""
+        """What was kept; None where there is nothing that today's rules would say, in today's form."""
         rows = self.journal.rows("SELECT json FROM judged WHERE ref = ? AND basis = ?", self.ref, self._basis())
-        return storage.structure(Judged, json.loads(str(rows[0][0]))) if rows else None
+        try:
+            return storage.structure(Judged, json.loads(str(rows[0][0]))) if rows else None
+        except ValueError:
+            return None
 
     def keep(self, judged: Judged) -> None:
         """Remember a judgement in place of the one before."""
