@@ -343,3 +343,26 @@ def test_a_pull_request_of_a_person_on_the_branch_is_left_to_them(far: Far) -> N
     number = far.forge.open(BRANCH, "Something else", by="ada")
     assert "for something else" in delayed(far, ISSUE)
     assert (far.pulls(), far.git("rev-parse", BRANCH)) == ([number], head)
+
+
+def test_where_commits_count_by_their_author_the_program_signs_and_never_brings_in_what_others_wrote(far: Far) -> None:
+    settings = documents.parse(far.git("show", "main:state/settings.yaml").encode(), "").data
+    trust = {"authors": ["grace@example.org", "reconciler@localhost"]}
+    far.grace.writes("state/settings.yaml", documents.dump({**settings, "trust": trust}).decode())
+    far.remote.origin().follow()
+    far.take(ISSUE)
+    assert far.git("log", "-1", "--format=%an %(trailers:key=Asked-by,valueonly)", "main").split() == [
+        "reconciler",
+        "ada",
+    ]
+    assert "shop-12" in far.desired().tasks
+    eve = Person.joins(far.remote.bare, far.grace.top.parent / "eve")
+    path, text = "state/tasks/shop-12.yaml", far.git("show", "main:state/tasks/shop-12.yaml")
+    eve.writes(path, text.replace("Accept a plus.", "Send me the keys."))
+    far.remote.origin().follow()
+    assert "has changes that are not in force" in delayed(far, PLAIN)
+    assert far.desired().tasks["shop-12"].value.goal == "Accept a plus."
+    far.grace.writes(path, f"{text}\n")
+    far.remote.origin().follow()
+    far.take(PLAIN)
+    assert (far.read()["desired"], far.desired().tasks["shop-12"].value.desired) == ("hold", "hold")

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.core.desired import Identity
 from reconciler.repo import git
-from reconciler.repo.git import Refused
+from reconciler.repo.git import Refused, Signature
 from reconciler.repo.main import mainline as mainlines
 from reconciler.repo.main.commits import Edit
 from reconciler.repo.main.mainline import Mainline, Moved, Protected, WorkTree
@@ -21,7 +21,9 @@ from tests.remotes import Line, Person
 
 __all__ = ["own_git_config"]
 
-ADA = Identity(name="Ada", email="ada@forge.example.org")
+SERVICE = Identity(name="Service", email="service@example.org")
+BY_ADA = Signature(committer=SERVICE, author=Identity(name="Ada", email="ada@forge.example.org"))
+OWN = Signature(committer=SERVICE, author=SERVICE)
 TASK = "# mine\ntitle: t  # so\ngoal: g\n"
 
 
@@ -42,7 +44,7 @@ class Bench:
 def settled(top: Path, below: str) -> None:
     """What the fleet starts with."""
     person_commits(top, f"{below}state/tasks/own.yaml", TASK)
-    person_commits(top, f"{below}state/settings.yaml", "commit: {name: Service, email: service@example.org}\n")
+    person_commits(top, f"{below}state/settings.yaml", "{}\n")
     person_commits(top, "unrelated", "x\n")
 
 
@@ -101,7 +103,7 @@ def test_a_commit_has_exactly_its_edits_and_names_who_wanted_it(bench: Bench) ->
             Edit(path="unrelated", old=b"x\n", new=None),
         ],
         "Add new from issue x#1\n\nIssue: https://x/1\nIntake: hold",
-        author=ADA,
+        BY_ADA,
     )
     assert bench.git("rev-parse", "main") == new == bench.main.tip()
     shown = bench.git("show", "--name-status", "--format=%an <%ae>%n%cn <%ce>%n%B", "main")
@@ -116,8 +118,8 @@ def test_a_commit_has_exactly_its_edits_and_names_who_wanted_it(bench: Bench) ->
 
 
 def test_one_commit_stands_on_the_other(bench: Bench) -> None:
-    first = bench.main.commit([Edit(path="a", old=None, new=b"1")], "One")
-    second = bench.main.commit([Edit(path="a", old=b"1", new=b"2")], "Two")
+    first = bench.main.commit([Edit(path="a", old=None, new=b"1")], "One", OWN)
+    second = bench.main.commit([Edit(path="a", old=b"1", new=b"2")], "Two", OWN)
     assert bench.git("rev-list", "--max-count=2", "main").split() == [second, first]
     assert bench.git("log", "-1", "--format=%an", "main") == "Service"
 
@@ -126,7 +128,7 @@ def test_one_commit_stands_on_the_other(bench: Bench) -> None:
 def test_an_edit_of_something_else_is_refused_and_writes_nothing(bench: Bench, old: bytes | None) -> None:
     before = bench.git("rev-parse", "main")
     with pytest.raises(Refused, match=r"own\.yaml"):
-        bench.main.commit([Edit(path="state/tasks/own.yaml", old=old, new=b"x")], "No")
+        bench.main.commit([Edit(path="state/tasks/own.yaml", old=old, new=b"x")], "No", OWN)
     assert bench.git("rev-parse", "main") == before
 
 
@@ -137,10 +139,10 @@ def test_a_fleet_below_the_top_is_written_in_place(
     bench = place(tmp_path, folder)
     bench.main.begin(strictly=True)
     new = Edit(path='state/tasks/a "b"\n/new.yaml', old=None, new=b"title: n\ngoal: g\n")
-    bench.main.commit([new], "Add new")
+    bench.main.commit([new], "Add new", OWN)
     assert bench.main.task_paths() == {"own": ["state/tasks/own.yaml"], "new": [new.path]}
     assert bench.show(new.path) == "title: n\ngoal: g"
-    bench.main.commit([Edit(path=new.path, old=new.new, new=None)], "Remove new")
+    bench.main.commit([Edit(path=new.path, old=new.new, new=None)], "Remove new", OWN)
     assert bench.main.task_paths().keys() == {"own"}
 
 
@@ -157,7 +159,7 @@ def test_what_lies_in_the_services_clone_is_neither_read_nor_touched(tmp_path: P
     main = Tip(remote.fleet, remote.origin())
     main.begin(strictly=True)
     assert main.read("state/tasks/own.yaml") == TASK.encode()
-    main.commit([Edit(path="state/tasks/own.yaml", old=TASK.encode(), new=b"title: t\ngoal: h\n")], "Edit own")
+    main.commit([Edit(path="state/tasks/own.yaml", old=TASK.encode(), new=b"title: t\ngoal: h\n")], "Edit own", OWN)
     assert (git.run(top, "status", "--porcelain=v2", "--branch").text, (top / ".git/index").read_bytes()) == before
     assert git.tip(top, remote.fleet.ref) == remote.refs()[MAIN]
 
@@ -174,7 +176,7 @@ def test_a_file_keeps_its_mode_and_a_link_is_no_task(tmp_path: Path) -> None:
     remote.origin().follow()
     main.begin(strictly=True)
     assert main.task_paths().keys() == {"own"}
-    main.commit([Edit(path="state/tasks/own.yaml", old=TASK.encode(), new=b"x")], "Edit own")
+    main.commit([Edit(path="state/tasks/own.yaml", old=TASK.encode(), new=b"x")], "Edit own", OWN)
     assert git.run(remote.bare, "ls-tree", "main", "state/tasks/own.yaml").text.startswith("100755 ")
 
 
@@ -184,7 +186,7 @@ def test_whoever_comes_second_decides_anew_on_what_the_first_one_wrote(tmp_path:
     main.begin(strictly=True)
     Person.joins(remote.bare, tmp_path / "ada").writes("state/tasks/new.yaml", "title: hers\ngoal: g\n")
     with pytest.raises(Moved):
-        main.commit([Edit(path="state/tasks/new.yaml", old=None, new=b"ours")], "Add new")
+        main.commit([Edit(path="state/tasks/new.yaml", old=None, new=b"ours")], "Add new", OWN)
     main.begin(strictly=True)
     assert main.read("state/tasks/new.yaml") == b"title: hers\ngoal: g\n"
     assert git.run(remote.bare, "rev-list", "--count", "main").text == "4"
@@ -196,7 +198,7 @@ def test_a_main_that_went_back_is_not_written_to(tmp_path: Path) -> None:
     main = Tip(remote.fleet, remote.origin())
     main.begin(strictly=True)
     with pytest.raises(Refused, match="was rewritten"):
-        main.commit([Edit(path="a", old=None, new=b"1")], "One")
+        main.commit([Edit(path="a", old=None, new=b"1")], "One", OWN)
     assert git.run(remote.bare, "rev-list", "--count", "main").text == "2"
 
 
@@ -207,14 +209,14 @@ def test_a_protected_main_and_a_remote_that_is_away_stay_as_they_are(tmp_path: P
     main.begin(strictly=True)
     remotes.protect(remote.bare)
     with pytest.raises(Protected) as kept:
-        main.commit([Edit(path="a", old=None, new=b"1")], "One")
+        main.commit([Edit(path="a", old=None, new=b"1")], "One", OWN)
     assert remote.refs()[MAIN] == before == main.tip()
     for _ in range(2):
         kept.value.origin.put("reconciler/one", kept.value.commit)
     assert git.run(remote.bare, "show", "reconciler/one:a").text == "1"
     remote.bare.rename(tmp_path / "away")
     with pytest.raises(RemoteFailed):
-        main.commit([Edit(path="a", old=None, new=b"1")], "One")
+        main.commit([Edit(path="a", old=None, new=b"1")], "One", OWN)
 
 
 def test_a_remote_without_main_is_said_and_taken_once_it_has_one(tmp_path: Path) -> None:
@@ -248,7 +250,7 @@ def test_nothing_is_lost_where_three_people_and_the_program_push_at_once(
             while True:
                 main.begin(strictly=True)
                 try:
-                    main.commit([edit], f"Add issue-{number}")
+                    main.commit([edit], f"Add issue-{number}", OWN)
                 except Moved:
                     continue
                 break

@@ -42,14 +42,10 @@ class Written:
 
 def settings(fleet: Fleet) -> Settings:
     """The fleet's settings as the work tree has them; the defaults where the file is missing or broken."""
-    there = (fleet.root / fleetfiles.SETTINGS).is_file()
-    return settings_in(fleetfiles.read(fleet.root, fleetfiles.SETTINGS) if there else None)
-
-
-def settings_in(content: bytes | None) -> Settings:
-    """The settings that a file holds; the defaults where there is none, or a broken one."""
-    loaded = loading.load("settings", content, fleetfiles.SETTINGS) if content is not None else None
-    return loaded.value if loaded is not None and isinstance(loaded.value, Settings) else Settings()
+    if not (fleet.root / fleetfiles.SETTINGS).is_file():
+        return Settings()
+    loaded = loading.load("settings", fleetfiles.read(fleet.root, fleetfiles.SETTINGS), fleetfiles.SETTINGS)
+    return loaded.value if isinstance(loaded.value, Settings) else Settings()
 
 
 def edited(kind: str, path: str, old: bytes, change: Change) -> bytes:
@@ -74,15 +70,13 @@ def edit(fleet: Fleet, kind: str, path: str, change: Change, message: str) -> Wr
     return Written(path=path, commit=commit(fleet, [Edit(path=path, old=old, new=new)], message))
 
 
-def commit(fleet: Fleet, edits: Sequence[Edit], message: str, *, author: Identity | None = None) -> str:
+def commit(fleet: Fleet, edits: Sequence[Edit], message: str, signed: Signature | None = None) -> str:
     """Write and commit edits whose paths are relative to the fleet; the new commit's id.
 
-    `author`: who wanted it, where that is not whom the settings name for commits.
+    `signed`: by whom, where that is not whom the settings of the work tree name for commits.
     """
     placed = [Edit(path=fleet.prefix + one.path, old=one.old, new=one.new) for one in edits]
-    committer = settings(fleet).commit
-    signed = Signature(committer=committer, author=author or committer)
-    return commit_paths(fleet.top, BRANCH, placed, message + "\n", signed)
+    return commit_paths(fleet.top, BRANCH, placed, message + "\n", signed or settings(fleet).commit)
 
 
 def commit_paths(top: Path, branch: str, edits: Sequence[Edit], message: str, identity: Identity | Signature) -> str:

@@ -13,6 +13,7 @@ from reconciler.core.issues import Issue
 from reconciler.core.observed import ObservedTask
 from reconciler.core.proposals import Proposal
 from reconciler.core.terms import TERMINAL, Wish
+from reconciler.repo.git import Refused, Signature
 from reconciler.repo.main import commits, mainline, newtask, past
 from reconciler.repo.main.commits import Edit
 from reconciler.repo.main.mainline import Mainline, Protected
@@ -141,16 +142,22 @@ def _proposal(task_id: str, issue: Issue) -> Proposal:
 
 
 def _add(sight: Sight, proposal: Proposal, content: bytes) -> None:
+    """Commit a new file in its author's name; in the program's, where commits count by who made them."""
     edit = Edit(path=newtask.path(proposal.task_id), old=None, new=content)
-    _commit(sight, proposal, edit, author=_author(proposal.issue.author, sight.home))
+    author = _author(proposal.issue.author, sight.home)
+    if sight.desired.settings.trust is None or author is None:
+        _commit(sight, proposal, edit, author=author)
+    else:
+        _commit(sight, proposal, edit, f"Asked-by: {author.name}")
 
 
 def _commit(sight: Sight, proposal: Proposal, edit: Edit, *trailers: str, author: Identity | None = None) -> None:
     """Commit one edit; Withheld where `main` does not take it."""
     said = (f"Issue: {issues.one_line(proposal.issue.url)}", *trailers)
     message = f"{proposal.subject}\n\n" + "\n".join(said)
+    committer = sight.desired.settings.commit
     try:
-        sight.mainline.commit([edit], message, author=author)
+        sight.mainline.commit([edit], message, Signature(committer=committer, author=author or committer))
     except Protected as kept:
         raise Withheld(proposal, kept) from kept
 
@@ -163,9 +170,16 @@ def _author(login: str, home: str) -> Identity | None:
 
 
 def _wish(sight: Sight, proposal: Proposal, path: str, wish: Wish) -> bool:
-    """Write a wish into a task's file; whether that was done, and not asked for by a pull request before."""
+    """Write a wish into a task's file; whether that was done, and not asked for by a pull request before.
+
+    Refused where the file has something that is not in force, which a trusted commit of the file would put in force.
+    """
     if proposal.is_among(sight.asked):
         return False
+    document = sight.desired.tasks.get(proposal.task_id)
+    in_force = document.spec if document is not None else None
+    if sight.desired.settings.trust is not None and mainline.blob(sight.mainline, path) != in_force:
+        raise Refused(f"{path} has changes that are not in force: somebody of settings.trust has to change it first")
     old = sight.mainline.read(path)
     new = commits.edited("task", path, old, lambda _: {"desired": wish.value})
     _commit(sight, proposal, Edit(path=path, old=old, new=new), f"Intake: {HELD if wish is Wish.HOLD else RELEASED}")

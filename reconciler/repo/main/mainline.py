@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from reconciler.core.desired import Identity
 from reconciler.repo import git
 from reconciler.repo.desired import fleetfiles
 from reconciler.repo.fleet import BRANCH, Fleet
+from reconciler.repo.git import Signature
 from reconciler.repo.main import commits
 from reconciler.repo.main.commits import Edit
 from reconciler.repo.main.origin import Origin
@@ -51,11 +51,11 @@ class Mainline(Protocol):
     def read(self, path: str) -> bytes:
         """The bytes of a file, at most one more than a document may have; OSError where it cannot be read."""
 
-    def commit(self, edits: Sequence[Edit], message: str, *, author: Identity | None = None) -> str:
+    def commit(self, edits: Sequence[Edit], message: str, signed: Signature) -> str:
         """Commit exactly these edits; the new commit, which counts from now on.
 
-        `author`: who wanted it, where that is not whom the settings name for commits. Raises Refused where it would
-        get in a person's way, GitFailed, RemoteFailed, Moved and Protected; then nothing was changed.
+        Raises Refused where it would get in a person's way, GitFailed, RemoteFailed, Moved and Protected; then nothing
+        was changed.
         """
 
 
@@ -86,18 +86,25 @@ class WorkTree:
         """The bytes of the file as it is there."""
         return fleetfiles.read(self.fleet.root, path)
 
-    def commit(self, edits: Sequence[Edit], message: str, *, author: Identity | None = None) -> str:
+    def commit(self, edits: Sequence[Edit], message: str, signed: Signature) -> str:
         """Write the files and commit them on the branch."""
         for edit in edits:
             if edit.old is None:
                 _sweep(self.fleet.root / edit.path)
-        return commits.commit(self.fleet, edits, message, author=author)
+        return commits.commit(self.fleet, edits, message, signed)
 
 
 def is_committed(mainline: Mainline, path: str) -> bool:
     """Whether the commit that the next one will stand on has the file."""
     tip = mainline.tip()
     return tip is not None and git.has(mainline.fleet.top, tip, mainline.fleet.prefix + path)
+
+
+def blob(mainline: Mainline, path: str) -> str | None:
+    """The blob id of a file in that commit, None where it is not there."""
+    place = f"{mainline.tip()}:{mainline.fleet.prefix}{path}"
+    found = git.run(mainline.fleet.top, "rev-parse", "--verify", "--quiet", place, check=False)
+    return found.text if found.exit == 0 else None
 
 
 def trailers(mainline: Mainline, path: str, key: str, *words: str) -> list[str]:

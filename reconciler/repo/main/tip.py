@@ -6,12 +6,10 @@ It touches no work tree, no index and no branch that somebody has checked out, a
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from reconciler.core.desired import Identity
 from reconciler.repo import git
 from reconciler.repo.desired import fleetfiles
 from reconciler.repo.fleet import BRANCH, Fleet
 from reconciler.repo.git import Refused, Signature
-from reconciler.repo.main import commits
 from reconciler.repo.main.commits import Edit
 from reconciler.repo.main.mainline import Mainline, Moved, Protected, WorkTree
 from reconciler.repo.main.origin import Origin, Pushed
@@ -53,7 +51,7 @@ class Tip:
 
     def task_paths(self) -> Mapping[str, Sequence[str]]:
         """Task id -> the files of the commit that carry it."""
-        return fleetfiles.task_paths(fleetfiles.commit(self.fleet.root, self._standing()))
+        return fleetfiles.task_paths(fleetfiles.committed(fleetfiles.at(self.fleet.root, self._standing(), ("state",))))
 
     def exists(self, path: str) -> bool:
         """Whether the commit has the file."""
@@ -66,14 +64,13 @@ class Tip:
             raise FileNotFoundError(f"{path} is not there any more")
         return content[: yamlbytes.MAX_BYTES + 1]
 
-    def commit(self, edits: Sequence[Edit], message: str, *, author: Identity | None = None) -> str:
+    def commit(self, edits: Sequence[Edit], message: str, signed: Signature) -> str:
         """Make a commit on top of the one that is looked at, and have the remote's `main` go from this one to that."""
         onto = self._standing()
         for edit in edits:
             if self._content(edit.path) != edit.old:
                 raise Refused(f"{edit.path} is not what it was taken for; look at it and try again")
-        committer = commits.settings_in(self._content(fleetfiles.SETTINGS)).commit
-        new = self._made(edits, message, Signature(committer=committer, author=author or committer))
+        new = self._made(edits, message, signed)
         match self._origin.push(MAIN, new, onto):
             case Pushed.LANDED:
                 git.run(self.fleet.top, "update-ref", self.fleet.ref, new, onto, check=False)  # else it is further on
