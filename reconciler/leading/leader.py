@@ -146,7 +146,7 @@ class Leader:
         self._failures += 1
         self._retry_s = self._upstream.clock_s() + pause_s
         if self._standing.reason is None:
-            self._upstream.warn(f"{self._upstream.remote.name} took nothing: {_short(reason)}; it is tried again")
+            self._upstream.warn(f"{_short(reason)}; it is tried again")
         self._standing = replace(self._standing, reason=_short(reason))
 
     def _heard(self) -> None:
