@@ -41,6 +41,8 @@ def commits(root: Path, prefix: str, span: str, paths: Sequence[str]) -> list[Co
                 changes=tuple(changes),
             )
         )
+    if any(said):
+        raise GitFailed(f"git log: its answer about {span} cannot be read to its end")
     return found
 
 

@@ -4,7 +4,7 @@ What comes of it depends on the history alone, and on this machine's files of al
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -113,7 +113,7 @@ class Walk:
     def _under_rules(self, tip: str) -> None:
         """Judge on, until the rules are gone or look at other files."""
         path = signers.in_fleet(self._at.rules)
-        commits = self._relevant(path, history.commits(self._root, self._prefix, self._span(tip), _covered(path)))
+        commits = _relevant(path, history.commits(self._root, self._prefix, self._span(tip), _covered(path)))
         for number, commit in enumerate(commits):
             trusted = self._is_trusted(commit, itertools.islice(commits, number, None))
             trust.apply(self._held, commit, trusted=trusted)
@@ -128,14 +128,6 @@ class Walk:
 
     def _span(self, tip: str) -> str:
         return tip if self._at.commit is None else f"{self._at.commit}..{tip}"
-
-    def _relevant(self, signers_path: str | None, commits: Sequence[Commit]) -> list[Commit]:
-        """The commits with those of their changes that can mean anything, and without the ones that have none."""
-        kept = (
-            replace(one, changes=tuple(change for change in one.changes if _matters(change.path, signers_path)))
-            for one in commits
-        )
-        return [one for one in kept if one.changes]
 
     def _is_trusted(self, commit: Commit, coming: Iterable[Commit]) -> bool:
         rules = self._at.rules
@@ -224,6 +216,15 @@ def _turned(tip: str, judged: str) -> Problem:
 
 def _covered(signers_path: str | None) -> tuple[str, ...]:
     return fleetfiles.FOLDERS if signers_path is None else (*fleetfiles.FOLDERS, signers_path)
+
+
+def _relevant(signers_path: str | None, commits: Iterable[Commit]) -> list[Commit]:
+    """The commits with those of their changes that can mean anything, and without the ones that have none."""
+    kept = (
+        replace(one, changes=tuple(change for change in one.changes if _matters(change.path, signers_path)))
+        for one in commits
+    )
+    return [one for one in kept if one.changes]
 
 
 def _matters(path: str, signers_path: str | None) -> bool:
