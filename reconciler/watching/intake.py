@@ -62,6 +62,8 @@ async def _write(edges: Edges, desired: Desired, forge: Forge, work: Work) -> No
 
     ForgeUnreachable where a pull request has to be opened and the forge does not answer.
     """
+    if edges.lead is not None and not edges.lead.is_certain():
+        raise IntakeDelayed(edges.lead.uncertain)
     place = Place(
         mainline=edges.mainline,
         desired=desired,

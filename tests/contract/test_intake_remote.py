@@ -46,10 +46,11 @@ class Far(Bench):
     remote: Line
     grace: Person
     url: str
+    clock_s: float = 0.0
 
     async def taking(self, issues: Sequence[Issue], desired: Desired | None = None) -> None:
         held = Held(number=1, until_s=1.0, url=self.url)
-        self.edges = replace(self.edges, lead=Lead(held, lambda: 0.0, lambda: None))
+        self.edges = replace(self.edges, lead=Lead(held, lambda: self.clock_s, lambda: None))
         await super().taking(issues, desired)
 
     def mainline(self) -> Mainline:
@@ -163,6 +164,15 @@ def test_a_process_that_dies_around_the_push_leaves_one_file_all_the_same(far: F
     far.begin()
     far.take(ISSUE, desired=known)
     assert (far.files(), far.subjects()) == (["shop-12.yaml"], [ADDED])
+
+
+def test_nothing_is_written_while_another_one_may_lead(far: Far) -> None:
+    far.clock_s = 2.0
+    assert delayed(far, ISSUE)
+    assert (far.files(), far.remote.pushes, far.warnings) == ([], [], [])
+    far.clock_s = 0.0
+    far.take(ISSUE)
+    assert far.files() == ["shop-12.yaml"]
 
 
 def test_a_push_that_always_comes_second_is_given_up_and_told_once(far: Far) -> None:

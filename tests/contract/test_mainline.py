@@ -11,6 +11,7 @@ from reconciler.core.desired import Identity
 from reconciler.repo import git
 from reconciler.repo.git import Refused, Signature
 from reconciler.repo.main import mainline as mainlines
+from reconciler.repo.main import people
 from reconciler.repo.main.commits import Edit
 from reconciler.repo.main.mainline import Mainline, Moved, Protected, WorkTree
 from reconciler.repo.main.tip import Tip
@@ -178,6 +179,14 @@ def test_a_file_keeps_its_mode_and_a_link_is_no_task(tmp_path: Path) -> None:
     assert main.task_paths().keys() == {"own"}
     main.commit([Edit(path="state/tasks/own.yaml", old=TASK.encode(), new=b"x")], "Edit own", OWN)
     assert git.run(remote.bare, "ls-tree", "main", "state/tasks/own.yaml").text.startswith("100755 ")
+
+
+def test_who_asked_is_told_by_the_remote_and_not_by_the_clone_of_the_service(tmp_path: Path) -> None:
+    remote = shared(tmp_path)
+    git.run(remote.fleet.top, "config", "user.name", "Server")
+    (remote.fleet.root / "state/tasks/own.yaml").write_text("half an ed")
+    assert people.who_asked(remote.fleet, "own", "Service") == "Ada"
+    assert people.who_asked(remote.fleet, "other", "Service") == "unknown"
 
 
 def test_whoever_comes_second_decides_anew_on_what_the_first_one_wrote(tmp_path: Path) -> None:
