@@ -62,7 +62,7 @@ class Proposal:
         url = pullbody.link(issues.one_line(self.issue.url))
         return (
             f"For {url}\n\n{merged}\n\n"
-            "Closing it is a no: it is not asked again as long as what it follows from stays as it is.\n\n"
+            "Closing it is a no: it is asked again only when the issue's title or text or the task's file changes.\n\n"
             f"Issue: {url}\n"
         )
 

@@ -49,6 +49,7 @@ class Remote:
         self._timeout_s = timeout_s
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
+        self._fetching = threading.Lock()
         self._closed = False
         self._own_ssh = git.run(repository, "config", "core.sshCommand", check=False).exit == 0
 
@@ -66,10 +67,11 @@ class Remote:
     def fetch(self, refs: Mapping[str, str]) -> None:
         """Bring refs of the remote, and all that they need, to refs of this repository, whatever stood there."""
         words = [f"+{theirs}:{ours}" for theirs, ours in refs.items()]
-        self._run(
-            "fetch", "--quiet", "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head",
-            "--no-recurse-submodules", "--refmap=", "--", self.name, *words, timeout_s=FETCH_S,
-        )  # fmt: skip
+        with self._fetching:  # two at a time would be in each other's way at the same ref
+            self._run(
+                "fetch", "--quiet", "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head",
+                "--no-recurse-submodules", "--refmap=", "--", self.name, *words, timeout_s=FETCH_S,
+            )  # fmt: skip
 
     def push(self, moves: Sequence[Move]) -> None:
         """Make all moves or none, each only from where the ref was known to be.
