@@ -25,6 +25,10 @@ MEMORY_LOST = (BranchFailed, BranchMoved, JournalFailed, OSError)
 """What nothing can go on after: what happens could not be recorded. Anything else concerns one task only."""
 
 
+def _never_deposed() -> None:
+    """Where nobody else can lead, nobody is deposed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edges:
     """The outside of the program, as one value.
@@ -33,7 +37,8 @@ class Edges:
     by its name, `None` where it is not set. `changed` is called, from any thread, when something was seen that a new
     plan may need. `delivered` is set when a webhook was kept in the `inbox`. `warn` is told in one line what nobody
     waits for. `intakes` is what is remembered of issues that came in. At the `desk` pull agents wait for work; the
-    `view` is what the last turn saw.
+    `view` is what the last turn saw. `term` is the term for which this process leads, 0 where nobody else can;
+    `deposed` is called when a host refused us because it has seen a newer one.
     """
 
     fleet: Fleet
@@ -50,6 +55,8 @@ class Edges:
     intakes: Intakes
     desk: Desk
     view: View
+    term: int = 0
+    deposed: Callable[[], None] = _never_deposed
 
     async def run(self, host_id: str, host: Host, command: Command) -> Completed:
         """Run a command on a host; raises what the transport raises."""
