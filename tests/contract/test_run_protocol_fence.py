@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.command import Command, Completed, command_line, stdin
-from reconciler.core.desired import Host
+from reconciler.core.desired import Engine, Host
 from reconciler.core.script import clean, deliver, fence, launch, poll, prepare, probe, shell, stop
 from reconciler.core.script.deliver import Delivered, Delivery
 from reconciler.core.script.launch import Launch
@@ -44,8 +44,8 @@ class World:
         self.ready = self.do(self.prepare("fix", 1, 0))
         assert isinstance(self.ready, Prepared)
         self.do(self.launch("fix.1", 0, agent="echo work >left"))
-        self.do(self.launch("alive.1", 0))
-        until(lambda: self.states("fix.1", "alive.1") == ["ended", "alive"])
+        self.do(self.launch("alive.1", 0, agent="echo up; exec sleep 100"))
+        until(lambda: self.states("fix.1") == ["ended"] and self.output("alive.1") == b"up\n")
 
     def git(self, *words: str) -> str:
         done = subprocess.run(["git", *words], env=dict(self.host.env), check=True, capture_output=True, text=True)
@@ -121,6 +121,10 @@ class World:
         seen = self.poll(0, *runs).runs
         return [seen[run].state for run in runs]
 
+    def output(self, run: str) -> bytes:
+        path = self.root / "runs" / run / "stdout"
+        return path.read_bytes() if path.exists() else b""
+
     def terms(self) -> set[str]:
         return {path.name.removeprefix("term.") for path in self.root.glob("term.*")}
 
@@ -135,6 +139,7 @@ class World:
             "give_up": self.give_up("lost.1", term),
             "launch": self.launch("new.1", term),
             "stop": self.stop("alive.1", term),
+            "void": self.stop("none.1", term),
             "clean": self.clean(term, "fix.1"),
             "prepare": self.prepare("fix", 2, term),
         }
@@ -177,6 +182,7 @@ def _living(world: World) -> Iterator[World]:
 
 def test_where_a_newer_term_was_seen_an_older_one_changes_nothing(world: World) -> None:
     world.poll(NEWER, "alive.1")
+    next(world.root.glob("repos/*.git/worktrees/fix/index")).with_suffix(".lock").touch()
     before = world.picture()
     for name, step in world.all_of(NEWER - 1).items():
         with pytest.raises(Fenced, match=f"told of term {NEWER}") as caught:
@@ -189,25 +195,18 @@ def test_where_a_newer_term_was_seen_an_older_one_changes_nothing(world: World) 
     assert world.states("alive.1", "new.1") == ["alive", "absent"]
 
 
-def test_an_equal_or_newer_term_goes_on_and_is_kept(world: World) -> None:
+def test_every_script_tells_the_host_its_term_and_goes_on(world: World) -> None:
     for term, name in enumerate(world.all_of(1), 1):
-        world.poll(term)
-        assert world.newest() == term, name
         world.do(world.all_of(term)[name])
         assert world.newest() == term, name
     assert world.states("fix.1", "lost.1", "new.1") == ["absent", "void", "alive"]
     assert "stop" in {path.name for path in (world.root / "runs/alive.1").iterdir()}
     assert "task/fix" in world.git("-C", str(world.project), "branch")
-
-
-@pytest.mark.parametrize("name", ["sweep", "deliver", "give_up", "launch", "stop", "clean", "prepare", "poll", "probe"])
-def test_every_script_raises_the_term(dash: World, name: str) -> None:
-    dash.poll(3)
-    looks: dict[str, Callable[[], object]] = {"poll": lambda: dash.poll(NEWER), "probe": lambda: dash.probe(NEWER)}
-    looks.get(name, lambda: dash.do(dash.all_of(NEWER)[name]))()
-    assert dash.newest() == NEWER
-    with pytest.raises(Fenced):
-        dash.do(dash.give_up("lost.1", 3))
+    world.poll(20)
+    assert world.newest() == 20
+    world.probe(21)
+    assert world.newest() == 21
+    world.do(world.give_up("lost.1", 21))
 
 
 def test_a_host_without_a_folder_of_the_fleet_is_fenced_by_the_first_look(world: World) -> None:
@@ -283,7 +282,7 @@ def test_a_launch_prepared_before_the_fence_starts_nothing_and_the_new_leader_st
     until(lambda: world.states("fix.2") == ["ended"])
     with pytest.raises(Fenced):
         world.do(world.launch("fix.2", 1, agent="echo old"))
-    assert (world.root / "runs/fix.2/stdout").read_bytes() == b"new\n"
+    assert world.output("fix.2") == b"new\n"
 
 
 def test_a_launch_that_stalled_half_sent_starts_nothing_when_it_goes_on(world: World) -> None:
@@ -325,7 +324,12 @@ def _nothing_signalled(world: World) -> bool:
 
 def _work_is_there(world: World) -> bool:
     assert isinstance(world.ready, Prepared)
-    return Path(world.ready.workspace, "left").exists()
+    return world.git("-C", world.ready.workspace, "status", "--porcelain") == "?? left\n"
+
+
+def _nothing_kept(world: World) -> bool:
+    clone = next(world.root.glob("repos/*.git"))
+    return _work_is_there(world) and not world.git("-C", str(clone), "for-each-ref", "refs/reconciler")
 
 
 @pytest.mark.parametrize(
@@ -334,9 +338,10 @@ def _work_is_there(world: World) -> bool:
         ("launch", "rm", " new.", _nothing_started),
         ("give_up", "mkdir", "lost.1", lambda world: world.states("lost.1") == ["absent"]),
         ("stop", "ln", " stop ", _nothing_signalled),
+        ("void", "mkdir", "none.1", lambda world: world.states("none.1") == ["absent"]),
         ("deliver", "git", " ls-remote ", _nothing_pushed),
         ("deliver", "git", " status ", lambda world: _nothing_pushed(world) and _work_is_there(world)),
-        ("prepare", "git", " fetch ", _work_is_there),
+        ("prepare", "git", " fetch ", _nothing_kept),
         ("prepare", "git", " commit-tree ", _work_is_there),
         ("clean", "rm", "fix.1", lambda world: world.states("fix.1", "lost.1") == ["absent", "void"]),
     ],
@@ -351,6 +356,30 @@ def test_a_fence_that_comes_while_a_script_works_stops_it_before_its_last_step(
     with pytest.raises(Fenced, match=f"told of term {NEWER}"):
         world.do(steps[name], PATH=world.meanwhile(program, word))
     assert kept(world)
+
+
+def test_a_fence_that_comes_in_the_grace_of_a_stop_spares_the_agent_the_kill(world: World) -> None:
+    world.do(world.launch("deaf.1", 1, agent="trap '' TERM; echo up; while :; do sleep 1; done"))
+    until(lambda: world.output("deaf.1") == b"up\n")
+    (world.root / "runs/deaf.1/stop").write_text("cancelled without a time\n")
+    with pytest.raises(Fenced):
+        world.do(world.stop("deaf.1", 1, grace_s=1), PATH=world.meanwhile("sleep", " 1 "))
+    assert world.states("deaf.1") == ["alive"]
+
+
+def test_a_fence_that_comes_while_an_engine_is_asked_spares_its_job(world: World) -> None:
+    world.do(world.give_up("queued.1", 1))
+    folder = world.root / "runs/queued.1"
+    (folder / "job").write_text("17\n")
+    engine = Engine(
+        submit=("false",),
+        alive=("sh", "-c", f': >"$1/../../term.{NEWER}"', "_", "{run_dir}"),
+        cancel=("sh", "-c", ': >"$1/cancelled"', "_", "{run_dir}"),
+    )
+    asked = stop.stop(WORKDIR, world.fleet, "queued.1", StopReason.CANCELLED, launcher=engine, term=1)
+    with pytest.raises(Fenced):
+        stop.parse_stop(world.host.run(asked))
+    assert not (folder / "cancelled").exists()
 
 
 @pytest.mark.parametrize("term", [-1, fence.MOST_TERM + 1])

@@ -46,7 +46,6 @@ clone() {
   mkdir -p "$root/repos" || fail 'no_capacity the folder of the clones cannot be made'
   lock "$repo"
   if [ -e "$dir/started" ] || [ "$(ls -i "$dir/prepared" 2>/dev/null)" != "$was" ]; then known; fi
-  guard
   if [ ! -d "$repo" ]; then
     rm -rf "$repo.new"
     git init -q --bare --template= "$repo.new" || fail 'making the clone'

@@ -46,12 +46,12 @@ if [ ! -e started ] && [ "$reason" != - ]; then
   rm -f void."$$"
 fi
 look
-job=
-if [ -n "$engine" ] && job_lives; then
-  guard
+job= queued=
+if [ -n "$engine" ] && job_lives; then queued=1; fi
+guard
+if [ -n "$queued" ]; then
   case $claim in void) engine_cancel </dev/null >/dev/null 2>&1 ;; absent | gone) claim=alive ;; esac
 fi
-guard
 if [ "$claim" != alive ]; then
   if [ "$claim" = void ]; then rm -f env; fi
   if [ "$claim" != absent ]; then sweep "$run_id"; fi
