@@ -43,7 +43,8 @@ async def collect(edges: Edges, desired: Desired, action: Collect, sighting: Sig
         return _finished(edges.now(), action, desired, _Ending(result=_REBOOTED, meta=meta))
     result = await asyncio.to_thread(_judge, edges, action, meta, sighting)
     workdir = metas.workdir(meta)
-    await edges.run(action.run.host, host, stop.sweep(workdir, _fleet(meta), run_name, edges.term))
+    sweep = stop.sweep(workdir, _fleet(meta), run_name, edges.term)
+    stop.parse_stop(await edges.run(action.run.host, host, sweep))
     head_sha = None
     if meta.task.repository is not None and meta.task.delivery is Delivery.NONE:
         head_sha = await _head(edges, desired, action, meta)

@@ -193,6 +193,10 @@ def test_where_a_newer_term_was_seen_an_older_one_changes_nothing(world: World) 
     assert world.probe(NEWER - 1).missing == ()
     assert world.picture() == before
     assert world.states("alive.1", "new.1") == ["alive", "absent"]
+    assert isinstance(world.ready, Prepared)
+    Path(world.ready.workspace).rename(world.root / "work/moved")
+    with pytest.raises(Fenced):
+        world.do(world.deliver(NEWER - 1))
 
 
 def test_every_script_tells_the_host_its_term_and_goes_on(world: World) -> None:

@@ -31,10 +31,9 @@ _DELIVER = (
     + fence.FENCE
     + git.GIT
     + git.REPOSITORY
+    + "announce\nguard\n"
     + _PLACE
     + r"""
-announce
-guard
 GIT_AUTHOR_NAME=$name GIT_AUTHOR_EMAIL=$email GIT_COMMITTER_NAME=$name GIT_COMMITTER_EMAIL=$email
 export GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL
 undelivered() { answer; printf 'undelivered %s\nhead %s\n' "$1" "$head"; exit 0; }
