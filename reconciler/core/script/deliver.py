@@ -103,7 +103,10 @@ printf 'head %s\n' "$head"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What to deliver: the workspace's HEAD to `branch`, which must still be at `start_sha` (None: not be there)."""
+    """What to deliver: the workspace's HEAD to `branch`, which must still be at `start_sha` (None: not be there).
+
+    `term`: as in `fence.place`.
+    """
 
     workdir: str
     fleet: str

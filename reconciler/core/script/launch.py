@@ -124,6 +124,7 @@ class Launch:
 
     `meta_json` is the run's `Meta` as it is to be kept. `words` is the agent's argv, filled in. `variables` are those
     of host, adapter, task and secrets, merged; `unset` takes names away again. `workspace` is absolute on the host.
+    `term`: as in `fence.place`.
     """
 
     workdir: str

@@ -200,7 +200,7 @@ class Preparation:
 
     `branch` and `base` have passed `git check-ref-format`. `reuse`: go on where the task's last run worked; false when
     the run before was not seen to end, for a folder and a session of its own. Without `repository` the folder is no
-    git worktree, and what earlier runs left in it stays.
+    git worktree, and what earlier runs left in it stays. `term`: as in `fence.place`.
     """
 
     workdir: str
