@@ -29,6 +29,7 @@ from reconciler.repo.journal import Journal
 from reconciler.repo.main.intakes import Intakes
 from reconciler.repo.observed.funnel import ObservedBranch, Setting
 from reconciler.repo.published import Published
+from reconciler.repo.upkeep import Upkeep
 from reconciler.transport import Transport
 from reconciler.transport.local import Local
 from reconciler.transport.ssh import Ssh
@@ -38,6 +39,9 @@ WRITERS = 64
 """Threads that may wait for one shared commit: a group is as large as those who wait for it."""
 
 KEY_BYTES = 32
+
+UPKEEP_S = 60.0
+"""How long upkeep may go on where the reconciler ends by itself: with `--once` it would never come to an end else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +75,29 @@ async def reconcile(fleet: Fleet, options: Options, world: World, stop: asyncio.
 
     async with (
         _opened(fleet, world, changed) as (edges, files, desired),
+        _tended(edges, stop) as tend,
         listening(edges, world.door, desired.settings) as turned,
     ):
-        return await Loop(edges, files, world.told, wake, turned).run(options, stop)
+
+        def after_turn(desired: Desired) -> None:
+            turned(desired)
+            tend()
+
+        return await Loop(edges, files, world.told, wake, after_turn).run(options, stop)
+
+
+@asynccontextmanager
+async def _tended(edges: Edges, stop: asyncio.Event) -> AsyncIterator[Callable[[], None]]:
+    """What has the clone tended, to be called after every turn; what is under way at a stop or an error is ended."""
+    upkeep = Upkeep(edges.fleet, edges.journal, edges.now, edges.warn)
+    try:
+        yield upkeep.look
+        waiting = {asyncio.ensure_future(stop.wait()), asyncio.ensure_future(asyncio.to_thread(upkeep.wait, UPKEEP_S))}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for waiter in waiting:
+            waiter.cancel()
+    finally:
+        await asyncio.to_thread(upkeep.close)
 
 
 @asynccontextmanager

@@ -47,6 +47,10 @@ _MIGRATIONS = (
         # that the disk takes what is written
         "CREATE TABLE proof (number INTEGER PRIMARY KEY)",
     ),
+    (
+        # when each chore of upkeep was last done
+        "CREATE TABLE upkeep (chore TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
+    ),
 )
 
 
