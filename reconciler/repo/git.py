@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from reconciler.core.desired import Identity
 
@@ -61,16 +62,18 @@ class Signature:
 
 
 def run(
-    repository: Path, *args: str, stdin: bytes = b"", check: bool = True, timeout_s: float = TIMEOUT_S
+    repository: Path, *args: str, stdin: bytes | IO[bytes] = b"", check: bool = True, timeout_s: float = TIMEOUT_S
 ) -> GitResult:
     """Run one git command in `repository`; GitFailed when it cannot run, takes too long or (`check`) fails."""
+    given, source = (stdin, None) if isinstance(stdin, bytes) else (None, stdin)
     command_name = name(args)
     try:
         done = subprocess.run(
             command(*args),
             cwd=repository,
             env=environment(os.environ),
-            input=stdin,
+            input=given,
+            stdin=source,
             capture_output=True,
             timeout=timeout_s,
             check=False,
@@ -183,7 +186,7 @@ def ls_tree(repository: Path, ref: str, path: str = "") -> dict[str, str]:
 
 
 def read_blobs(repository: Path, ids: Iterable[str]) -> dict[str, bytes]:
-    """The bytes of each blob, read through one process; a missing one is left out."""
+    """The bytes of each blob, or commit, read through one process; a missing one is left out."""
     wanted = tuple(dict.fromkeys(ids))
     if not wanted:
         return {}

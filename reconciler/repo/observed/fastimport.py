@@ -134,8 +134,13 @@ class Importer:
         return answer.strip()
 
 
+def person(identity: Identity) -> str:
+    """Name and address in the form that commits have."""
+    return f"{_plain(identity.name)} <{_plain(identity.email)}>"
+
+
 def _stream(change: Change, ref: str, identity: Identity, parent: str | None) -> bytes:
-    who = f"{_plain(identity.name)} <{_plain(identity.email)}> {int(change.at.timestamp())} +0000"
+    who = f"{person(identity)} {int(change.at.timestamp())} +0000"
     message = (change.message + "\n").encode(errors="replace")
     head = f"commit {ref}\nmark :1\nauthor {who}\ncommitter {who}\ndata {len(message)}\n".encode()
     origin = f"from {parent}\n".encode() if parent else b""
