@@ -18,6 +18,7 @@ from reconciler.core.observed import Observed, ObservedTask
 from reconciler.edges import Edges
 from reconciler.edges.desk import Desk
 from reconciler.edges.forgelink import ForgeLink
+from reconciler.edges.tending import tending
 from reconciler.edges.view import Picture, View
 from reconciler.loop import Ended, Loop, Options, Told
 from reconciler.repo import fleet as fleets
@@ -39,9 +40,6 @@ WRITERS = 64
 """Threads that may wait for one shared commit: a group is as large as those who wait for it."""
 
 KEY_BYTES = 32
-
-UPKEEP_S = 60.0
-"""How long upkeep may go on where the reconciler ends by itself: with `--once` it would never come to an end else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +73,7 @@ async def reconcile(fleet: Fleet, options: Options, world: World, stop: asyncio.
 
     async with (
         _opened(fleet, world, changed) as (edges, files, desired),
-        _tended(edges, stop) as tend,
+        tending(Upkeep(fleet, edges.journal, world.now, world.warn), stop) as tend,
         listening(edges, world.door, desired.settings) as turned,
     ):
 
@@ -84,20 +82,6 @@ async def reconcile(fleet: Fleet, options: Options, world: World, stop: asyncio.
             tend()
 
         return await Loop(edges, files, world.told, wake, after_turn).run(options, stop)
-
-
-@asynccontextmanager
-async def _tended(edges: Edges, stop: asyncio.Event) -> AsyncIterator[Callable[[], None]]:
-    """What has the clone tended, to be called after every turn; what is under way at a stop or an error is ended."""
-    upkeep = Upkeep(edges.fleet, edges.journal, edges.now, edges.warn)
-    try:
-        yield upkeep.look
-        waiting = {asyncio.ensure_future(stop.wait()), asyncio.ensure_future(asyncio.to_thread(upkeep.wait, UPKEEP_S))}
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for waiter in waiting:
-            waiter.cancel()
-    finally:
-        await asyncio.to_thread(upkeep.close)
 
 
 @asynccontextmanager
