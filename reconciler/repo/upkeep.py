@@ -21,7 +21,7 @@ from typing import IO
 from reconciler.core import chores
 from reconciler.core.chores import Chore, Past
 from reconciler.repo import git
-from reconciler.repo.fleet import OBSERVED, Fleet
+from reconciler.repo.fleet import Fleet
 from reconciler.repo.journal import Journal, JournalFailed
 
 LOOK_EVERY = timedelta(seconds=10)
@@ -37,13 +37,15 @@ AGE = "2.weeks.ago"
 """What nothing needs stays at least so long: whoever writes it now may need it in a moment."""
 CRUFT_PACKS = (2, 37)
 
+# packing refs and shortening their logs hold locks that a commit waits for: the one has a chore of its own, that is not
+# made to wait itself; the other is for whoever runs `git gc`
+_NO_REFS = ("-c", "gc.packRefs=false", "-c", "gc.reflogExpire=never", "-c", "gc.reflogExpireUnreachable=never")
 _COMMANDS = {
     Chore.PACKS: ("repack", "--geometric=2", "-d", "-n", "--quiet"),
     Chore.GRAPH: ("commit-graph", "write", "--reachable", "--split", "--changed-paths", "--no-progress"),
     Chore.REFS: ("pack-refs", "--all", "--prune"),
     Chore.PRUNE: ("prune", f"--expire={AGE}"),
-    # the branch's log of moves says nothing that the branch does not say
-    Chore.WHOLE: ("-c", f"gc.refs/heads/{OBSERVED}.reflogExpire={AGE}", "gc", "--quiet", f"--prune={AGE}"),
+    Chore.WHOLE: (*_NO_REFS, "gc", "--quiet", f"--prune={AGE}"),
 }
 
 
@@ -114,7 +116,8 @@ class Upkeep:
             if mine is None:
                 return None
             words = words_of(chore, git.version(self._fleet.top))
-            child = _start(self._fleet.top, words, mine, said)
+            before = () if chore is Chore.REFS else tuple(_gently())
+            child = _start(self._fleet.top, [*before, *git.command(*words)], mine, said)
             bound_s = WHOLE_BOUND_S if chore is Chore.WHOLE else BOUND_S
             ended = self._ended(child, bound_s)
             if ended:
@@ -196,9 +199,9 @@ def _lock(path: Path) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def _start(top: Path, words: tuple[str, ...], shares: int, complaints: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(top: Path, words: list[str], shares: int, complaints: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [*_gently(), *git.command(*words)],
+        words,
         cwd=top,
         env=git.environment(os.environ),
         stdin=subprocess.DEVNULL,

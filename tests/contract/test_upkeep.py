@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -152,6 +153,27 @@ def test_everything_is_tended_around_a_living_writer(
         keeping.close()
     assert count(fleet) == 33
     assert git.run(fleet.top, "fsck", "--strict").exit == 0
+    assert tended.warnings == []
+
+
+def test_no_commit_fails_while_the_clone_is_tended_all_the_time(fleet: Fleet, tended: Tended) -> None:
+    person_commits(fleet.top, "state/tasks/a.yaml", "title: a\n")
+    keeping, over, answers = tended.open(), threading.Event(), list[Phase]()
+
+    def work() -> None:
+        while not over.is_set():
+            name = f"t{len(answers)}"
+            answers.append(branch.record(name, assigned(name)).phase)
+
+    with opened(fleet) as branch:
+        worker = threading.Thread(target=work)
+        worker.start()
+        for _ in range(6):
+            assert len(tended.pass_over(keeping, timedelta(days=7))) == len(Chore)
+        over.set()
+        worker.join()
+    assert count(fleet) == len(answers) + 1 > 20
+    assert git.run(fleet.top, "fsck", "--strict", "--no-dangling").exit == 0
     assert tended.warnings == []
 
 
