@@ -67,8 +67,11 @@ def _date(option: str, text: str) -> date:
 
 def _forget(session: Session, day: date, *, json: bool) -> int:
     fleet = session.fleet()
+    settings = commits.settings(fleet)
+    if settings.remote is not None:
+        raise NotGood(f"this fleet lives on {settings.remote}, where {OBSERVED} would come back from; nothing was cut")
     try:
-        done = forgetting.forget(fleet, day, session.now(), commits.settings(fleet).commit)
+        done = forgetting.forget(fleet, day, session.now(), settings.commit)
     except NothingForgotten as error:
         raise NotGood(str(error)) from error
     if json:

@@ -51,6 +51,7 @@ def _board(session: Session, view: View, *, json: bool, lines: bool) -> int:
             "tasks": [shapes.task(task_id, desired, observed) for task_id in view.task_ids()],
             "hosts": [shapes.host(host_id, desired, observed) for host_id in hosts],
             "forge": shapes.forge(desired, observed),
+            "remote": shapes.remote(view.standing, session.now()),
             "problems": shapes.problems(desired),
         }
         (session.screen.json_line if lines else session.screen.json)(board)

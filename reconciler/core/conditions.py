@@ -96,6 +96,7 @@ def waiting(task_id: str, desired: Desired, observed: Observed, now: datetime) -
     if document is None or seen.phase is not Phase.CREATED:
         return tuple(found)
     used = usage(observed)
+    found.extend(Condition(why=halt.why, who=halt.who) for halt in observed.halts)
     found.extend(limits(desired, used))
     found.extend(_hosts(document.value, desired, observed, used, now))
     return tuple(found)
@@ -233,12 +234,21 @@ def _runs(task_id: str, seen: ObservedTask, desired: Desired, observed: Observed
     if live is None:
         return
     yield Condition(why=f"run {live.run_id} on {live.host} has not ended", who="nobody")
+    if live.started_at is None:
+        yield from _unlaunched(live.run_id, observed)
     if live.host in observed.silent:
         lost_at = max(observed.silent[live.host], live.assigned_at) + desired.settings.lost_after.ssh
         yield Condition(why=f"{live.host} does not answer: its run is lost after that", who="operator", until=lost_at)
     unheard = _unheard(task_id, seen, desired, observed, now)
     if unheard is not None:
         yield unheard
+
+
+def _unlaunched(run_id: str, observed: Observed) -> Iterator[Condition]:
+    """Why a run that was assigned is not launched."""
+    yield from (Condition(why=halt.why, who=halt.who) for halt in observed.halts)
+    if run_id in observed.unpushed:
+        yield Condition(why=f"the assignment of {run_id} is to reach the fleet's remote first", who="nobody")
 
 
 def _time(seen: ObservedTask, desired: Desired, now: datetime) -> Iterator[Condition]:

@@ -48,6 +48,10 @@ _MIGRATIONS = (
         "CREATE TABLE proof (number INTEGER PRIMARY KEY)",
     ),
     (
+        # how the fleet stands with its remote
+        "CREATE TABLE standing (number INTEGER PRIMARY KEY, json TEXT NOT NULL)",
+    ),
+    (
         # when each chore of upkeep was last done
         "CREATE TABLE upkeep (chore TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
     ),

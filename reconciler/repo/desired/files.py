@@ -18,6 +18,7 @@ from reconciler.repo.desired.assembly import Files, Resolved
 from reconciler.repo.desired.entries import Entry
 from reconciler.repo.desired.fleetfiles import SETTINGS, Listing
 from reconciler.repo.desired.goodversions import Good, GoodVersions
+from reconciler.repo.fleet import BRANCH
 from reconciler.repo.journal import Journal
 from reconciler.repo.yaml import documents
 from reconciler.repo.yaml.documents import InvalidDocument
@@ -28,7 +29,7 @@ _MAX_PLACES = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tip:
-    """The commit at the tip of the branch, and the files in it."""
+    """The commit at the ref, and the files in it."""
 
     commit: str | None = None
     listing: Listing = field(default_factory=Listing)
@@ -43,17 +44,23 @@ class DesiredFiles:
     """The desired side of the fleet at `root`, read again by `refresh` as far as it changed.
 
     `secret` gives the value of a secret's name, or None; only digests under `key` are kept. With `remote` in the
-    settings (of the work tree or of the branch) everything is read from the tip of the branch, else from the work tree.
+    settings (of the work tree or at `ref`) everything is read from the commit at `ref`, else from the work tree.
     """
 
     def __init__(
-        self, root: Path, *, journal: Journal, secret: Callable[[str], str | None], key: bytes, branch: str = "main"
+        self,
+        root: Path,
+        *,
+        journal: Journal,
+        secret: Callable[[str], str | None],
+        key: bytes,
+        ref: str = f"refs/heads/{BRANCH}",
     ) -> None:
         self._root = root
-        self._ref = f"refs/heads/{branch}"
+        self._ref = ref
         self._secret = secret
         self._key = key
-        self._good = GoodVersions(root=root, journal=journal, ref=self._ref)
+        self._good = GoodVersions(root=root, journal=journal, ref=ref)
         self._algorithm = git.object_format(root)
         self._tip = _Tip()
         self._entries: dict[str, Entry] = {}

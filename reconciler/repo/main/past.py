@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from reconciler.core import issues
 from reconciler.repo import git
 from reconciler.repo.desired import checks
-from reconciler.repo.fleet import BRANCH, Fleet
+from reconciler.repo.fleet import Fleet
 from reconciler.repo.yaml import documents
 from reconciler.repo.yaml.documents import InvalidDocument
 
@@ -38,7 +38,7 @@ class Past:
 
     def catch_up(self, fleet: Fleet) -> None:
         """Read what was committed since the last time; GitFailed as git has it."""
-        tip = git.tip(fleet.top, f"refs/heads/{BRANCH}")
+        tip = git.tip(fleet.top, fleet.ref)
         if tip is None or tip == self._tip:
             return
         known = self._tip if self._tip is not None and _is_ancestor(fleet, self._tip, tip) else None
