@@ -13,6 +13,7 @@ from reconciler.commands.reading import View
 from reconciler.commands.session import NotGood, Session, WrongUsage
 from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import TERMINAL
+from reconciler.repo import lock
 from reconciler.repo.desired import fleetfiles
 from reconciler.repo.fleet import OBSERVED
 from reconciler.repo.main import commits
@@ -70,10 +71,13 @@ def _forget(session: Session, day: date, *, json: bool) -> int:
     settings = commits.settings(fleet)
     if settings.remote is not None:
         raise NotGood(f"this fleet lives on {settings.remote}, where {OBSERVED} would come back from; nothing was cut")
+    held = lock.acquire(fleet.lock)
     try:
         done = forgetting.forget(fleet, day, session.now(), settings.commit)
     except NothingForgotten as error:
         raise NotGood(str(error)) from error
+    finally:
+        held.release()
     if json:
         session.screen.json({"forgotten": asdict(done)})
         return 0

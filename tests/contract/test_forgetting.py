@@ -1,6 +1,6 @@
 """The history of `observed` is cut by real git: nothing else changes, and nothing in between is ever seen."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,10 @@ from reconciler.repo.fleet import Fleet
 from reconciler.repo.git import GitFailed
 from reconciler.repo.observed import forgetting, reading
 from reconciler.repo.observed.forgetting import REF, Forgotten, NothingForgotten, Publish
+from reconciler.repo.remote import termcommits
 from tests.recording import (
     NOW,
+    PERSON,
     assigned,
     foreign_commit,
     new_fleet,
@@ -135,6 +137,16 @@ def test_what_cuts_nothing_is_refused_and_changes_nothing(fleet: Fleet, tmp_path
     with pytest.raises(NothingForgotten, match="observed begins at 2026-11-24"):
         forget(fleet)
     assert refs(fleet) == seen
+
+
+def test_the_term_in_which_the_fleet_was_led_is_never_forgotten(fleet: Fleet) -> None:
+    tree = git.run(fleet.top, "rev-parse", f"{REF}^{{tree}}").text
+    words = ("commit-tree", tree, "-p", REF, "-m", "led\n\nTerm: 7")
+    git.run(fleet.top, "update-ref", REF, git.run(fleet.top, *git.identity_words(PERSON), *words).text)
+    assert termcommits.highest(fleet.top) == 7
+    done = forgetting.forget(fleet, date.max, datetime.max.replace(tzinfo=UTC), Identity())
+    assert done.kept == 0
+    assert termcommits.highest(fleet.top) == 7
 
 
 def test_it_can_be_cut_again_and_down_to_its_last_state(fleet: Fleet) -> None:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
 from reconciler.core.desired import Identity
-from reconciler.repo import git, lock
+from reconciler.repo import git
 from reconciler.repo.fleet import OBSERVED, Fleet
 from reconciler.repo.observed import fastimport
+from reconciler.repo.remote import termcommits
 
 REF = f"refs/heads/{OBSERVED}"
 SCRATCH = "refs/reconciler/forgetting"
@@ -65,25 +66,21 @@ class _History:
 def forget(fleet: Fleet, day: date, now: datetime, identity: Identity, publish: Publish | None = None) -> Forgotten:
     """Have the branch begin at the state in which that day (UTC) found it.
 
-    The same call leads to the same commits, so it may be repeated, whatever interrupted it; up to its last step the
-    branch is the old one. Raises NothingForgotten, `Locked` while a reconciler works, GitFailed, and what `publish`
-    raises.
+    Whoever calls holds the fleet's lock, so that no reconciler is at work. The same call leads to the same commits, so
+    it may be repeated, whatever interrupted it; up to its last step the branch is the old one. Raises NothingForgotten,
+    GitFailed, and what `publish` raises.
     """
     if day > now.astimezone(UTC).date():
         raise NothingForgotten(f"{day} is in the future; name a day up to today")
-    held = lock.acquire(fleet.lock)
-    try:
-        history = _history(fleet, day)
-        old, tag = history.tip, f"{OBSERVED}-until-{day}"
-        new = _rewritten(fleet, history, _root(fleet, history.gone, day, identity))
-        _keep(fleet, tag, old)
-        if publish is not None:
-            publish(old, new, tag)
-        _move(fleet, REF, old=old, new=new)
-        _forget_moves(fleet)
-        return Forgotten(old=old, new=new, tag=tag, cut=len(history.gone), kept=len(history.rest))
-    finally:
-        held.release()
+    history = _history(fleet, day)
+    old, tag = history.tip, f"{OBSERVED}-until-{day}"
+    new = _rewritten(fleet, history, _root(fleet, history.gone, day, identity))
+    _keep(fleet, tag, old)
+    if publish is not None:
+        publish(old, new, tag)
+    _move(fleet, REF, old=old, new=new)
+    _forget_moves(fleet)
+    return Forgotten(old=old, new=new, tag=tag, cut=len(history.gone), kept=len(history.rest))
 
 
 def _history(fleet: Fleet, day: date) -> _History:
@@ -123,11 +120,17 @@ def _root(fleet: Fleet, gone: Sequence[Step], day: date, identity: Identity) -> 
         f"Forget what happened before {day}\n\n"
         f"{len(gone)} commits of {first_day} to {last_day} are cut; the files are as the last of them left them,\n"
         f"{last.id}.\n\n"
-        f"Actor: person:archive\nEvent: Forgotten\n"
+        f"{_term(fleet, last)}Actor: person:archive\nEvent: Forgotten\n"
     )
     signed = f"{fastimport.person(identity)} {last.at} +0000".encode()
     lines = [b"author " + signed, b"committer " + signed]
     return _commit(tree.encode(), lines, message.encode())
+
+
+def _term(fleet: Fleet, last: Step) -> str:
+    """The newest term that the commits that go tell of: whoever leads next has to take a later one."""
+    number = termcommits.highest(fleet.top, last.id)
+    return f"Term: {number}\n" if number else ""
 
 
 def _replayed(commit: bytes) -> bytes:
