@@ -113,11 +113,10 @@ async def _lead(
         ended = await session(place, lead, options, over)
     finally:
         stopping.cancel()
-        keeping.cancel()
-        await asyncio.gather(stopping, keeping, return_exceptions=True)
+        await leader.end(keeping)
         if lead.deposed is None:
             await leader.release()
-    if not keeping.cancelled() and (defect := keeping.exception()) is not None:
+    if (defect := keeping.exception()) is not None:
         raise defect
     if lead.deposed is not None:
         world.warn(f"this process leads no more: {lead.deposed} does; runs go on")

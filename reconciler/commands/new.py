@@ -71,9 +71,10 @@ def new(session: Session, wanted: Wanted) -> int:
     if wanted.hold:
         session.screen.line(f"It is on hold; next: reconciler release {task_id}")
     else:
-        session.screen.line(
-            f"A running reconciler takes it up; else: reconciler reconcile. See: reconciler why {task_id}"
-        )
+        remote = view.desired.settings.remote
+        first = f"It counts once it is pushed to {remote}. " if remote is not None else ""
+        said = f"A running reconciler takes it up; else: reconciler reconcile. See: reconciler why {task_id}"
+        session.screen.line(f"{first}{said}")
     return 0
 
 

@@ -20,6 +20,8 @@ from reconciler.repo.remote.door import RemoteFailed
 
 PUSH_S = 1.0
 """The least time between two pushes of the record, but for one that a launch waits for."""
+END_S = 8.0
+"""How long a stop waits for the remote, twice: for what is under way, and to give the term back."""
 GATHER_S = 0.2
 """How long more is waited for after something was recorded that nobody waits for."""
 RETRY_FIRST_S, RETRY_MOST_S = 1.0, 15.0
@@ -38,6 +40,7 @@ class Leader:
         self._renewed_s = taken.asked_s
         self._pushed_s = self._retry_s = self._look_s = upstream.clock_s()
         self._failures = 0
+        self._ending = False
         now = upstream.now()
         self._standing = Standing(
             role="leader",
@@ -52,22 +55,35 @@ class Leader:
     async def keep(self) -> None:
         """Keep the term until another one leads, and say so then."""
         lead = self._lead
-        while not lead.is_over():
+        while not self._is_over():
             lead.news.clear()
             lead.urgent.clear()
             if self._upstream.clock_s() >= self._look_s or lead.take_doubt():
                 await self._tried(self._look)
-            if not lead.is_over() and await asyncio.to_thread(self._is_due):
+            if not self._is_over() and await asyncio.to_thread(self._is_due):
                 await self._tried(self._push)
             await asyncio.to_thread(self._note)
-            if not lead.is_over():
+            if not self._is_over():
                 await rest((lead.news,), self._pause_s())
                 await rest((lead.urgent,), GATHER_S)
 
+    async def end(self, keeping: asyncio.Future[None]) -> None:
+        """Have `keep` return once what it does now is done, or cannot be done soon."""
+        self._ending = True
+        self._lead.news.set()
+        self._lead.urgent.set()
+        await asyncio.wait({keeping}, timeout=END_S)
+        while not keeping.done():
+            self._upstream.remote.interrupt()
+            await asyncio.wait({keeping}, timeout=GATHER_S)
+
     async def release(self) -> None:
         """Push what is left of the record and give the term back; what cannot be pushed now is at the next start."""
+        ending = asyncio.ensure_future(asyncio.to_thread(self._pushing.release))
+        await asyncio.wait({ending}, timeout=END_S)
+        self._upstream.remote.close()
         try:
-            outcome = await asyncio.to_thread(self._pushing.release)
+            outcome: Outcome = await ending
         except (RemoteFailed, GitFailed) as error:
             outcome = NotLanded(reason=str(error))
         if not (isinstance(outcome, Landed) and outcome.whole):
@@ -75,6 +91,9 @@ class Leader:
             why = f": {_short(outcome.reason)}" if isinstance(outcome, NotLanded) else ""
             if left:
                 self._upstream.warn(f"{left} commits of observed are not on {self._upstream.remote.name} yet{why}")
+
+    def _is_over(self) -> bool:
+        return self._ending or self._lead.is_over()
 
     async def _tried(self, step: Callable[[], Awaitable[None]]) -> None:
         """Take a step that needs the remote."""
@@ -127,7 +146,7 @@ class Leader:
         self._failures += 1
         self._retry_s = self._upstream.clock_s() + pause_s
         if self._standing.reason is None:
-            self._upstream.warn(f"{self._upstream.remote.name} took nothing: {_short(reason)}; it is tried again")
+            self._upstream.warn(f"{_short(reason)}; it is tried again")
         self._standing = replace(self._standing, reason=_short(reason))
 
     def _heard(self) -> None:

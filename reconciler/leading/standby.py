@@ -149,7 +149,7 @@ class Standby:
         now = self._upstream.now()
         known = self._standing
         if known.silent_since is None:
-            self._upstream.warn(f"{known.remote} does not answer: {printable.short(reason, MAX_REASON)}")
+            self._upstream.warn(f"{printable.short(reason, MAX_REASON)}; it is tried again")
         self._standing = replace(
             known, silent_since=known.silent_since or now, reason=printable.short(reason, MAX_REASON)
         )

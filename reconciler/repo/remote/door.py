@@ -83,13 +83,18 @@ class Remote:
             *expected, "--", self.name, *words, timeout_s=self._timeout_s,
         )  # fmt: skip
 
+    def interrupt(self) -> None:
+        """End what is under way: whoever waits for it gets RemoteFailed."""
+        with self._lock:
+            running = list(self._running)
+        for process in running:
+            _end(process)
+
     def close(self) -> None:
         """End what is under way, and refuse everything from now on."""
         with self._lock:
             self._closed = True
-            running = list(self._running)
-        for process in running:
-            _end(process)
+        self.interrupt()
 
     def _run(self, *args: str, timeout_s: float) -> bytes:
         verb = next(word for word in args if word in {"ls-remote", "fetch", "push"})
