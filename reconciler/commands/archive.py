@@ -4,22 +4,29 @@ Neither takes a task's state: a dependency on an archived task still holds, and 
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 
 from reconciler.commands import reading
 from reconciler.commands.command import Command
 from reconciler.commands.reading import View
 from reconciler.commands.session import NotGood, Session, WrongUsage
+from reconciler.core.desired import Settings
+from reconciler.core.leadership import Pace
 from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import TERMINAL
+from reconciler.leading import replacing
+from reconciler.leading.upstream import Upstream
 from reconciler.repo import lock
 from reconciler.repo.desired import fleetfiles
-from reconciler.repo.fleet import OBSERVED
+from reconciler.repo.fleet import IN_FORCE, OBSERVED, Fleet
 from reconciler.repo.main import commits
 from reconciler.repo.main.commits import Edit
 from reconciler.repo.observed import forgetting
-from reconciler.repo.observed.forgetting import NothingForgotten
+from reconciler.repo.observed.forgetting import NothingForgotten, Publish
+from reconciler.repo.remote import holder
+from reconciler.repo.remote.door import FETCH_S, Remote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +45,8 @@ def archive(session: Session, *, before: str = "", forget: str = "", json: bool 
 
     With --forget DATE it does something else: no file changes, but the branch observed begins anew at the state in
     which that day (UTC) found it. Later commits are kept as they are, under new ids. The old branch stays as the tag
-    observed-until-DATE: `git tag -d` that to let go of it. No reconciler may be running meanwhile.
+    observed-until-DATE: `git tag -d` that to let go of it. No reconciler may be running meanwhile. Where the fleet
+    lives on a remote, branch and tag are put there, too.
     """
     if before and forget:
         raise WrongUsage("--before and --forget do not go together; run archive twice")
@@ -69,21 +77,36 @@ def _date(option: str, text: str) -> date:
 def _forget(session: Session, day: date, *, json: bool) -> int:
     fleet = session.fleet()
     settings = commits.settings(fleet)
-    if settings.remote is not None:
-        raise NotGood(f"this fleet lives on {settings.remote}, where {OBSERVED} would come back from; nothing was cut")
-    held = lock.acquire(fleet.lock)
-    try:
-        done = forgetting.forget(fleet, day, session.now(), settings.commit)
-    except NothingForgotten as error:
-        raise NotGood(str(error)) from error
-    finally:
-        held.release()
+    with ExitStack() as closing:
+        closing.callback(lock.acquire(fleet.lock).release)
+        publish = closing.enter_context(_leading(session, fleet, settings)) if settings.remote is not None else None
+        try:
+            done = forgetting.forget(fleet, day, session.now(), settings.commit, publish)
+        except NothingForgotten as error:
+            raise NotGood(str(error)) from error
     if json:
         session.screen.json({"forgotten": asdict(done)})
         return 0
     session.screen.line(f"{OBSERVED} begins at {day} now: {done.cut} commits are cut, {done.kept} follow")
     session.screen.line(f"the tag {done.tag} keeps the old branch; to let go of it: git tag -d {done.tag}")
     return 0
+
+
+def _leading(session: Session, fleet: Fleet, settings: Settings) -> AbstractContextManager[Publish]:
+    """The right to replace the branch on the fleet's remote, too."""
+    upstream = Upstream(
+        fleet=replace(fleet, ref=IN_FORCE),
+        remote=Remote(fleet.top, settings.remote or "", FETCH_S),
+        holder=holder.holder(fleet),
+        name=holder.name(fleet),
+        identity=settings.commit,
+        now=session.now,
+        clock_s=session.outside.clock_s,
+        said=session.screen.note,
+        warn=session.screen.note,
+        pace=Pace(),
+    )
+    return replacing.leading(upstream)
 
 
 def _moves(view: View, limit: date | None, now: datetime) -> Iterator[Move]:

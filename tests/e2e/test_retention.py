@@ -83,3 +83,34 @@ def test_what_happened_long_ago_is_forgotten_and_the_fleet_goes_on(tmp_path: Pat
     assert run("reconcile", "--until-idle", cwd=fleet).exit == 0
     assert [one["run_id"][-2:] for one in run("status", "example", "--json", cwd=fleet).json["runs"]] == [".1", ".2"]
     assert git(fleet, "fsck", "--strict", "--no-dangling") == ""
+
+
+def test_a_fleet_on_a_remote_is_cut_there_too_and_its_other_clones_follow(tmp_path: Path) -> None:
+    assert run("init", "fleet", cwd=tmp_path).exit == 0
+    fleet, bare, other = tmp_path / "fleet", tmp_path / "bare", tmp_path / "other"
+    assert run("reconcile", "--once", cwd=fleet).exit == 0
+    grown_old(fleet)
+    with (fleet / "state/settings.yaml").open("a") as file:
+        file.write("remote: origin\n")
+    git(fleet, "commit", "--all", "--quiet", "--message", "Live on a remote")
+    git(fleet, "clone", "--quiet", "--bare", ".", str(bare))
+    git(fleet, "remote", "add", "origin", str(bare))
+    git(fleet, "clone", "--quiet", str(bare), str(other))
+    git(other, "branch", "--quiet", "observed", "origin/observed")
+    old = git(bare, "rev-parse", OBSERVED)
+
+    git(fleet, "remote", "set-url", "origin", str(tmp_path / "gone"))
+    assert "origin: git ls-remote" in run("archive", "--forget", "2020-01-02", cwd=fleet).complaint
+    git(fleet, "remote", "set-url", "origin", str(bare))
+    assert git(fleet, "rev-parse", OBSERVED) == old
+
+    assert run("archive", "--forget", "2020-01-03", cwd=fleet).exit == 0
+    new = git(fleet, "rev-parse", OBSERVED)
+    assert git(bare, "for-each-ref", "--format=%(refname) %(objectname)", "refs/heads/observed", "refs/tags") == (
+        f"{OBSERVED} {new}\nrefs/tags/observed-until-2020-01-03 {old}"
+    )
+    assert "State: released" in git(bare, "log", "-1", "--format=%B", "refs/reconciler/leader")
+    assert run("reconcile", "--once", cwd=other).exit == 0
+    git(other, "merge-base", "--is-ancestor", new, OBSERVED)
+    assert git(other, "for-each-ref", "--format=%(objectname)", "refs/reconciler/superseded/") == old
+    assert git(bare, "fsck", "--strict", "--no-dangling") == ""
