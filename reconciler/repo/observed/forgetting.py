@@ -21,9 +21,10 @@ AT_ONCE = 1000
 BOUND_S = 3600.0
 
 Publish = Callable[[str, str, str], None]
-"""Replaces the branch on the remote, by compare-and-swap from the old tip to the new one, and puts the tag there, which
-is to keep the old tip. A remote that has both already is as good as one that got them now: what was interrupted is
-repeated with the same three values. What it raises leaves the fleet's own branch as it was."""
+"""Replaces the branch on the remote, only as it was seen there, by the new tip, and puts the tag there for the old one.
+
+It is called with old tip, new tip and tag. What it raises leaves the fleet's own branch as it was.
+"""
 
 _DURABLY = ("-c", "core.fsync=committed,reference", "-c", "fastimport.unpackLimit=0")
 
