@@ -26,7 +26,9 @@ from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
 from reconciler.repo.lock import Lock
+from reconciler.repo.main import tip
 from reconciler.repo.main.intakes import Intakes
+from reconciler.repo.main.origin import Origin
 from reconciler.repo.observed.funnel import ObservedBranch, Setting
 from reconciler.repo.published import Published
 from reconciler.transport import Transport
@@ -60,13 +62,17 @@ class World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A fleet whose lock is held, with its journal. `tend` is called now and then to have its clone tended."""
+    """A fleet whose lock is held, with its journal; and its `origin`, where it lives on a remote.
+
+    `tend` is called now and then to have its clone tended.
+    """
 
     fleet: Fleet
     lock: Lock
     journal: Journal
     world: World
     tend: Callable[[], None]
+    origin: Origin | None = None
 
     def files(self) -> DesiredFiles:
         """The files that people wrote, nothing read yet."""
@@ -171,6 +177,7 @@ def _edges(
         changed=changed,
         warn=world.warn,
         intakes=Intakes(),
+        mainline=tip.mainline(place.fleet, place.origin),
         desk=Desk(changed, branch.tasks),
         view=View(branch.tasks),
         lead=lead,

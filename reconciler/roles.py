@@ -28,6 +28,7 @@ from reconciler.repo import fleet as fleets
 from reconciler.repo import lock
 from reconciler.repo.fleet import IN_FORCE, Fleet
 from reconciler.repo.journal import Journal
+from reconciler.repo.main.origin import Origin
 from reconciler.repo.observed import reading
 from reconciler.repo.observed.records import Recorded
 from reconciler.repo.remote import holder, record
@@ -85,7 +86,7 @@ async def _play(place: Place, settings: Settings, options: Options, stop: asynci
         warn=world.warn,
         pace=world.pace,
     )
-    place = replace(place, fleet=fleet)
+    place = replace(place, fleet=fleet, origin=Origin(fleet, remote))
     try:
         taken = await _StandingBy(place, upstream, kept).wait(settings, options, stop)
         return Ended() if taken is None else await _lead(place, upstream, kept, taken, (options, stop))

@@ -170,6 +170,14 @@ class Forge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Whose commits count. `signed`: a file of allowed signers, `True` for the one in git's configuration."""
+
+    authors: tuple[str, ...] = ()
+    signed: Literal[True] | str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MassDeath:
     """The bound for many runs that die of one cause."""
 
@@ -216,6 +224,7 @@ class Settings:
     listen: str = "127.0.0.1:8732"
     public_url: str | None = None
     remote: str | None = None
+    trust: Trust | None = None
     forge: Forge | None = None
     limits: Limits = field(default_factory=Limits)
     lease: timedelta = timedelta(seconds=180)

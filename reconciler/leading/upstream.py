@@ -12,8 +12,8 @@ from reconciler.core.desired import Identity, Problem
 from reconciler.core.leadership import Pace, Term
 from reconciler.repo import git
 from reconciler.repo.fleet import Fleet
-from reconciler.repo.remote import acceptance, termcommits
-from reconciler.repo.remote.door import LEADER, MAIN, Remote
+from reconciler.repo.remote import acceptance, intent, termcommits
+from reconciler.repo.remote.door import LEADER, Remote
 
 FETCHED_LEADER = "refs/reconciler/fetched/leader"
 
@@ -55,11 +55,7 @@ async def read_term(upstream: Upstream, commit: str | None) -> Term | None:
 
 def _take_intent(upstream: Upstream, refs: Mapping[str, str]) -> Intent:
     fleet, remote = upstream.fleet, upstream.remote
-    wanted = refs.get(MAIN)
-    if wanted is not None and git.tip(fleet.top, acceptance.FETCHED_MAIN) != wanted:
-        remote.fetch({MAIN: acceptance.FETCHED_MAIN})
-        wanted = git.tip(fleet.top, acceptance.FETCHED_MAIN)
-    verdict = acceptance.accept(fleet, remote.name, wanted)
+    verdict = intent.put_in_force(fleet, remote, refs)
     problems = acceptance.follow(fleet, remote.name) if verdict.refused is None else ()
     return Intent(moved=verdict.moved, refused=verdict.refused, problems=problems)
 

@@ -52,6 +52,10 @@ _MIGRATIONS = (
         "CREATE TABLE standing (number INTEGER PRIMARY KEY, json TEXT NOT NULL)",
     ),
     (
+        # which commits were judged by `settings.trust`, and what came of it
+        "CREATE TABLE judged (ref TEXT PRIMARY KEY, basis TEXT NOT NULL, json TEXT NOT NULL) WITHOUT ROWID",
+    ),
+    (
         # when each chore of upkeep was last done
         "CREATE TABLE upkeep (chore TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
     ),

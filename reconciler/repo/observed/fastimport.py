@@ -137,13 +137,8 @@ class Importer:
         return answer.strip()
 
 
-def person(identity: Identity) -> str:
-    """Name and address in the form that commits have."""
-    return f"{_plain(identity.name)} <{_plain(identity.email)}>"
-
-
 def _stream(change: Change, ref: str, identity: Identity, parent: str | None) -> bytes:
-    who = f"{person(identity)} {int(change.at.timestamp())} +0000"
+    who = f"{git.who(identity)} {int(change.at.timestamp())} +0000"
     message = (change.message + "\n").encode(errors="replace")
     head = f"commit {ref}\nmark :1\nauthor {who}\ncommitter {who}\ndata {len(message)}\n".encode()
     origin = f"from {parent}\n".encode() if parent else b""
@@ -162,7 +157,3 @@ def _checked(path: str) -> str:
         message = f"{path!r} is no path for a file on the branch"
         raise ValueError(message)
     return path
-
-
-def _plain(text: str) -> str:
-    return "".join(character for character in text if character.isprintable() and character not in "<>").strip()

@@ -12,7 +12,6 @@ from datetime import UTC, date, datetime, time
 from reconciler.core.desired import Identity
 from reconciler.repo import git
 from reconciler.repo.fleet import OBSERVED, Fleet
-from reconciler.repo.observed import fastimport
 from reconciler.repo.remote import termcommits
 
 REF = f"refs/heads/{OBSERVED}"
@@ -123,7 +122,7 @@ def _root(fleet: Fleet, gone: Sequence[Step], day: date, identity: Identity) -> 
         f"{last.id}.\n\n"
         f"{_term(fleet, last)}Actor: person:archive\nEvent: Forgotten\n"
     )
-    signed = f"{fastimport.person(identity)} {last.at} +0000".encode()
+    signed = f"{git.who(identity)} {last.at} +0000".encode()
     lines = [b"author " + signed, b"committer " + signed]
     return _commit(tree.encode(), lines, message.encode())
 

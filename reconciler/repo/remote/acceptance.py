@@ -9,6 +9,7 @@ from reconciler.core.desired import Problem
 from reconciler.repo import git
 from reconciler.repo.desired.fleetfiles import SETTINGS
 from reconciler.repo.fleet import BRANCH, IN_FORCE, Fleet
+from reconciler.repo.git import GitFailed
 
 FETCHED_MAIN = "refs/reconciler/fetched/main"
 LOCAL = f"refs/heads/{BRANCH}"
@@ -37,7 +38,9 @@ def accept(fleet: Fleet, remote: str, fetched: str | None) -> Verdict:
     if known is not None and not contains(fleet, fetched, known) and not _is_accepted(fleet, fetched, known, local):
         return Verdict(refused=_rewritten(fleet, remote, fetched, known))
     words = ("update-ref", "-m", f"fetched from {remote}", IN_FORCE, fetched, known or "0" * len(fetched))
-    git.run(fleet.top, *words)
+    moved = git.run(fleet.top, *words, check=False)
+    if moved.exit != 0 and git.tip(fleet.top, IN_FORCE) == known:
+        raise GitFailed(f"{IN_FORCE} cannot be moved: {git.first_line(moved.stderr)}")
     return Verdict(moved=True)
 
 
