@@ -19,7 +19,7 @@ from reconciler.core.desired import Desired
 from reconciler.core.events import Assigned, Event
 from reconciler.core.observed import Observed, Run
 from reconciler.core.script import stop
-from reconciler.core.script.shell import ProtocolError
+from reconciler.core.script.shell import Fenced, ProtocolError
 from reconciler.core.terms import ExecutionMode
 from reconciler.edges import MEMORY_LOST, Edges, recording
 from reconciler.edges.desk import Given
@@ -57,6 +57,7 @@ class Dispatcher:
         self._lasting: dict[str, asyncio.Semaphore] = {}
         self._delays: Counter[str] = Counter()
         self._failure: BaseException | None = None
+        self._deposed = False
 
     @property
     def busy(self) -> bool:
@@ -106,6 +107,9 @@ class Dispatcher:
         except (DeliveryDelayed, Misconfigured, TermUncertain) as error:
             log.warning("%s of %s: %s; it will be tried again", key[1].__name__, key[0], error)
             await asyncio.sleep(LONG_RETRY_AFTER_S)
+        except Fenced as error:
+            self._refused(error)
+            await asyncio.sleep(LONG_RETRY_AFTER_S)
         except MEMORY_LOST:
             raise
         except Exception:
@@ -114,6 +118,13 @@ class Dispatcher:
         finally:
             del self._under_way[key]
             self._edges.changed()
+
+    def _refused(self, error: Fenced) -> None:
+        """Leave the effect to who leads now, and have the lease looked at."""
+        if not self._deposed:
+            log.warning("%s; effects on hosts are left to it", error)
+        self._deposed = True
+        self._edges.deposed()
 
     async def _effect(self, action: Action, desired: Desired, observed: Observed) -> None:
         match action:
@@ -146,7 +157,8 @@ class Dispatcher:
         host = starting.host_of(desired, action.run).value
         run_name = f"{action.task_id}.{action.run.epoch}"
         workdir = tidying.workdir_of(self._edges, action.run, host)
-        command = stop.stop(workdir, starting.fleet_of(action.run), run_name, action.reason, launcher=host.launcher)
+        fleet, term = starting.fleet_of(action.run), self._edges.term
+        command = stop.stop(workdir, fleet, run_name, action.reason, launcher=host.launcher, term=term)
         stopped = stop.parse_stop(await self._edges.run(action.run.host, host, command))
         self._look(action.run.host, None)
         if stopped.state != "ended":

@@ -32,7 +32,7 @@ class DeliveryDelayed(Exception):
 async def collect(edges: Edges, desired: Desired, action: Collect, sighting: Sighting, *, last: bool) -> Finished:
     """What became of the run; with `last`, a delivery that cannot be made now is a failure.
 
-    Raises `Unreachable`, `Misconfigured` and `DeliveryDelayed`: to be repeated.
+    Raises `Unreachable`, `Misconfigured` and `DeliveryDelayed`: to be repeated; `Fenced` where another one leads.
     """
     host = _host(desired, action.run.host)
     run_name = f"{action.task_id}.{action.run.epoch}"
@@ -43,7 +43,8 @@ async def collect(edges: Edges, desired: Desired, action: Collect, sighting: Sig
         return _finished(edges.now(), action, desired, _Ending(result=_REBOOTED, meta=meta))
     result = await asyncio.to_thread(_judge, edges, action, meta, sighting)
     workdir = metas.workdir(meta)
-    await edges.run(action.run.host, host, stop.sweep(workdir, _fleet(meta), run_name))
+    sweep = stop.sweep(workdir, _fleet(meta), run_name, edges.term)
+    stop.parse_stop(await edges.run(action.run.host, host, sweep))
     head_sha = None
     if meta.task.repository is not None and meta.task.delivery is Delivery.NONE:
         head_sha = await _head(edges, desired, action, meta)
@@ -129,6 +130,7 @@ async def _deliver(
         start_sha=meta.start_sha,
         message=_message(meta),
         identity=desired.settings.commit,
+        term=edges.term,
     )
     host = _host(desired, action.run.host)
     answer = deliver.parse_deliver(await edges.run(action.run.host, host, deliver.deliver(order)))

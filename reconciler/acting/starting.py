@@ -52,7 +52,8 @@ async def start(edges: Edges, desired: Desired, action: Launch) -> NotStarted | 
     """Launch the run; when it cannot be started, give it up on its host and return the event that says so.
 
     Raises `Unreachable`, and `Misconfigured` where not even that can be done: nothing is known then, and the launch is
-    to be repeated. Raises `TermUncertain` where another reconciler may lead by now.
+    to be repeated. Raises `TermUncertain` where another reconciler may lead by now, `Fenced` where a host knows that
+    one does: then its outcome is no matter of ours.
     """
     giving_up = GiveUp(task_id=action.task_id, run=action.run)
     try:
@@ -74,7 +75,8 @@ async def give_up(
 ) -> NotStarted | None:
     """Make sure that the run never starts; `None` when it had started, which the next poll will show."""
     host = host_of(desired, action.run)
-    command = launch.give_up(host.value.workdir, fleet_of(action.run), f"{action.task_id}.{action.run.epoch}")
+    run_name = f"{action.task_id}.{action.run.epoch}"
+    command = launch.give_up(host.value.workdir, fleet_of(action.run), run_name, edges.term)
     answer = launch.parse_give_up(await edges.run(action.run.host, host.value, command))
     if answer.state != "void":
         return None
@@ -96,7 +98,7 @@ async def _start(edges: Edges, desired: Desired, action: Launch) -> None:
     text = prompt.build(order.task, order.adapter, base=prepared.base, reviews=reviews, missed=missed)
     meta = _meta(order, prepared, text)
     edges.journal.keep_meta(order.run.run_id, metas.text(meta))
-    command = _command(order, meta, text)
+    command = _command(order, meta, text, edges.term)
     if edges.lead is not None:
         edges.lead.insist()
     launched = launch.parse_launch(await edges.run(order.run.host, order.host.value, command))
@@ -165,6 +167,7 @@ async def _prepare(edges: Edges, desired: Desired, order: _Order, *, reuse: bool
             base=order.task.base,
             reuse=reuse,
             identity=desired.settings.commit,
+            term=edges.term,
         )
     )
     answer = prepare.parse_prepare(await edges.run(order.run.host, order.host.value, command))
@@ -199,7 +202,7 @@ def _meta(order: _Order, prepared: prepare.Prepared, text: str) -> Meta:
     )
 
 
-def _command(order: _Order, meta: Meta, text: str) -> Command:
+def _command(order: _Order, meta: Meta, text: str, term: int) -> Command:
     adapter, host = order.adapter, order.host.value
     try:
         return launch.launch(
@@ -215,6 +218,7 @@ def _command(order: _Order, meta: Meta, text: str) -> Command:
                 variables={**host.env, **adapter.env, **order.task.env, **order.secrets},
                 unset=adapter.unset,
                 launcher=host.launcher,
+                term=term,
             )
         )
     except ValueError as error:

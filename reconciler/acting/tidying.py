@@ -24,7 +24,10 @@ def workdir_of(edges: Edges, run: Run, host: Host) -> str:
 
 
 async def tidy(edges: Edges, desired: Desired, action: Collect, sighting: Sighting) -> None:
-    """After a run's end was recorded: remove what is too old. A host that does not answer keeps it."""
+    """After a run's end was recorded: remove what is too old. A host that does not answer keeps it.
+
+    Raises `Fenced` where another reconciler leads.
+    """
     seen = edges.branch.tasks()[action.task_id]
     host = desired.hosts.get(action.run.host)
     keep = desired.settings.keep_runs
@@ -38,7 +41,7 @@ async def tidy(edges: Edges, desired: Desired, action: Collect, sighting: Sighti
         return
     workdir = workdir_of(edges, action.run, host.value)
     fleet = action.run.run_id.partition(".")[0]
-    command = clean.clean(workdir, fleet, runs=old, workspaces=workspaces)
+    command = clean.clean(workdir, fleet, runs=old, workspaces=workspaces, term=edges.term)
     try:
         clean.parse_clean(await edges.run(action.run.host, host.value, command))
     except (Unreachable, Misconfigured, ProtocolError) as error:

@@ -68,6 +68,16 @@ class Edges:
             standing=lambda: lead.standing if lead is not None else None,
         )
 
+    @property
+    def term(self) -> int:
+        """The term for which this process leads; 0 where nobody else can."""
+        return self.lead.number if self.lead is not None else 0
+
+    def deposed(self) -> None:
+        """A host refused us because it has seen a newer term: have that looked at."""
+        if self.lead is not None:
+            self.lead.doubt()
+
     async def run(self, host_id: str, host: Host, command: Command) -> Completed:
         """Run a command on a host; raises what the transport raises."""
         return await self.transports[host.transport].run(host_id, host, command)

@@ -123,7 +123,9 @@ class HostWatch:
             if document.value.version is not None and self._allowed(adapter_id)
         )
         host = self.document.value
-        completed = await self._edges.run(self._host_id, host, probe.probe(host, asked, self._fleet_id))
+        completed = await self._edges.run(
+            self._host_id, host, probe.probe(host, asked, self._fleet_id, self._edges.term)
+        )
         answer = probe.parse_probe(completed)
         wrong = probe.problems(answer)
         if wrong is not None:
@@ -166,7 +168,8 @@ class HostWatch:
             by_workdir[self.document.value.workdir] = []
         for workdir, group in by_workdir.items():
             names = [watched.name for watched in group]
-            command = poll.poll(workdir, self._fleet_id, names, self.document.value.launcher)
+            launcher = self.document.value.launcher
+            command = poll.poll(workdir, self._fleet_id, names, launcher, self._edges.term)
             polled = poll.parse_poll(await self._run(command))
             self._probed = polled.boot_id == self._boot_id and self.adapters.keys() <= self._asked_for
             for watched in group:

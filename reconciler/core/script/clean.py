@@ -7,23 +7,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.core.command import Command, Completed
-from reconciler.core.script import shell
+from reconciler.core.script import fence, shell
 
 CLEAN_TIMEOUT_S = 300.0
 
 _CLEAN = (
     "set -u\n"
-    + shell.take("workdir", "fleet")
+    + shell.take("workdir", "fleet", "term")
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
+    + fence.FENCE
     + shell.PROCESSES
     + shell.CLAIM
     + r"""
-answer
 root=$(cd "$workdir" 2>/dev/null && pwd -P)/$fleet
 for folder in "$root" "$root/runs" "$root/work"; do
-  if [ -L "$folder" ] || [ ! -d "$folder" ]; then exit 0; fi
+  if [ -L "$folder" ] || [ ! -d "$folder" ]; then answer; exit 0; fi
 done
+announce
+guard
+answer
 in_use() {
   for other in "$root"/runs/*; do
     kept=
@@ -51,6 +54,7 @@ while IFS= read -r kind && IFS= read -r name; do
     continue
   fi
   cd "$root" || exit 95
+  if fenced; then printf 'fenced %s\n' "$highest"; exit 0; fi
   if rm -rf -- "$target"; then printf 'removed %s %s\n' "$kind" "$name"; else printf 'kept %s %s\n' "$kind" "$name"; fi
 done
 cd "$root" || exit 95
@@ -70,12 +74,12 @@ class Cleaned:
     kept: tuple[str, ...]
 
 
-def clean(workdir: str, fleet: str, runs: Sequence[str] = (), workspaces: Sequence[str] = ()) -> Command:
+def clean(workdir: str, fleet: str, runs: Sequence[str] = (), workspaces: Sequence[str] = (), term: int = 0) -> Command:
     """Remove these run folders, `<task>.<epoch>`, and workspaces, `<task>` or `<task>.<epoch>`; ValueError for others.
 
     Whoever asks for a workspace has seen that its task goes on nowhere; uncommitted work in it is lost.
     """
-    words = list(shell.place(workdir, fleet))
+    words = list(fence.place(workdir, fleet, term))
     for run in runs:
         words += ["run", shell.checked_run(run)]
     for workspace in workspaces:
@@ -84,13 +88,15 @@ def clean(workdir: str, fleet: str, runs: Sequence[str] = (), workspaces: Sequen
 
 
 def parse_clean(completed: Completed) -> Cleaned:
-    """What became of each folder, as `runs/<name>` and `work/<name>`; ProtocolError for an answer that is none."""
+    """What became of each folder, as `runs/<name>` and `work/<name>`; Fenced, and ProtocolError for no answer."""
     folders = {"run": "runs", "work": "work"}
     gone: dict[str, list[str]] = {"removed": [], "kept": []}
     for line in shell.text(shell.body("clean", completed)).split("\n")[:-1]:
         match line.split(" "):
             case [("removed" | "kept") as fate, ("run" | "work") as kind, name]:
                 gone[fate].append(f"{folders[kind]}/{name}")
+            case ["fenced", term]:
+                raise shell.Fenced("clean", shell.number("clean", term))
             case ["end", "clean"]:
                 continue
             case _:

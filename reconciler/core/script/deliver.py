@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Identity
-from reconciler.core.script import git, shell
+from reconciler.core.script import fence, git, shell
 from reconciler.core.terms import Failure
 
 DELIVER_TIMEOUT_S = 600.0
@@ -24,11 +24,14 @@ esac
 
 _DELIVER = (
     "set -u\n"
-    + shell.take("workdir", "fleet", "workspace", "repository", "branch", "base_sha", "start_sha", "name", "email")
+    + shell.take("workdir", "fleet", "term", "workspace", "repository", "branch", "base_sha", "start_sha")
+    + shell.take("name", "email")
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
+    + fence.FENCE
     + git.GIT
     + git.REPOSITORY
+    + "announce\nguard\n"
     + _PLACE
     + r"""
 GIT_AUTHOR_NAME=$name GIT_AUTHOR_EMAIL=$email GIT_COMMITTER_NAME=$name GIT_COMMITTER_EMAIL=$email
@@ -53,6 +56,7 @@ for step in rebase-merge rebase-apply; do
   if [ -e "$git_dir/$step" ]; then undelivered 'the agent left a rebase half done'; fi
 done
 if [ -n "$(filtered_git "$workspace" status --porcelain --ignore-submodules=dirty)" ]; then
+  guard
   filtered_git "$workspace" add -A || fail 'staging what the agent left'
   if [ "$(filtered_git "$workspace" write-tree)" != "$(in_git "$workspace" rev-parse -q --verify 'HEAD^{tree}')" ] \
     || [ -e "$git_dir/MERGE_HEAD" ]; then
@@ -66,6 +70,7 @@ if [ "$ahead" = 0 ]; then undelivered 'there is no commit beyond the base'; fi
 remote_sha || fail 'asking the remote for the branch'
 if [ "$remote" = "$head" ]; then delivered; fi
 if [ "$remote" != "$start_sha" ]; then undelivered 'somebody else pushed to the branch meanwhile'; fi
+guard
 said=$(in_git "$workspace" push --porcelain --no-verify --force-with-lease="$ref:$start_sha" \
   -- "$repository" "$head:$ref" 2>&1)
 pushed=$?
@@ -98,7 +103,10 @@ printf 'head %s\n' "$head"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What to deliver: the workspace's HEAD to `branch`, which must still be at `start_sha` (None: not be there)."""
+    """What to deliver: the workspace's HEAD to `branch`, which must still be at `start_sha` (None: not be there).
+
+    `term`: as in `fence.place`.
+    """
 
     workdir: str
     fleet: str
@@ -109,6 +117,7 @@ class Delivery:
     start_sha: str | None
     message: str
     identity: Identity = field(default_factory=Identity)
+    term: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +150,7 @@ def deliver(order: Delivery) -> Command:
         message = f"{order.branch!r} is no name of a branch"
         raise ValueError(message)
     words = (
-        *shell.place(order.workdir, order.fleet),
+        *fence.place(order.workdir, order.fleet, order.term),
         order.workspace,
         order.repository,
         order.branch,
@@ -162,7 +171,7 @@ def deliver(order: Delivery) -> Command:
 
 
 def parse_deliver(completed: Completed) -> Delivered | NotDelivered | DeliverFailed:
-    """What became of a delivery; ProtocolError for an answer that is none."""
+    """What became of a delivery; Fenced, and ProtocolError for an answer that is none."""
     found = shell.fields("deliver", shell.body("deliver", completed))
     if "failed" in found:
         failure, message = git.failure(completed, found["failed"])

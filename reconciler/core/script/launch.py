@@ -9,7 +9,7 @@ from typing import Literal
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Engine
-from reconciler.core.script import engine, shell, supervise
+from reconciler.core.script import engine, fence, shell, supervise
 
 State = Literal["absent", "void", "alive", "ended", "gone"]
 
@@ -18,15 +18,20 @@ CLAIM_WAIT_S = 2
 
 _LAUNCH = (
     "set -u\nmask=$(umask)\numask 077\n"
-    + shell.take("workdir", "fleet", "run", "meta_size", "prompt_size", "env_size", "command_size", "script_size")
+    + shell.take(
+        "workdir", "fleet", "term", "run", "meta_size", "prompt_size", "env_size", "command_size", "script_size"
+    )
     + shell.take("engine_size", "workspace")
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
+    + fence.FENCE
     + shell.PROCESSES
     + shell.CLAIM
     + engine.CALLS
     + supervise.QUOTE
     + rf"""
+announce
+if fenced; then cat >/dev/null; refuse; fi
 dir=$root/runs/$run
 mkdir -p "$dir" && cd "$dir" || {{ answer; echo 'failed the run folder cannot be made'; exit 1; }}
 tell() {{
@@ -67,9 +72,11 @@ part engine "$engine_size"
 if [ $(($(cat ./* | wc -c))) != "$size" ]; then short; fi
 printf '%s\n' "$workspace" >workspace || short
 cd .. || short
+if fenced; then rm -rf new."$$"; refuse; fi
 if [ ! -e started ]; then mv -f new."$$"/* . || short; fi
 rm -rf new."$$"
 if [ -e started ]; then tell; fi
+guard
 if [ -s engine ]; then
   submit
 else
@@ -87,14 +94,18 @@ tell
 
 _GIVE_UP = (
     "set -u\numask 077\n"
-    + shell.take("workdir", "fleet", "run")
+    + shell.take("workdir", "fleet", "term", "run")
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
+    + fence.FENCE
     + shell.PROCESSES
     + shell.CLAIM
     + r"""
+announce
+guard
 dir=$root/runs/$run
 mkdir -p "$dir" && cd "$dir" || { answer; echo 'failed the run folder cannot be made'; exit 1; }
+guard
 if [ ! -e started ]; then
   echo void >void."$$" && [ -s void."$$" ] && ln void."$$" started 2>/dev/null
   rm -f void."$$"
@@ -113,6 +124,7 @@ class Launch:
 
     `meta_json` is the run's `Meta` as it is to be kept. `words` is the agent's argv, filled in. `variables` are those
     of host, adapter, task and secrets, merged; `unset` takes names away again. `workspace` is absolute on the host.
+    `term`: as in `fence.place`.
     """
 
     workdir: str
@@ -126,6 +138,7 @@ class Launch:
     variables: Mapping[str, str]
     unset: tuple[str, ...] = ()
     launcher: Literal["setsid"] | Engine = "setsid"
+    term: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,25 +167,25 @@ def launch(order: Launch) -> Command:
     return Command(
         name="launch",
         script=_LAUNCH,
-        words=(*shell.place(order.workdir, order.fleet), run, *sizes, order.workspace),
+        words=(*fence.place(order.workdir, order.fleet, order.term), run, *sizes, order.workspace),
         payload=b"".join(parts),
         timeout_s=LAUNCH_TIMEOUT_S,
     )
 
 
 def parse_launch(completed: Completed) -> Launched:
-    """The state after a launch; ProtocolError for an answer that is none."""
+    """The state after a launch; Fenced, and ProtocolError for an answer that is none."""
     return _parse("launch", completed)
 
 
-def give_up(workdir: str, fleet: str, run: str) -> Command:
+def give_up(workdir: str, fleet: str, run: str, term: int = 0) -> Command:
     """Make sure that a run which nothing claimed can never start."""
-    words = (*shell.place(workdir, fleet), shell.checked_run(run))
+    words = (*fence.place(workdir, fleet, term), shell.checked_run(run))
     return Command(name="give-up", script=_GIVE_UP, words=words)
 
 
 def parse_give_up(completed: Completed) -> Launched:
-    """`void` when it can never start, else what claimed it before; ProtocolError for an answer that is none."""
+    """`void` when it can never start, else what claimed it before; Fenced, and ProtocolError for no answer."""
     return _parse("give-up", completed)
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Engine
-from reconciler.core.script import engine, shell
+from reconciler.core.script import engine, fence, shell
 from reconciler.core.script.launch import State, state
 from reconciler.core.terms import StopReason
 
@@ -138,11 +138,12 @@ settle() {
 
 _POLL = (
     "set -u\numask 077\n"
-    + shell.take("workdir", "fleet")
+    + shell.take("workdir", "fleet", "term")
     + 'runs=\nwhile IFS= read -r run && [ "$run" != . ]; do runs="$runs $run"; done\n'
     + 'engine=$(cat)\neval "$engine"\n'
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
+    + fence.FENCE
     + shell.PROCESSES
     + shell.CLAIM
     + engine.CALLS
@@ -153,6 +154,7 @@ _POLL = (
     + r"""
 top=$root/runs
 cd "$top" 2>/dev/null || { mkdir -p "$top" && cd "$top" || exit 96; }
+announce
 uptime_s
 sizes_of
 answer
@@ -210,7 +212,9 @@ class Polled:
     runs: Mapping[str, Seen]
 
 
-def poll(workdir: str, fleet: str, runs: Sequence[str], launcher: Literal["setsid"] | Engine = "setsid") -> Command:
+def poll(
+    workdir: str, fleet: str, runs: Sequence[str], launcher: Literal["setsid"] | Engine = "setsid", term: int = 0
+) -> Command:
     """Look at all these runs, `<task>.<epoch>`, of one host at once; ValueError for more than `MOST_RUNS`."""
     if len(runs) > MOST_RUNS:
         message = f"{len(runs)} runs are too many for one poll: ask for {MOST_RUNS} at a time"
@@ -219,7 +223,7 @@ def poll(workdir: str, fleet: str, runs: Sequence[str], launcher: Literal["setsi
     return Command(
         name="poll",
         script=_POLL,
-        words=(*shell.place(workdir, fleet), *names, "."),
+        words=(*fence.place(workdir, fleet, term), *names, "."),
         payload=engine.text(launcher),
         timeout_s=POLL_TIMEOUT_S,
     )

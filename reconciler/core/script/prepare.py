@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Identity
-from reconciler.core.script import git, locking, shell
+from reconciler.core.script import fence, git, locking, shell
 from reconciler.core.terms import Failure
 
 PREPARE_TIMEOUT_S = 900.0
@@ -114,6 +114,7 @@ leftovers() {
   keep "$task.$epoch.branch" "$tip"
 }
 worktree() {
+  guard
   git_dir=$(git -C "$workspace" rev-parse --absolute-git-dir 2>/dev/null) || git_dir=
   case $git_dir in
     "$repo"/worktrees/*) rm -f "$git_dir/index.lock" "$git_dir/HEAD.lock"; leftovers ;;
@@ -128,6 +129,7 @@ worktree() {
       git_dir=$(git -C "$workspace" rev-parse --absolute-git-dir) || fail 'making the workspace'
       ;;
   esac
+  guard
   rm -rf "$git_dir/rebase-merge" "$git_dir/rebase-apply" "$git_dir/sequencer" "$git_dir/BISECT_LOG"
   filtered_git "$workspace" checkout -q -f --detach "$from" -- || fail 'checking the commit out'
   filtered_git "$workspace" reset -q --hard "$from" -- || fail 'checking the commit out'
@@ -142,9 +144,11 @@ worktree() {
 
 _PREPARE = (
     "set -u\nmask=$(umask)\n"
-    + shell.take("workdir", "fleet", "task", "epoch", "reuse", "repository", "cache", "branch", "base", "name", "email")
+    + shell.take("workdir", "fleet", "term", "task", "epoch", "reuse")
+    + shell.take("repository", "cache", "branch", "base", "name", "email")
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
+    + fence.FENCE
     + shell.PROCESSES
     + shell.CLAIM
     + git.GIT
@@ -156,6 +160,8 @@ _PREPARE = (
     + r"""
 GIT_AUTHOR_NAME=$name GIT_AUTHOR_EMAIL=$email GIT_COMMITTER_NAME=$name GIT_COMMITTER_EMAIL=$email
 export GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL
+announce
+guard
 umask 077
 mkdir -p "$workdir" && root=$(cd "$workdir" && pwd -P)/$fleet || fail 'no_capacity the workdir cannot be made'
 dir=$root/runs/$task.$epoch
@@ -194,7 +200,7 @@ class Preparation:
 
     `branch` and `base` have passed `git check-ref-format`. `reuse`: go on where the task's last run worked; false when
     the run before was not seen to end, for a folder and a session of its own. Without `repository` the folder is no
-    git worktree, and what earlier runs left in it stays.
+    git worktree, and what earlier runs left in it stays. `term`: as in `fence.place`.
     """
 
     workdir: str
@@ -206,6 +212,7 @@ class Preparation:
     base: str | None = None
     reuse: bool = True
     identity: Identity = field(default_factory=Identity)
+    term: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +249,7 @@ def prepare(order: Preparation) -> Command:
             raise ValueError(message)
     repository = order.repository or ""
     words = (
-        *shell.place(order.workdir, order.fleet),
+        *fence.place(order.workdir, order.fleet, order.term),
         order.task,
         str(order.epoch),
         "1" if order.reuse else "0",
@@ -257,7 +264,7 @@ def prepare(order: Preparation) -> Command:
 
 
 def parse_prepare(completed: Completed) -> Prepared | PrepareFailed:
-    """The workspace, or why there is none; ProtocolError for an answer that is none."""
+    """The workspace, or why there is none; Fenced, and ProtocolError for an answer that is none."""
     found = shell.fields("prepare", shell.body("prepare", completed))
     if "failed" in found:
         failure, message = git.failure(completed, found["failed"])

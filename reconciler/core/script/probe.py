@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Host
-from reconciler.core.script import shell, supervise
+from reconciler.core.script import fence, shell, supervise
 
 PROBE_TIMEOUT_S = 60.0
 VERSION_WAIT_S = 20
@@ -18,9 +18,10 @@ GIT_MINIMUM = (2, 30)
 
 _PROBE = (
     "set -u\numask 077\n"
-    + shell.take("workdir", "fleet")
+    + shell.take("workdir", "fleet", "term")
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
+    + fence.FENCE
     + supervise.ENVIRONMENT
     + rf"""
 missing=
@@ -40,7 +41,7 @@ writable() {{
   mkdir -p "$kept" && echo probe >"$kept/a" && ln "$kept/a" "$kept/b" && read -r said <"$kept/b" && [ "$said" = probe ]
 }}
 why=
-if why=$(writable 2>&1); then why=; root=$(cd "$root" && pwd -P); kept=$root/probe.$$; else
+if why=$(writable 2>&1); then why=; root=$(cd "$root" && pwd -P); kept=$root/probe.$$; announce; else
   lacks workdir; why=${{why:-it holds no data or no hard links}}
 fi
 names=
@@ -111,9 +112,9 @@ class Probe:
     why: str = ""
 
 
-def probe(host: Host, versions: Sequence[tuple[str, tuple[str, ...]]], fleet: str = "0" * 12) -> Command:
+def probe(host: Host, versions: Sequence[tuple[str, tuple[str, ...]]], fleet: str = "0" * 12, term: int = 0) -> Command:
     """Look the host over and ask each adapter's CLI (its id, its version argv) for its version."""
-    words = list(shell.place(host.workdir, fleet))
+    words = list(fence.place(host.workdir, fleet, term))
     payload = b""
     for adapter, argv in versions:
         variables = supervise.exports(host.env, (), "probe")

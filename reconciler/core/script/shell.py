@@ -14,6 +14,7 @@ MARK = b"reconciler answers\n"
 _RUN = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\.[1-9][0-9]{0,8}")
 _FLEET = re.compile(r"[0-9a-f]{12}")
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_FENCED = re.compile(rb"fenced ([0-9]{1,18})\n")
 
 MARK_ANSWER = r"""
 answer() { printf 'reconciler answers\n'; }
@@ -107,6 +108,15 @@ class ProtocolError(Exception):
     """A host answered something that this protocol does not have; the message is one line."""
 
 
+class Fenced(Exception):
+    """A host refused to change anything, because it has seen a newer term than ours; the message is one line."""
+
+    def __init__(self, name: str, term: int) -> None:
+        """Keep the newer term beside the sentence."""
+        super().__init__(f"{name}: the host was told of term {term}, which is newer: another reconciler leads now")
+        self.term = term
+
+
 def take(*names: str) -> str:
     """Script text that reads one word into each of the variables."""
     return "".join(f"IFS= read -r {name} || exit 97\n" for name in names)
@@ -151,12 +161,18 @@ def place(workdir: str, fleet: str) -> tuple[str, str]:
 
 
 def body(name: str, completed: Completed) -> bytes:
-    """What a script answered, without noise of the login shell; ProtocolError where it did not answer."""
+    """What a script answered, without noise of the login shell.
+
+    ProtocolError where it did not answer, Fenced where the host has seen a newer term.
+    """
     _, mark, answer = completed.stdout.partition(MARK)
     if not mark:
         said = " ".join(text(completed.stderr or completed.stdout)[-300:].split())
         message = f"{name}: the host's sh ended with {completed.exit} and no answer: {said or 'it said nothing'}"
         raise ProtocolError(message)
+    refused = _FENCED.fullmatch(answer)
+    if refused is not None:
+        raise Fenced(name, int(refused[1]))
     return answer
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Engine
-from reconciler.core.script import engine, shell
+from reconciler.core.script import engine, fence, shell
 from reconciler.core.terms import StopReason
 
 GRACE_S = 20
@@ -16,15 +16,18 @@ STOP_TIMEOUT_S = 60.0
 
 _STOP = (
     "set -u\numask 077\n"
-    + shell.take("workdir", "fleet", "run", "reason", "grace")
+    + shell.take("workdir", "fleet", "term", "run", "reason", "grace")
     + 'engine=$(cat)\neval "$engine"\n'
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
+    + fence.FENCE
     + shell.PROCESSES
     + shell.CLAIM
     + shell.TAGGED
     + engine.CALLS
     + r"""
+announce
+guard
 run_id=$fleet.$run
 dir=$root/runs/$run
 mkdir -p "$dir" && cd "$dir" || exit 96
@@ -37,13 +40,16 @@ group() {
   if lives "$agent" "$agent_began"; then kill -"$1" -"$agent" 2>/dev/null; fi
 }
 carried=0
+guard
 if [ ! -e started ] && [ "$reason" != - ]; then
   echo void >void."$$" && [ -s void."$$" ] && ln void."$$" started 2>/dev/null
   rm -f void."$$"
 fi
 look
-job=
-if [ -n "$engine" ] && job_lives; then
+job= queued=
+if [ -n "$engine" ] && job_lives; then queued=1; fi
+guard
+if [ -n "$queued" ]; then
   case $claim in void) engine_cancel </dev/null >/dev/null 2>&1 ;; absent | gone) claim=alive ;; esac
 fi
 if [ "$claim" != alive ]; then
@@ -57,7 +63,9 @@ if [ ! -s stop ]; then
   printf '%s %s\n' "$reason" "$up" >stop."$$" && [ -s stop."$$" ] && ln stop."$$" stop 2>/dev/null
   rm -f stop."$$"
 fi
+guard
 finish() {
+  guard
   if [ -n "$job" ]; then engine_cancel </dev/null >/dev/null 2>&1; fi
   group KILL
   sweep "$run_id"
@@ -105,23 +113,23 @@ def stop(  # noqa: PLR0913 - the words of one command
     *,
     grace_s: int = GRACE_S,
     launcher: Literal["setsid"] | Engine = "setsid",
+    term: int = 0,
 ) -> Command:
     """Bring a run to its end, one step per call; call it again until it answers `ended`, then once more is harmless.
 
     The first reason stays. A run that did not start is given up for good.
     """
-    return _command(
-        "stop", (*shell.place(workdir, fleet), shell.checked_run(run), reason.value, str(grace_s)), launcher
-    )
+    place = fence.place(workdir, fleet, term)
+    return _command("stop", (*place, shell.checked_run(run), reason.value, str(grace_s)), launcher)
 
 
-def sweep(workdir: str, fleet: str, run: str) -> Command:
+def sweep(workdir: str, fleet: str, run: str, term: int = 0) -> Command:
     """Kill what an ended run left behind; a run that is alive, or did not start, is left alone."""
-    return _command("sweep", (*shell.place(workdir, fleet), shell.checked_run(run), "-", "0"), "setsid")
+    return _command("sweep", (*fence.place(workdir, fleet, term), shell.checked_run(run), "-", "0"), "setsid")
 
 
 def parse_stop(completed: Completed) -> Stopped:
-    """Where a stop or a sweep stands; ProtocolError for an answer that is none."""
+    """Where a stop or a sweep stands; Fenced, and ProtocolError for an answer that is none."""
     found = shell.fields("stop", shell.body("stop", completed))
     survivors = shell.number("stop", shell.needed("stop", found, "survivors"))
     match shell.needed("stop", found, "state"):
