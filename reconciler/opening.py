@@ -62,12 +62,16 @@ class World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A fleet whose lock is held, with its journal; and its `origin`, where it lives on a remote."""
+    """A fleet whose lock is held, with its journal; and its `origin`, where it lives on a remote.
+
+    `tend` is called now and then to have its clone tended.
+    """
 
     fleet: Fleet
     lock: Lock
     journal: Journal
     world: World
+    tend: Callable[[], None]
     origin: Origin | None = None
 
     def files(self) -> DesiredFiles:
@@ -95,6 +99,7 @@ async def session(place: Place, lead: Lead | None, options: Options, stop: async
 
         def looked(now: Desired) -> None:
             turned(now)
+            place.tend()
             if now.settings.remote != desired.settings.remote:
                 moved.set()
 

@@ -17,6 +17,7 @@ from reconciler.core.standing import Standing
 from reconciler.core.terms import TERMINAL
 from reconciler.edges.lead import Held, Lead
 from reconciler.edges.reads import Reads
+from reconciler.edges.tending import tending
 from reconciler.edges.view import Picture, View
 from reconciler.leading.leader import Leader
 from reconciler.leading.standby import Standby, Taken
@@ -33,6 +34,7 @@ from reconciler.repo.observed.records import Recorded
 from reconciler.repo.remote import holder, record
 from reconciler.repo.remote.door import Remote
 from reconciler.repo.remote.standings import Standings
+from reconciler.repo.upkeep import Upkeep
 from reconciler.web.listening import listening
 
 WRITERS = 64
@@ -54,8 +56,9 @@ async def reconcile(fleet: Fleet, options: Options, world: World, stop: asyncio.
         closing.callback(journal.close)
         if journal.warning is not None:
             world.warn(journal.warning)
+        tend = await closing.enter_async_context(tending(Upkeep(fleet, journal, world.now, world.warn), stop))
         while True:
-            place = Place(fleet=fleet, lock=held, journal=journal, world=world)
+            place = Place(fleet=fleet, lock=held, journal=journal, world=world, tend=tend)
             settings = (await asyncio.to_thread(place.files().refresh, world.now())).settings
             ended = await _play(place, settings, options, stop)
             if not ended.reopen or stop.is_set():
@@ -161,6 +164,7 @@ class _StandingBy:
                 while not waiting.done():
                     self._looked.clear()
                     turned(await asyncio.to_thread(self._read))
+                    self._place.tend()
                     await _either(waiting, self._looked)
             return await waiting
         finally:

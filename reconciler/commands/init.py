@@ -3,10 +3,12 @@
 It never overwrites a file and commits nothing that it did not write.
 """
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.commands import ci as checks
 from reconciler.commands import starter
 from reconciler.commands.command import Command
 from reconciler.commands.session import NotGood, Session
@@ -17,6 +19,8 @@ from reconciler.repo.main import commits
 from reconciler.repo.main.commits import Edit
 
 MESSAGE = "Begin a fleet for reconciler\n\nShipped adapters, this machine as a host, and an example task on hold.\n"
+CHECKED = "Have the forge check the fleet's files\n"
+NEXT_CHECK = "git push      # the forge shows the check `validate` on this push and on every pull request"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,28 +32,36 @@ class Made:
     kept: tuple[str, ...]
 
 
-def init(session: Session, *, path: str, json: bool = False) -> int:
+def init(session: Session, *, path: str, ci: bool = False, json: bool = False) -> int:
     """Make a new fleet: a git repository with tasks, hosts and adapters.
 
     The folder is made where it is missing. In a repository that is there already only the fleet's own files are added
     and committed; files that exist are never overwritten.
+
+    With --ci a workflow is added for Forgejo, by which every push and pull request shows whether `reconciler validate`
+    finds the files good. In a fleet that is there already --ci adds that file alone.
     """
-    found = (name for name, cli in starter.AGENTS if shutil.which(cli, path=session.env.get("PATH", "")))
-    made = make(Path(path), starter.files(next(found, starter.AGENTS[0][0])))
+    steps: tuple[str, ...] = (NEXT_CHECK,)
+    if ci and (Path(path) / "state").is_dir():
+        made, title = add_check(Path(path)), "The forge is to check the fleet in"
+    else:
+        found = (name for name, cli in starter.AGENTS if shutil.which(cli, path=session.env.get("PATH", "")))
+        made = make(Path(path), starter.files(next(found, starter.AGENTS[0][0])), ci=ci)
+        title, steps = "A new fleet is in", starter.next_steps(_shell_word(path))
     if json:
         session.screen.json({"path": str(made.root), "written": list(made.written), "kept": list(made.kept)})
         return 0
-    session.screen.line(f"A new fleet is in {made.root}", style="bold green")
+    session.screen.line(f"{title} {made.root}", style="bold green")
     for name in made.kept:
         session.screen.line(f"{name} was there already and stays as it is.")
     session.screen.line()
     session.screen.line("Next:")
-    for step in starter.next_steps(_shell_word(path)):
+    for step in steps:
         session.screen.line(f"  {step}")
     return 0
 
 
-def make(path: Path, files: dict[str, bytes]) -> Made:
+def make(path: Path, files: dict[str, bytes], *, ci: bool = False) -> Made:
     """Write and commit a fleet's first files; NotGood where there is a fleet already."""
     if path.exists() and not path.is_dir():
         raise NotGood(f"{path} is a file; name a folder that is new or empty, or a git repository")
@@ -62,12 +74,29 @@ def make(path: Path, files: dict[str, bytes]) -> Made:
     root = path.resolve()
     top = _repository(root)
     prefix = "" if root == top else f"{root.relative_to(top).as_posix()}/"
-    kept = tuple(name for name in files if (root / name).exists())
-    written = tuple(name for name in files if name not in kept)
-    edits = [Edit(path=prefix + name, old=None, new=files[name]) for name in written]
-    commits.commit_paths(top, fleets.BRANCH, edits, MESSAGE, Identity())
+    check = {checks.PATH: checks.workflow(prefix)} if ci else {}
+    made = _written(root, top, {**{prefix + name: content for name, content in files.items()}, **check}, MESSAGE)
     fleets.exclude(fleets.find(root, root))
-    return Made(root=root, written=written, kept=kept)
+    return made
+
+
+def add_check(path: Path) -> Made:
+    """Write and commit the workflow of a fleet that is there; NoFleet where there is none."""
+    fleet = fleets.find(path, path)
+    return _written(fleet.root, fleet.top, {checks.PATH: checks.workflow(fleet.prefix)}, CHECKED)
+
+
+def _written(root: Path, top: Path, files: dict[str, bytes], message: str) -> Made:
+    """Write and commit those of the files, by their paths from the top, that are not there yet."""
+    kept = tuple(name for name in files if (top / name).exists())
+    edits = [Edit(path=name, old=None, new=content) for name, content in files.items() if name not in kept]
+    if edits:
+        commits.commit_paths(top, fleets.BRANCH, edits, message, Identity())
+    return Made(
+        root=root,
+        written=tuple(os.path.relpath(top / edit.path, root) for edit in edits),
+        kept=tuple(os.path.relpath(top / name, root) for name in kept),
+    )
 
 
 def _repository(root: Path) -> Path:
@@ -92,6 +121,10 @@ COMMAND = Command(
     group="Begin",
     does=init,
     positional="path",
-    options={"path": "the folder of the new fleet", "json": "print what was written as JSON"},
-    example="reconciler init my-fleet",
+    options={
+        "path": "the folder of the new fleet",
+        "ci": "have Forgejo check the fleet's files on every push and pull request",
+        "json": "print what was written as JSON",
+    },
+    example="reconciler init my-fleet\nreconciler init . --ci",
 )

@@ -77,6 +77,17 @@ def problem(one: Problem) -> str:
     return f"{one.file}{place}: {one.message}"
 
 
+def annotation(one: Problem, prefix: str) -> str:
+    """The same as a line by which a workflow of Forgejo or GitHub shows an error at a file, below `prefix`."""
+    places = {"file": prefix + one.file, **({"line": one.line, "col": one.column} if one.line else {})}
+    named = ",".join(f"{name}={_escaped(str(value), '%:,')}" for name, value in places.items())
+    return f"::error {named}::{_escaped(problem(one), '%')}"
+
+
+def _escaped(text: str, special: str) -> str:
+    return "".join(f"%{ord(one):02X}" if one in special or one in "\r\n" else one for one in text)
+
+
 def task(screen: Screen, view: View, task_id: str, now: datetime) -> None:
     """One task whole: what is wanted, where it stands, its runs."""
     seen = _seen(view, task_id)

@@ -18,6 +18,7 @@ def validate(session: Session, *, paths: tuple[str, ...] = (), json: bool = Fals
     """Check all files, or the named ones, and print every error with its place.
 
     The exit code is 1 if there is any. Paths are relative to the current folder; a folder stands for the files in it.
+    In a workflow of Forgejo or GitHub an error is shown at its line of the file, too.
     """
     fleet = session.fleet()
     wanted = [one for path in paths for one in _named(fleet, path)]
@@ -25,8 +26,10 @@ def validate(session: Session, *, paths: tuple[str, ...] = (), json: bool = Fals
     if json:
         session.screen.json({"problems": [shapes.plain(one) for one in found]})
     else:
+        checked = session.env.get("GITHUB_ACTIONS") == "true"
         for one in found:
-            session.screen.line(pictures.problem(one), style="red")
+            text = pictures.annotation(one, fleet.prefix) if checked else pictures.problem(one)
+            session.screen.line(text, style="red")
         if not found:
             count = len(wanted) if paths else len(fleetfiles.work_tree(fleet.root).files)
             session.screen.line(f"{count} {'file' if count == 1 else 'files'}, nothing wrong", style="green")

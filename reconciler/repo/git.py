@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from reconciler.core.desired import Identity
 
@@ -61,35 +62,48 @@ class Signature:
 
 
 def run(
-    repository: Path, *args: str, stdin: bytes = b"", check: bool = True, timeout_s: float = TIMEOUT_S
+    repository: Path, *args: str, stdin: bytes | IO[bytes] = b"", check: bool = True, timeout_s: float = TIMEOUT_S
 ) -> GitResult:
     """Run one git command in `repository`; GitFailed when it cannot run, takes too long or (`check`) fails."""
-    name = _name(args)
+    given, source = (stdin, None) if isinstance(stdin, bytes) else (None, stdin)
+    command_name = name(args)
     try:
         done = subprocess.run(
             command(*args),
             cwd=repository,
             env=environment(os.environ),
-            input=stdin,
+            input=given,
+            stdin=source,
             capture_output=True,
             timeout=timeout_s,
             check=False,
         )
     except FileNotFoundError as error:
         missing = "git was not found on PATH" if repository.is_dir() else f"the folder {repository} does not exist"
-        raise GitFailed(f"git {name}: {missing}") from error
+        raise GitFailed(f"git {command_name}: {missing}") from error
     except subprocess.TimeoutExpired as error:
-        raise GitFailed(f"git {name}: no answer within {timeout_s:g} s") from error
+        raise GitFailed(f"git {command_name}: no answer within {timeout_s:g} s") from error
     except OSError as error:
-        raise GitFailed(f"git {name}: {error.strerror}") from error
+        raise GitFailed(f"git {command_name}: {error.strerror}") from error
     if check and done.returncode != 0:
-        raise GitFailed(f"git {name}: {first_line(done.stderr) or f'exit {done.returncode}'}")
+        raise GitFailed(f"git {command_name}: {first_line(done.stderr) or f'exit {done.returncode}'}")
     return GitResult(exit=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
 
 def command(*args: str) -> list[str]:
     """The argv of a git command that runs no hook and starts no daemon or maintenance of its own."""
     return ["git", *_NO_CODE, *args]
+
+
+def name(args: tuple[str, ...]) -> str:
+    """The name of the command among the words for git: `gc` of `-c`, `a.b=1`, `gc`."""
+    words = iter(args)
+    for word in words:
+        if word == "-c":
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return " ".join(args)
 
 
 def environment(inherited: Mapping[str, str]) -> dict[str, str]:
@@ -186,7 +200,7 @@ def ls_tree(repository: Path, ref: str, path: str = "") -> dict[str, str]:
 
 
 def read_blobs(repository: Path, ids: Iterable[str]) -> dict[str, bytes]:
-    """The bytes of each blob, read through one process; a missing one is left out."""
+    """The bytes of each blob, or commit, read through one process; a missing one is left out."""
     wanted = tuple(dict.fromkeys(ids))
     if not wanted:
         return {}
@@ -255,13 +269,3 @@ def refuse_unready(top: Path, branch: str, *paths: str) -> None:
 def _absolute(repository: Path, *question: str) -> Path:
     answer = run(repository, "rev-parse", "--path-format=absolute", *question).stdout
     return Path(os.fsdecode(answer.rstrip(b"\n")))
-
-
-def _name(args: tuple[str, ...]) -> str:
-    words = iter(args)
-    for word in words:
-        if word == "-c":
-            next(words, None)
-        elif not word.startswith("-"):
-            return word
-    return " ".join(args)

@@ -55,6 +55,10 @@ _MIGRATIONS = (
         # which commits were judged by `settings.trust`, and what came of it
         "CREATE TABLE judged (ref TEXT PRIMARY KEY, basis TEXT NOT NULL, json TEXT NOT NULL) WITHOUT ROWID",
     ),
+    (
+        # when each chore of upkeep was last done
+        "CREATE TABLE upkeep (chore TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
+    ),
 )
 
 

@@ -5,9 +5,7 @@ It never touches an index, HEAD or a work tree, never forces a branch, and never
 
 import contextlib
 import re
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from reconciler.repo.observed.fastimport import Change, Importer, ImporterGone
 
 ATTEMPTS = 5
 COMMITS_PER_CHILD = 500
-REPACK_S = 600.0
+"""A child keeps the packs that it wrote from being folded until it ends."""
 STALE_LOCK_S = 1.0
 ABANDONED_LOCK_S = 10.0
 MAX_FOREIGN = 1000
@@ -39,9 +37,9 @@ class BranchAdvanced(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Which branch, and how it is written. `writer` is unique to this process; `shares` are descriptors for the child.
+    """Which branch, and how it is written.
 
-    `warn` is told in one line what went wrong with upkeep that nobody waits for.
+    `writer` is unique to this process; `shares` are descriptors for the child.
     """
 
     repository: Path
@@ -49,7 +47,6 @@ class Place:
     name: str
     identity: Identity
     writer: str
-    warn: Callable[[str], None]
     shares: tuple[int, ...] = ()
 
 
@@ -63,7 +60,6 @@ class Branch:
         self._importer: Importer | None = None
         self._made = 0
         self._number = 0
-        self._upkeep: threading.Thread | None = None
         _remove_stale_keeps(place.common / "objects" / "pack")
         self.tip = self._read_tip()
         self._clear_own_lock(after_death=False)
@@ -102,16 +98,13 @@ class Branch:
         return git.ls_tree(self._place.repository, self.tip) if self.tip else {}
 
     def close(self) -> None:
-        """End the child cleanly and wait for upkeep."""
+        """End the child cleanly."""
         self._end()
-        if self._upkeep is not None:
-            self._upkeep.join()
 
     def _store(self, change: Change) -> tuple[str | None, str]:
         """The id of the stored commit, or None; and what git complained about."""
         if self._made >= COMMITS_PER_CHILD:
             self._end()
-            self._repack()
         try:
             if self._importer is None:
                 place = self._place
@@ -220,19 +213,6 @@ class Branch:
         if lock.exists():
             return f"{failed}; if no git command is running here, remove {lock}"
         return f"{failed}; see that the disk has room and that {self._place.common} may be written"
-
-    def _repack(self) -> None:
-        """Fold the small packs into fewer, behind everybody's back; git lets readers and the next child go on."""
-        if self._upkeep is None or not self._upkeep.is_alive():
-            self._upkeep = threading.Thread(target=_repack, args=(self._place,), name="repack", daemon=True)
-            self._upkeep.start()
-
-
-def _repack(place: Place) -> None:
-    try:
-        git.run(place.repository, "repack", "--geometric=2", "-d", "-n", "--quiet", timeout_s=REPACK_S)
-    except git.GitFailed as error:
-        place.warn(f"the repository's packs were not folded together: {error}")
 
 
 def _remove_stale_keeps(packs: Path) -> None:

@@ -19,6 +19,8 @@ from reconciler.repo import git
 
 ANSWER_S = 60.0
 END_S = 10.0
+REF_LOCK_MS = 1000
+"""How long git waits for the branch's lock: upkeep, and people's `git gc`, hold it now and then."""
 MAX_ANSWER_BYTES = 200
 MAX_COMPLAINT_BYTES = 8192
 
@@ -47,7 +49,8 @@ class Importer:
         self._identity = identity
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         words = ("fast-import", "--quiet", "--date-format=raw", "--done")
-        settings = ("-c", "fastimport.unpackLimit=0", "-c", "core.fsync=committed,reference")
+        durably = ("-c", "fastimport.unpackLimit=0", "-c", "core.fsync=committed,reference")
+        settings = (*durably, "-c", f"core.filesRefLockTimeout={REF_LOCK_MS}")
         try:
             self._child = subprocess.Popen(
                 git.command(*git.identity_words(identity), *settings, *words),

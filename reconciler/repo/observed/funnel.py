@@ -253,6 +253,5 @@ def _place(setting: Setting) -> Place:
         name=OBSERVED,
         identity=setting.identity,
         writer=setting.new_id(),
-        warn=setting.warn,
         shares=(setting.lock.descriptor,),
     )

@@ -48,9 +48,8 @@ def read(repository: Path, commit: str) -> Term | None:
     )
 
 
-def highest(repository: Path) -> int:
+def highest(repository: Path, ref: str = f"refs/heads/{OBSERVED}") -> int:
     """The newest term in which something was recorded on the branch `observed` here; 0 where there is none."""
-    ref = f"refs/heads/{OBSERVED}"
     if git.tip(repository, ref) is None:
         return 0
     shape = "--format=%(trailers:key=Term,valueonly,separator=%x20)"
