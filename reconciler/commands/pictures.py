@@ -49,6 +49,7 @@ def board(screen: Screen, view: View, now: datetime) -> None:
         screen.line(f"and {len(ids) - len(shown)} more that are finished: `reconciler status | cat` shows all", "dim")
     screen.line()
     hosts(screen, view)
+    _breakers(screen, view)
     _forge(screen, view)
     problems(screen, view.desired.problems)
 
@@ -60,6 +61,15 @@ def hosts(screen: Screen, view: View) -> None:
         screen.table(Rows(headings=("HOST", "STATE", "RUNNING", "TRANSPORT", "VERSIONS", "NOTE"), rows=rows, whole=4))
     else:
         screen.line("no hosts yet: add hosts/<id>.yaml")
+
+
+def _breakers(screen: Screen, view: View) -> None:
+    """The circuit breakers that are open."""
+    opened = [one for _, one in sorted(view.observed.breakers.items()) if one.is_open]
+    if opened:
+        screen.line()
+    for one in opened:
+        screen.line(f"{one.standing}, until {storage.timestamp(one.until)}", style="red")
 
 
 def _forge(screen: Screen, view: View) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from reconciler.core import leases, placement, publications, repositories, retry
+from reconciler.core import leases, massdeath, placement, publications, repositories, retry, trials
+from reconciler.core.breaker import Breaker
 from reconciler.core.desired import Desired, Forge, Task
 from reconciler.core.events import CancelReason
 from reconciler.core.observed import ForgeSeen, Observed, ObservedTask, PullRequest
 from reconciler.core.publications import OpenPull
 from reconciler.core.terms import TERMINAL, ExecutionMode, Outcome, Phase, Verdict, Wish
+from reconciler.core.trials import Trials
 
 DELETED_AFTER = timedelta(seconds=30)
 """How long a task's file must be gone before its absence cancels the task."""
@@ -72,6 +74,9 @@ def obstacles(task_id: str, desired: Desired, observed: Observed, now: datetime)
         yield _phase(seen)
     yield from _runs(task_id, seen, desired, observed, now)
     yield from _time(seen, desired, now)
+    if seen.phase is Phase.CREATED or seen.reason == massdeath.MASS_DEATH:
+        for one in trials.holding(task, desired, observed, now):
+            yield Condition(why=one.standing, who="operator", until=one.until)
     yield from _dependencies(task, desired, observed)
     yield from _adapter(task, desired)
     for name in _secrets(task, desired):
@@ -97,8 +102,14 @@ def waiting(task_id: str, desired: Desired, observed: Observed, now: datetime) -
         return tuple(found)
     used = usage(observed)
     found.extend(limits(desired, used))
+    if (one := Trials(desired, observed, now).waited_for(document.value)) is not None:
+        found.append(_tried(one))
     found.extend(_hosts(document.value, desired, observed, used, now))
     return tuple(found)
+
+
+def _tried(one: Breaker) -> Condition:
+    return Condition(why=f"the breaker {one.name} waits for the run that it let through: {one.reason}", who="nobody")
 
 
 def _hosts(task: Task, desired: Desired, observed: Observed, used: Usage, now: datetime) -> list[Condition]:
@@ -106,7 +117,11 @@ def _hosts(task: Task, desired: Desired, observed: Observed, used: Usage, now: d
         return [Condition(why="the fleet has no host: add hosts/<id>.yaml", who="operator")]
     found = []
     pulling = []
+    tried = Trials(desired, observed, now)
     for host_id in sorted(desired.hosts):
+        if (one := tried.of_host(host_id)) is not None:
+            found.append(_tried(one))
+            continue
         reason = placement.unfit(task, host_id, desired, observed, now) or placement.full(
             host_id, desired, used.by_host
         )

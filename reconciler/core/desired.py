@@ -209,6 +209,7 @@ class Settings:
     """The fleet's settings, all optional. `keep_runs`: ended runs per task whose folder stays on the host.
 
     `public_url`: where people and the forge reach the web application from outside; links are made from it.
+    `closed_breakers`: by the name of a breaker, until when all that opened it is settled.
     """
 
     default_adapter: str | None = None
@@ -223,6 +224,7 @@ class Settings:
     lost_after: LostAfter = field(default_factory=LostAfter)
     commit: Identity = field(default_factory=Identity)
     keep_runs: int = 10
+    closed_breakers: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
