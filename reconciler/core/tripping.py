@@ -71,7 +71,7 @@ def _row(scope: Scope, name: str, ended: list[Seen], desired: Desired, observed:
     full = f"{scope}/{name}"
     settled = _settled(full, observed.breakers.get(full), desired)
     row = troubles.row(scope, ended, IN_A_ROW)
-    return () if settled is not None and any(troubles.whole(one.run.assigned_at) < settled for one in row) else row
+    return () if settled is not None and any(troubles.whole(one.run.assigned_at) <= settled for one in row) else row
 
 
 def _is_dispatched_to(host_id: str, desired: Desired) -> bool:

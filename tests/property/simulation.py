@@ -89,6 +89,7 @@ class World:
     launch_failures: list[Failure] = field(default_factory=list)
     said: list[tuple[str, Event]] = field(default_factory=list)
     breakers: dict[str, Breaker] = field(default_factory=dict)
+    rounds: int = 12
 
     def desired(self) -> Desired:
         """What the files say."""
@@ -130,7 +131,7 @@ class World:
 
     def turn(self) -> Plan:
         """Plan and apply until a plan brings nothing but effects that are asked for again; the last plan."""
-        for _ in range(12):
+        for _ in range(self.rounds):
             planned = self.plan()
             before = (dict(self.seen), dict(self.breakers), self._physical())
             for action in planned.actions:
