@@ -126,7 +126,7 @@ def _closed(one: Breaker, cause: str, now: datetime, actor: str = "planner") -> 
 
 def _reopened(one: Breaker, tried: Seen, now: datetime) -> Switch:
     openings = one.openings + 1
-    died_at, resets_at = troubles.ended_at(tried.run), tried.run.resets_at
+    died_at, resets_at = tried.ended_at, tried.run.resets_at
     longer = min(tripping.HOLDS_FIRST * (1 << min(openings - 1, 8)), HOLDS_MOST)
     again = replace(
         one,

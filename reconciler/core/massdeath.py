@@ -3,6 +3,8 @@
 Ends that people asked for, by a task's own bounds or by a usage limit are no deaths.
 """
 
+import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,39 +38,38 @@ def found(bound: MassDeath, evidence: Evidence, after: datetime) -> Died | None:
     A window begins with a death. Of each task one death counts: one that fails again and again is its own trouble,
     which its attempts bound. The share is that of the runs which lived when the window began.
     """
-    deaths = [
-        one
-        for one in evidence.ended
-        if troubles.ended_at(one.run) > after and troubles.is_trouble(Scope.FLEET, one.run)
-    ]
-    for first in reversed(range(len(deaths))):
-        died = _window(deaths[first:], bound, evidence)
-        if died is not None:
-            return died
+    recent = itertools.takewhile(lambda one: one.ended_at > after, reversed(evidence.ended))
+    deaths = [one for one in recent if troubles.is_trouble(Scope.FLEET, one.run)][::-1]
+    if len({one.task_id for one in deaths}) < bound.deaths:
+        return None
+    times = [one.ended_at for one in deaths]
+    lives = _Lives(evidence)
+    for begin in sorted(set(times), reverse=True):
+        inside = deaths[bisect_left(times, begin) : bisect_right(times, begin + bound.within)]
+        if len({one.task_id for one in inside}) < bound.deaths:
+            continue
+        live = lives.at(begin)
+        if sum(one.began_at <= begin for one in inside) >= bound.share * live:
+            return Died(deaths=tuple(inside), live=live, within=bound.within)
     return None
 
 
-def _window(deaths: list[Seen], bound: MassDeath, evidence: Evidence) -> Died | None:
-    begin = troubles.ended_at(deaths[0].run)
-    inside = [one for one in deaths if troubles.ended_at(one.run) <= begin + bound.within]
-    if len({one.task_id for one in inside}) < bound.deaths:
-        return None
-    live = {one.run.run_id for one in (*evidence.ended, *evidence.live) if _lived(one, begin)}
-    of_live = sum(one.run.run_id in live for one in inside)
-    if of_live < bound.share * len(live):
-        return None
-    return Died(deaths=tuple(inside), live=len(live), within=bound.within)
+class _Lives:
+    """When the runs began and ended, so that those which lived at a time are counted without looking at each again."""
 
+    def __init__(self, evidence: Evidence) -> None:
+        lived = [one for one in evidence.ended if one.run.outcome is not Outcome.NOT_STARTED]
+        self._began = sorted(one.began_at for one in (*evidence.live, *lived))
+        self._ended = sorted(one.ended_at for one in lived)
 
-def _lived(one: Seen, at: datetime) -> bool:
-    run = one.run
-    began = run.outcome is not Outcome.NOT_STARTED and troubles.whole(run.assigned_at) <= at
-    return began and (run.finished_at is None or troubles.ended_at(run) >= at)
+    def at(self, moment: datetime) -> int:
+        """How many had begun by then and had not ended before."""
+        return bisect_right(self._began, moment) - bisect_left(self._ended, moment)
 
 
 def breaker(died: Died, holds: timedelta, now: datetime) -> Breaker:
     """The breaker of the fleet, open."""
-    last = troubles.ended_at(died.deaths[-1].run)
+    last = died.deaths[-1].ended_at
     classes = ", ".join(sorted({str(one.run.failure) for one in died.deaths}))
     span = int(died.within.total_seconds())
     return Breaker(
@@ -77,7 +78,7 @@ def breaker(died: Died, holds: timedelta, now: datetime) -> Breaker:
         reason=f"{len(died.deaths)} runs died within {span} s, {died.live} were live ({classes})",
         needs=f"mend the cause, then `{RELEASE}`; after its time one run tries it first",
         opened_at=troubles.whole(now),
-        since=troubles.ended_at(died.deaths[0].run),
+        since=died.deaths[0].ended_at,
         until=last + holds,
     )
 
@@ -100,7 +101,7 @@ def _died_in(fleet: Breaker, seen: ObservedTask) -> bool:
     return (
         run.generation == seen.generation
         and troubles.is_trouble(Scope.FLEET, run)
-        and troubles.ended_at(run) >= fleet.since
+        and troubles.whole(run.finished_at) >= fleet.since
     )
 
 

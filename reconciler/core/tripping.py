@@ -49,12 +49,11 @@ def opening(desired: Desired, observed: Observed, evidence: Evidence, now: datet
 
 
 def _fleet(desired: Desired, observed: Observed, evidence: Evidence, now: datetime) -> Iterator[Breaker]:
-    bound = desired.settings.limits.mass_death
-    if bound is None:
+    bound, known = desired.settings.limits.mass_death, observed.breakers.get(Scope.FLEET)
+    if bound is None or (known is not None and known.is_open):
         return
-    known = _settled(Scope.FLEET, observed.breakers.get(Scope.FLEET), desired)
-    stale = now - HOLDS_FIRST - bound.within
-    died = massdeath.found(bound, evidence, stale if known is None else max(known, stale))
+    settled, stale = _settled(Scope.FLEET, known, desired), now - HOLDS_FIRST - bound.within
+    died = massdeath.found(bound, evidence, stale if settled is None else max(settled, stale))
     breaker = massdeath.breaker(died, HOLDS_FIRST, now) if died is not None else None
     if breaker is not None and breaker.until > now:
         yield breaker
@@ -71,7 +70,7 @@ def _row(scope: Scope, name: str, ended: list[Seen], desired: Desired, observed:
     full = f"{scope}/{name}"
     settled = _settled(full, observed.breakers.get(full), desired)
     row = troubles.row(scope, ended, IN_A_ROW)
-    return () if settled is not None and any(troubles.whole(one.run.assigned_at) <= settled for one in row) else row
+    return () if settled is not None and any(one.began_at <= settled for one in row) else row
 
 
 def _is_dispatched_to(host_id: str, desired: Desired) -> bool:
@@ -108,7 +107,7 @@ def _others_do_well(scope: Scope, host_id: str, ended: Sequence[Seen]) -> bool:
 
 
 def _of_row(scope: Scope, name: str, row: tuple[Seen, ...], desired: Desired, now: datetime) -> Iterator[Breaker]:
-    until = troubles.ended_at(row[-1].run) + HOLDS_FIRST
+    until = row[-1].ended_at + HOLDS_FIRST
     if until <= now:
         return
     classes = ", ".join(sorted({str(one.run.failure) for one in row}))
@@ -121,7 +120,7 @@ def _of_row(scope: Scope, name: str, row: tuple[Seen, ...], desired: Desired, no
         needs=f"mend the {scope}; it closes when {changeable(scope)} changed, or by "
         f"`reconciler release --breaker {scope}/{name}`",
         opened_at=troubles.whole(now),
-        since=troubles.ended_at(row[0].run),
+        since=row[0].ended_at,
         until=until,
         spec=spec(scope, name, desired),
     )
@@ -145,7 +144,7 @@ def _usage(desired: Desired, observed: Observed, evidence: Evidence, now: dateti
 
 
 def _limited(adapter_id: str, account: str, last: Seen, desired: Desired, now: datetime) -> Breaker:
-    met_at = troubles.ended_at(last.run)
+    met_at = last.ended_at
     name = f"{Scope.USAGE}/{adapter_id}.{account}"
     return Breaker(
         scope=Scope.USAGE,

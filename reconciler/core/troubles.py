@@ -36,10 +36,12 @@ LIVED = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A run and the id of its task."""
+    """A run, the id of its task, and in whole seconds when it was given out and when its end was seen; `now` if it lives."""
 
     task_id: str
     run: Run
+    began_at: datetime
+    ended_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,23 +59,22 @@ def gather(observed: Observed, horizon: datetime, now: datetime) -> Evidence:
     for task_id, seen in observed.tasks.items():
         for run in reversed(seen.runs):
             if run.finished_at is None:
-                live.append(Seen(task_id=task_id, run=run))
+                live.append(_seen(task_id, run, now))
                 continue
             if run.finished_at < horizon and (run.resets_at is None or run.resets_at <= now):
                 break
-            ended.append(Seen(task_id=task_id, run=run))
-    ended.sort(key=lambda one: (ended_at(one.run), one.run.run_id))
+            ended.append(_seen(task_id, run, now))
+    ended.sort(key=lambda one: (one.ended_at, one.run.run_id))
     return Evidence(ended=tuple(ended), live=tuple(live))
+
+
+def _seen(task_id: str, run: Run, now: datetime) -> Seen:
+    return Seen(task_id=task_id, run=run, began_at=whole(run.assigned_at), ended_at=whole(run.finished_at or now))
 
 
 def whole(moment: datetime) -> datetime:
     """The moment in whole seconds, as files keep it: what is read again is judged as what was recorded."""
     return moment.replace(microsecond=0)
-
-
-def ended_at(run: Run) -> datetime:
-    """When the end of a run was seen."""
-    return whole(run.finished_at or run.assigned_at)
 
 
 def in_scope(breaker: Breaker, run: Run) -> bool:
