@@ -49,7 +49,7 @@ def board(screen: Screen, view: View, now: datetime) -> None:
         screen.line(f"and {len(ids) - len(shown)} more that are finished: `reconciler status | cat` shows all", "dim")
     screen.line()
     hosts(screen, view)
-    _breakers(screen, view)
+    _breakers(screen, view, now)
     _forge(screen, view)
     problems(screen, view.desired.problems)
 
@@ -63,13 +63,14 @@ def hosts(screen: Screen, view: View) -> None:
         screen.line("no hosts yet: add hosts/<id>.yaml")
 
 
-def _breakers(screen: Screen, view: View) -> None:
+def _breakers(screen: Screen, view: View, now: datetime) -> None:
     """The circuit breakers that are open."""
     opened = [one for _, one in sorted(view.observed.breakers.items()) if one.is_open]
     if opened:
         screen.line()
     for one in opened:
-        screen.line(f"{one.standing}, until {storage.timestamp(one.until)}", style="red")
+        until = f"until {storage.timestamp(one.until)}" if one.holds(now) else "its time is over and one run may try"
+        screen.line(f"{one.standing}; {until}", style="red")
 
 
 def _forge(screen: Screen, view: View) -> None:

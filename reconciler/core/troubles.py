@@ -36,7 +36,10 @@ LIVED = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A run, the id of its task, and in whole seconds when it was given out and when its end was seen; `now` if it lives."""
+    """A run and the id of its task; in whole seconds when it was given out, and when its end was seen.
+
+    A live one stands with the present time instead of an end.
+    """
 
     task_id: str
     run: Run
