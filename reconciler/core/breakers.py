@@ -90,11 +90,8 @@ def _closed_by_hand(one: Breaker, desired: Desired) -> str | None:
         return "the settings say so"
     if one.scope is Scope.FLEET:
         return "limits.mass_death is none" if desired.settings.limits.mass_death is None else None
-    return (
-        None
-        if one.spec == tripping.spec(one.scope, one.id or "", desired)
-        else f"{tripping.changeable(one.scope)} changed"
-    )
+    same = one.spec == tripping.spec(one.scope, one.id or "", desired)
+    return None if same else f"{tripping.changeable(one.scope)} changed"
 
 
 def _tried(one: Breaker, evidence: Evidence, now: datetime) -> Switch | None:
