@@ -6,6 +6,7 @@ It has no logic of its own.
 import os
 import secrets
 import sys
+import time
 import traceback
 from datetime import UTC, datetime
 
@@ -20,6 +21,7 @@ TOKEN_BYTES = 32
 _OUTSIDE = Outside(
     env=dict(os.environ),
     now=lambda: datetime.now(UTC),
+    clock_s=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     new_token=lambda: secrets.token_urlsafe(TOKEN_BYTES),
     serve=serving.serve,
 )

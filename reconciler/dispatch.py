@@ -24,6 +24,7 @@ from reconciler.core.script.shell import ProtocolError
 from reconciler.core.terms import ExecutionMode
 from reconciler.edges import MEMORY_LOST, Edges, recording
 from reconciler.edges.desk import Given
+from reconciler.edges.lead import TermUncertain
 from reconciler.repo.main import people
 from reconciler.transport import Misconfigured, Unreachable
 
@@ -85,7 +86,7 @@ class Dispatcher:
         await asyncio.to_thread(self._edges.branch.switch, switches)
         for switch in switches:
             if switch.breaker is not None and switch.breaker.is_open:
-                log.warning("%s, until %s", switch.breaker.standing, switch.breaker.until.isoformat())
+                log.warning("%s, until %s", switch.breaker.sentence, switch.breaker.until.isoformat())
             elif switch.name in before:
                 log.warning("the breaker %s is closed: %s", switch.name, switch.why)
 
@@ -118,7 +119,7 @@ class Dispatcher:
         except (Unreachable, ProtocolError) as error:
             log.info("%s of %s: %s; it will be tried again", key[1].__name__, key[0], error)
             await asyncio.sleep(RETRY_AFTER_S)
-        except (DeliveryDelayed, Misconfigured) as error:
+        except (DeliveryDelayed, Misconfigured, TermUncertain) as error:
             log.warning("%s of %s: %s; it will be tried again", key[1].__name__, key[0], error)
             await asyncio.sleep(LONG_RETRY_AFTER_S)
         except MEMORY_LOST:
@@ -143,6 +144,8 @@ class Dispatcher:
             case Collect():
                 await self._collect(action, desired, observed)
             case Publish():
+                if self._edges.lead is not None:
+                    self._edges.lead.insist()
                 facts = await publishing.publish(self._edges, action)
                 await self._record(*[(action.task_id, fact) for fact in facts])
             case _:

@@ -49,9 +49,13 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How the loop ended: the tasks it saw end failed or blocked, and why others that are wanted did not start."""
+    """How the loop ended: the tasks it saw end failed or blocked, and why others that are wanted did not start.
+
+    `reopen`: it is to go on, but who leads the fleet has to be found out anew.
+    """
 
     unsettled: tuple[str, ...] = ()
+    reopen: bool = False
     waiting: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -79,8 +83,11 @@ class Loop:
         self._before: Mapping[str, ObservedTask] = {}
         self._waiting: dict[str, str] = {}
 
-    async def run(self, options: Options, stop: asyncio.Event) -> Ended:
-        """Turn until `stop` is set, or the options say that it is enough. Runs on hosts go on."""
+    async def run(self, options: Options, stop: asyncio.Event, moved: asyncio.Event | None = None) -> Ended:
+        """Turn until `stop` is set, or the options say that it is enough. Runs on hosts go on.
+
+        It also ends when `moved` is set during a turn: then the fleet is to be opened again.
+        """
         async with self._watching(stop), contextlib.AsyncExitStack() as closing:
             closing.push_async_callback(self._observer.close)
             closing.push_async_callback(self._dispatcher.close)
@@ -91,6 +98,8 @@ class Loop:
                 self._wake.clear()
                 desired, observed, planned = await self._turn()
                 self._turned(desired)
+                if moved is not None and moved.is_set():
+                    return Ended(unsettled=tuple(sorted(self._unsettled)), reopen=True)
                 if self._enough(options, desired, observed, planned):
                     self._waiting = held_up(desired, observed, self._edges.now())
                     break
@@ -130,7 +139,8 @@ class Loop:
             live_hosts=frozenset(run.host for seen in tasks.values() if (run := seen.live_run) is not None),
         )
         since = self._edges.journal.first_seen(dict.fromkeys(desired.tasks, now))
-        desired = replace(desired, since=since)
+        wrong = self._edges.lead.problems(now) if self._edges.lead is not None else ()
+        desired = replace(desired, since=since, problems=(*desired.problems, *wrong))
         before, self._problems = self._problems, desired.problems
         for problem in set(desired.problems) - set(before):
             self._told.problem(problem)

@@ -59,7 +59,7 @@ class Observer:
             sightings |= watch.sightings
             if watch.silent_since is not None:
                 silent[host_id] = watch.silent_since
-        branch = self._edges.branch
+        branch, lead = self._edges.branch, self._edges.lead
         hosts = {host_id: seen for host_id, seen in branch.hosts().items() if not self._unasked(host_id)}
         return Observed(
             fleet=branch.fleet_id,
@@ -70,6 +70,8 @@ class Observer:
             forge=self._edges.forge.seen(),
             breakers=branch.breakers(),
             leases=self._edges.journal.leases() if self._edges.desk.reachable else {},
+            halts=lead.halts() if lead is not None else (),
+            unpushed=lead.unpushed if lead is not None else frozenset(),
         )
 
     async def first_look(self) -> None:
@@ -82,7 +84,10 @@ class Observer:
             self._watches[host_id].look(launched)
 
     def pending(self) -> bool:
-        """Whether a host was not asked yet since its watch began, or a webhook not acted on."""
+        """Whether a host was not asked yet since its watch began, a webhook not acted on, an assignment not pushed."""
+        lead = self._edges.lead
+        if lead is not None and lead.unpushed and lead.is_certain():
+            return True
         return self._forge.pending() or any(self._unasked(host_id) for host_id in self._watches)
 
     def _unasked(self, host_id: str) -> bool:

@@ -1,41 +1,40 @@
-"""Opens a fleet for a reconciler: takes its lock, reads its memory, reaches for its hosts; and closes it again.
+"""Opens a fleet for a reconciler that leads it: reads its memory, reaches for its hosts; and closes it again.
 
-Here the parts meet; none of them is told here what to do.
+Here the parts meet; none of them is told here what to do. Who leads is not decided here.
 """
 
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from reconciler.core.desired import Desired, Host
-from reconciler.core.events import Event
+from reconciler.core.events import Assigned, Event
+from reconciler.core.leadership import Pace
 from reconciler.core.observed import Observed, ObservedTask
 from reconciler.edges import Edges
 from reconciler.edges.desk import Desk
 from reconciler.edges.forgelink import ForgeLink
+from reconciler.edges.lead import Lead
 from reconciler.edges.view import Picture, View
 from reconciler.loop import Ended, Loop, Options, Told
-from reconciler.repo import fleet as fleets
-from reconciler.repo import lock
 from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
+from reconciler.repo.lock import Lock
+from reconciler.repo.main import tip
 from reconciler.repo.main.intakes import Intakes
+from reconciler.repo.main.origin import Origin
 from reconciler.repo.observed.funnel import ObservedBranch, Setting
 from reconciler.repo.published import Published
 from reconciler.transport import Transport
 from reconciler.transport.local import Local
 from reconciler.transport.ssh import Ssh
 from reconciler.web.listening import Door, listening
-
-WRITERS = 64
-"""Threads that may wait for one shared commit: a group is as large as those who wait for it."""
 
 KEY_BYTES = 32
 
@@ -44,63 +43,76 @@ KEY_BYTES = 32
 class World:
     """What the program gets from its surroundings, and whom it tells what.
 
-    `recorded` is called, from a thread of its own, with task id, before, after and event once that is on disk; `warn`
-    with one line about something that nobody waits for. Without a `door` nothing listens.
+    `clock_s` counts seconds, never jumps, and goes on while the machine sleeps. `recorded` is called, from a thread of
+    its own, with task id, before, after and event once that is on disk; `said` with one line about the program itself,
+    `warn` with one about something that nobody waits for. Without a `door` nothing listens. At the `pace` terms are
+    kept and taken.
     """
 
     env: Mapping[str, str]
     now: Callable[[], datetime]
+    clock_s: Callable[[], float]
     told: Told
     recorded: Callable[[str, ObservedTask, ObservedTask, Event], None]
+    said: Callable[[str], None]
     warn: Callable[[str], None]
     door: Door | None = None
+    pace: Pace = field(default_factory=Pace)
 
 
-async def reconcile(fleet: Fleet, options: Options, world: World, stop: asyncio.Event) -> Ended:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A fleet whose lock is held, with its journal; and its `origin`, where it lives on a remote."""
+
+    fleet: Fleet
+    lock: Lock
+    journal: Journal
+    world: World
+    origin: Origin | None = None
+
+    def files(self) -> DesiredFiles:
+        """The files that people wrote, nothing read yet."""
+        env, fleet = self.world.env, self.fleet
+        return DesiredFiles(fleet.root, journal=self.journal, secret=env.get, key=key(fleet), ref=fleet.ref)
+
+
+async def session(place: Place, lead: Lead | None, options: Options, stop: asyncio.Event) -> Ended:
     """Reconcile the fleet until `stop` is set or the options are satisfied. Runs on hosts go on.
 
-    Raises `Locked` where another reconciler has the fleet, what its memory raises when it cannot be written, and
-    `CannotListen`.
+    It also ends, with `reopen`, where the settings come to name another remote: who leads is another question then.
+    Raises what its memory raises when it cannot be written, and `CannotListen`.
     """
-    wake = asyncio.Event()
+    wake, moved = asyncio.Event(), asyncio.Event()
     here = asyncio.get_running_loop()
-    here.set_default_executor(ThreadPoolExecutor(WRITERS))
 
     def changed() -> None:
         here.call_soon_threadsafe(wake.set)
 
     async with (
-        _opened(fleet, world, changed) as (edges, files, desired),
-        listening(edges, world.door, desired.settings) as turned,
+        _opened(place, lead, changed) as (edges, files, desired),
+        listening(edges.reads, place.world.door, desired.settings, edges) as turned,
     ):
-        return await Loop(edges, files, world.told, wake, turned).run(options, stop)
+
+        def looked(now: Desired) -> None:
+            turned(now)
+            if now.settings.remote != desired.settings.remote:
+                moved.set()
+
+        if lead is not None:
+            lead.begin(changed)
+        return await Loop(edges, files, place.world.told, wake, looked).run(options, stop, moved)
 
 
 @asynccontextmanager
 async def _opened(
-    fleet: Fleet, world: World, changed: Callable[[], None]
+    place: Place, lead: Lead | None, changed: Callable[[], None]
 ) -> AsyncIterator[tuple[Edges, DesiredFiles, Desired]]:
-    """The fleet's lock, memory and ways to hosts; let go in reverse order."""
-    fleets.exclude(fleet)
+    """The fleet's memory and ways to hosts; let go in reverse order."""
+    world = place.world
     async with AsyncExitStack() as closing:
-        held = lock.acquire(fleet.lock)
-        closing.callback(held.release)
-        journal = Journal(fleet.journal)
-        closing.callback(journal.close)
-        if journal.warning is not None:
-            world.warn(journal.warning)
-        files = DesiredFiles(fleet.root, journal=journal, secret=world.env.get, key=key(fleet))
+        files = place.files()
         desired = await asyncio.to_thread(files.refresh, world.now())
-        setting = Setting(
-            fleet=fleet,
-            journal=journal,
-            lock=held,
-            identity=desired.settings.commit,
-            new_id=lambda: secrets.token_hex(6),
-            on_record=_telling(world, changed),
-            warn=world.warn,
-        )
-        branch = await asyncio.to_thread(ObservedBranch, setting, world.now())
+        branch = await asyncio.to_thread(ObservedBranch, _setting(place, lead, desired, changed), world.now())
         closing.push_async_callback(asyncio.to_thread, branch.close)
         busy = frozenset(run.host for seen in branch.tasks().values() if (run := seen.live_run) is not None)
         if not busy <= desired.hosts.keys():  # agents whose host's file is gone may end what they have, from now on
@@ -110,7 +122,7 @@ async def _opened(
         reaching = transports(world.env, files.host)
         for transport in reaching.values():
             closing.push_async_callback(transport.close)
-        edges = _edges(_Memory(fleet=fleet, branch=branch, journal=journal), reaching, world, changed)
+        edges = _edges(place, branch, reaching, lead, changed)
         closing.push_async_callback(edges.forge.close)
         edges.forge.use(desired.settings)
         edges.view.show(Picture(desired=desired, observed=_recorded(branch)))
@@ -122,40 +134,53 @@ def _recorded(branch: ObservedBranch) -> Observed:
     return Observed(fleet=branch.fleet_id, tasks=branch.tasks(), hosts=branch.hosts(), breakers=branch.breakers())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Memory:
-    """The memory of an open fleet."""
+def _setting(place: Place, lead: Lead | None, desired: Desired, changed: Callable[[], None]) -> Setting:
+    def recorded(task_id: str, before: ObservedTask, after: ObservedTask, event: Event) -> None:
+        if lead is not None and isinstance(event, Assigned):
+            lead.assigned(event.run_id)
+        elif lead is not None:
+            lead.recorded()
+        place.world.recorded(task_id, before, after, event)
+        changed()
 
-    fleet: Fleet
-    branch: ObservedBranch
-    journal: Journal
+    return Setting(
+        fleet=place.fleet,
+        journal=place.journal,
+        lock=place.lock,
+        identity=desired.settings.commit,
+        new_id=lambda: secrets.token_hex(6),
+        on_record=recorded,
+        warn=place.world.warn,
+        term=lead.number if lead is not None else None,
+    )
 
 
-def _edges(memory: _Memory, transports: Mapping[str, Transport], world: World, changed: Callable[[], None]) -> Edges:
+def _edges(
+    place: Place,
+    branch: ObservedBranch,
+    transports: Mapping[str, Transport],
+    lead: Lead | None,
+    changed: Callable[[], None],
+) -> Edges:
+    world, journal = place.world, place.journal
     return Edges(
-        fleet=memory.fleet,
-        branch=memory.branch,
-        journal=memory.journal,
-        inbox=Inbox(memory.journal),
+        fleet=place.fleet,
+        branch=branch,
+        journal=journal,
+        inbox=Inbox(journal),
         delivered=asyncio.Event(),
-        forge=ForgeLink(Published(memory.journal), secret=world.env.get, now=world.now, changed=changed),
+        forge=ForgeLink(Published(journal), secret=world.env.get, now=world.now, changed=changed),
         transports=transports,
         now=world.now,
         secret=world.env.get,
         changed=changed,
         warn=world.warn,
         intakes=Intakes(),
-        desk=Desk(changed, memory.branch.tasks),
-        view=View(memory.branch.tasks),
+        mainline=tip.mainline(place.fleet, place.origin),
+        desk=Desk(changed, branch.tasks),
+        view=View(branch.tasks),
+        lead=lead,
     )
-
-
-def _telling(world: World, changed: Callable[[], None]) -> Callable[[str, ObservedTask, ObservedTask, Event], None]:
-    def recorded(task_id: str, before: ObservedTask, after: ObservedTask, event: Event) -> None:
-        world.recorded(task_id, before, after, event)
-        changed()
-
-    return recorded
 
 
 def transports(env: Mapping[str, str], find_host: Callable[[str], Host | None]) -> dict[str, Transport]:

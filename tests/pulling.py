@@ -21,6 +21,7 @@ from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
 from reconciler.repo.main.intakes import Intakes
+from reconciler.repo.main.mainline import WorkTree
 from reconciler.repo.observed.funnel import ObservedBranch
 from reconciler.repo.published import Published
 from tests.recording import opened
@@ -154,6 +155,7 @@ def _edges(memory: _Memory, clock: Clock, changed: Callable[[], None]) -> Edges:
         changed=changed,
         warn=lambda _: None,
         intakes=Intakes(),
+        mainline=WorkTree(memory.fleet),
         desk=Desk(changed, memory.branch.tasks),
         view=View(memory.branch.tasks),
     )

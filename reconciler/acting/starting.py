@@ -52,7 +52,7 @@ async def start(edges: Edges, desired: Desired, action: Launch) -> NotStarted | 
     """Launch the run; when it cannot be started, give it up on its host and return the event that says so.
 
     Raises `Unreachable`, and `Misconfigured` where not even that can be done: nothing is known then, and the launch is
-    to be repeated.
+    to be repeated. Raises `TermUncertain` where another reconciler may lead by now.
     """
     giving_up = GiveUp(task_id=action.task_id, run=action.run)
     try:
@@ -97,6 +97,8 @@ async def _start(edges: Edges, desired: Desired, action: Launch) -> None:
     meta = _meta(order, prepared, text)
     edges.journal.keep_meta(order.run.run_id, metas.text(meta))
     command = _command(order, meta, text)
+    if edges.lead is not None:
+        edges.lead.insist()
     launched = launch.parse_launch(await edges.run(order.run.host, order.host.value, command))
     if launched.message:
         raise CannotStart(Failure.NO_CAPACITY, launched.message)

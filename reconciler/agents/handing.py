@@ -13,7 +13,7 @@ from reconciler.core import ending, prompt, rounds
 from reconciler.core.desired import Task
 from reconciler.core.observed import Asking, ObservedTask, Run
 from reconciler.edges import Edges
-from reconciler.edges.desk import Given
+from reconciler.edges.desk import TURN_S, Given
 from reconciler.repo.desired import assigned
 
 CLAIM_DIGITS = 16
@@ -42,13 +42,16 @@ class Order:
 def dequeue(edges: Edges, host_id: str, wish: Wish, gone: Callable[[], bool]) -> Order | None:
     """A task for the agent, recorded and leased; `None`: there is none for it. The same key gives the same run.
 
-    One that is `gone` while it waits is given nothing from then on.
+    One that is `gone` while it waits is given nothing from then on. Where the fleet lives on a remote, nothing is
+    handed over before that has the assignment: what does not arrive there in time is given to the same key later.
 
     Raises TooManyWaiting and JournalFailed.
     """
     claim = None if wish.idempotency_key is None else claim_of(host_id, wish.idempotency_key)
     given = edges.desk.ask(Asking(host=host_id, capabilities=wish.capabilities, claim=claim), wish.wait, gone)
-    return None if given is None else _order(edges, given)
+    if given is None or (edges.lead is not None and not edges.lead.reaches_remote(given.run.run_id, TURN_S)):
+        return None
+    return _order(edges, given)
 
 
 def claim_of(host_id: str, key: str) -> str:

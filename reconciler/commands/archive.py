@@ -55,7 +55,7 @@ def _date(text: str) -> date:
 
 
 def _moves(view: View, limit: date | None, now: datetime) -> Iterator[Move]:
-    for task_id, paths in sorted(fleetfiles.task_paths(view.fleet.root).items()):
+    for task_id, paths in sorted(fleetfiles.task_paths(fleetfiles.work_tree(view.fleet.root)).items()):
         seen = view.observed.tasks.get(task_id)
         document = view.desired.tasks.get(task_id)
         if seen is None or seen.phase not in TERMINAL or seen.live_run is not None or len(paths) > 1:

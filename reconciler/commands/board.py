@@ -53,6 +53,7 @@ def _board(session: Session, view: View, *, json: bool, lines: bool) -> int:
             "hosts": [shapes.host(host_id, desired, observed) for host_id in hosts],
             "breakers": shapes.breakers(observed),
             "forge": shapes.forge(desired, observed),
+            "remote": shapes.remote(view.standing, session.now()),
             "problems": shapes.problems(desired),
         }
         (session.screen.json_line if lines else session.screen.json)(board)

@@ -23,7 +23,6 @@ from reconciler.commands.screen import Screen
 from reconciler.commands.session import NotGood, Session
 from reconciler.core.desired import Identity
 from reconciler.loop import Options
-from reconciler.opening import World
 from reconciler.repo import fleet as fleets
 from reconciler.repo import git, logs
 from reconciler.repo.desired import fleetfiles
@@ -135,7 +134,7 @@ def _reconciled(session: Session, stage: Stage) -> int:
     _heading(screen, 3, "The reconciler makes it happen")
     _command(screen, "reconciler reconcile --until-idle")
     teller = Teller(screen=screen, now=session.now, indent="  ")
-    world = World(env=session.env, now=session.now, told=teller.told(), recorded=teller.recorded, warn=teller.warn)
+    world = reconcile.world(session, teller)
     ended, stopped_by = reconcile.run(stage.fleet, Options(until_idle=True), world)
     if stopped_by is not None:
         screen.line("Stopping the scripted agent ...", "yellow")

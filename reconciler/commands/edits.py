@@ -35,7 +35,7 @@ def hold(session: Session, *, task: str, json: bool = False) -> int:
 
 
 def release(session: Session, *, task: str = "", breaker: str = "", json: bool = False) -> int:
-    """Release a task from hold, bring a cancelled one back, or close a circuit breaker.
+    """Release a task from hold or bring a cancelled one back; or close a breaker.
 
     Writes `desired: run` into the task's file and commits that file. With `--breaker` it says in `closed_breakers` of
     `state/settings.yaml` that what opened this breaker is settled, and commits that file; `status` lists the open ones.
@@ -84,7 +84,7 @@ def _close(session: Session, name: str, *, json: bool) -> int:
         listed = f"; open are {', '.join(sorted(opened))}" if opened else ""
         raise NotGood(f'no breaker "{name}" is open{closest(name, opened) or listed}')
     if opened[name].scope is Scope.TASK:
-        raise NotGood(f"{opened[name].standing}, or raise limits.launches_per_task_per_hour")
+        raise NotGood(f"{opened[name].sentence}, or raise limits.launches_per_task_per_hour")
     settled = storage.timestamp(opened[name].opened_at)
 
     def change(data: Mapping[str, object]) -> Mapping[str, object]:

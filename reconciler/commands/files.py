@@ -17,7 +17,7 @@ MAX_SHOWN = 80
 def task_path(fleet: Fleet, task_id: str) -> str:
     """The one file of a task; NotGood where there is none, or more than one."""
     listing = fleetfiles.work_tree(fleet.root)
-    stems = fleetfiles.task_paths(fleet.root)
+    stems = fleetfiles.task_paths(listing)
     paths = stems.get(task_id, [])
     if len(paths) > 1:
         raise NotGood(f"{task_id} has {len(paths)} files ({', '.join(paths)}); remove all but one")

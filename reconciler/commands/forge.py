@@ -18,6 +18,7 @@ from reconciler.core import repositories
 from reconciler.core.desired import Forge
 from reconciler.forge.client import Client
 from reconciler.repo import shapes
+from reconciler.repo.remote.door import Remote
 
 SHORTEST_SECRET = 16
 """Shorter ones can be guessed by trying."""
@@ -40,8 +41,9 @@ class Asked:
 def forge(session: Session, asked: Asked) -> int:
     """Connect the forge: check the token, make or mend webhooks, and test them.
 
-    The repositories are those of `forge.repositories` in the settings, else those of the tasks. `forge check`, or
-    --check, changes nothing. The exit code is 1 if something is wrong. `docs/forge.md` goes through it step by step.
+    The repositories are those of `forge.repositories` in the settings, else those of the tasks, and the fleet's own
+    where it lives on a remote there. `forge check`, or --check, changes nothing. The exit code is 1 if something is
+    wrong. `docs/forge.md` goes through it step by step.
     """
     if asked.action not in {"setup", "check"}:
         raise WrongUsage(f'forge takes setup or check, not "{asked.action}": reconciler forge setup')
@@ -105,6 +107,10 @@ def _repositories(view: View, settings: Forge) -> tuple[str, ...]:
     tasks = (document.value for _, document in sorted(view.desired.tasks.items()))
     of_tasks = (repositories.of(task, settings) for task in tasks)
     found = settings.repositories or tuple(dict.fromkeys(one for one in of_tasks if one is not None))
+    remote = view.desired.settings.remote
+    fleet = repositories.at(Remote(view.fleet.top, remote).url(), settings) if remote is not None else None
+    if fleet is not None and not any(repositories.same(fleet, one) for one in found):
+        found = (*found, fleet)
     if not found:
         raise NotGood(
             "no repository to connect: list some in forge.repositories, or write a task with one of this forge"

@@ -15,6 +15,7 @@ from reconciler.core import names
 from reconciler.repo.desired import checks, crosscheck, fleetfiles
 from reconciler.repo.main import commits, newtask
 from reconciler.repo.main.commits import Edit
+from reconciler.repo.main.mainline import WorkTree
 from reconciler.repo.yaml import documents
 
 MAX_STDIN_BYTES = 256 * 1024
@@ -62,7 +63,7 @@ def new(session: Session, wanted: Wanted) -> int:
     path = newtask.path(task_id)
     _check(view, task_id, path, content)
     commit = commits.commit(
-        view.fleet, [Edit(path=path, old=None, new=newtask.hinted(view.fleet, content))], f"Add {task_id}"
+        view.fleet, [Edit(path=path, old=None, new=newtask.hinted(WorkTree(view.fleet), content))], f"Add {task_id}"
     )
     if wanted.json:
         session.screen.json({"id": task_id, "path": path, "commit": commit})
@@ -71,15 +72,17 @@ def new(session: Session, wanted: Wanted) -> int:
     if wanted.hold:
         session.screen.line(f"It is on hold; next: reconciler release {task_id}")
     else:
-        session.screen.line(
-            f"A running reconciler takes it up; else: reconciler reconcile. See: reconciler why {task_id}"
-        )
+        remote = view.desired.settings.remote
+        first = f"It counts once it is pushed to {remote}. " if remote is not None else ""
+        said = f"A running reconciler takes it up; else: reconciler reconcile. See: reconciler why {task_id}"
+        session.screen.line(f"{first}{said}")
     return 0
 
 
 def _taken(view: View) -> set[str]:
     """Every id that is, or was, a task's."""
-    return {*fleetfiles.task_paths(view.fleet.root), *view.desired.tasks, *view.desired.archived, *view.observed.tasks}
+    paths = fleetfiles.task_paths(fleetfiles.work_tree(view.fleet.root))
+    return {*paths, *view.desired.tasks, *view.desired.archived, *view.observed.tasks}
 
 
 def _given_id(name: str, taken: Collection[str]) -> str:

@@ -6,6 +6,8 @@ It reads no file and decides nothing.
 from collections.abc import Iterator
 from datetime import datetime
 
+from reconciler.commands import surroundings
+from reconciler.commands.ages import age, span
 from reconciler.commands.reading import View
 from reconciler.commands.screen import Cell, Rows, Screen
 from reconciler.core import conditions
@@ -33,8 +35,6 @@ ORDER = (
 FINISHED_SHOWN = 20
 """How many finished tasks a terminal shows; a pipe gets them all."""
 
-MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
-
 
 def board(screen: Screen, view: View, now: datetime) -> None:
     """Tasks, hosts, and what is wrong with files."""
@@ -49,8 +49,9 @@ def board(screen: Screen, view: View, now: datetime) -> None:
         screen.line(f"and {len(ids) - len(shown)} more that are finished: `reconciler status | cat` shows all", "dim")
     screen.line()
     hosts(screen, view)
-    _breakers(screen, view, now)
-    _forge(screen, view)
+    surroundings.breakers(screen, view, now)
+    surroundings.remote(screen, view, now)
+    surroundings.forge(screen, view)
     problems(screen, view.desired.problems)
 
 
@@ -61,31 +62,6 @@ def hosts(screen: Screen, view: View) -> None:
         screen.table(Rows(headings=("HOST", "STATE", "RUNNING", "TRANSPORT", "VERSIONS", "NOTE"), rows=rows, whole=4))
     else:
         screen.line("no hosts yet: add hosts/<id>.yaml")
-
-
-def _breakers(screen: Screen, view: View, now: datetime) -> None:
-    """The circuit breakers that are open."""
-    opened = [one for _, one in sorted(view.observed.breakers.items()) if one.is_open]
-    if opened:
-        screen.line()
-    for one in opened:
-        until = f"until {storage.timestamp(one.until)}" if one.holds(now) else "its time is over and one run may try"
-        screen.line(f"{one.standing}; {until}", style="red")
-
-
-def _forge(screen: Screen, view: View) -> None:
-    """A forge that is in the way: it does not answer, or it refuses something; of one that is well, nothing."""
-    named, known = view.desired.settings.forge, view.observed.forge
-    if named is None or known is None or (known.silent_since is None and not known.held):
-        return
-    screen.line()
-    if known.silent_since is not None:
-        reason = f": {known.reason}" if known.reason else ""
-        since = storage.timestamp(known.silent_since)
-        screen.line(f"forge {named.url} has not answered since {since}{reason}", style="red")
-    for key, held in sorted(known.held.items()):
-        until = storage.timestamp(held.until)
-        screen.line(f"forge {named.url} refused {key}, tried again after {until}: {held.why}", style="yellow")
 
 
 def problems(screen: Screen, found: tuple[Problem, ...]) -> None:
@@ -256,17 +232,3 @@ def _run_details(run: Run) -> Iterator[str]:
         yield f"error: {run.error}"
     yield from (f"warning: {one}" for one in run.warnings)
     yield from (run.summary or "").splitlines()
-
-
-def age(moment: datetime, now: datetime) -> str:
-    """How long ago, in one unit."""
-    return f"{span((now - moment).total_seconds())} ago"
-
-
-def span(seconds: float) -> str:
-    """A length of time in its largest whole unit."""
-    whole = max(0, int(seconds))
-    for unit_s, letter in ((DAY_S, "d"), (HOUR_S, "h"), (MINUTE_S, "min")):
-        if whole >= unit_s:
-            return f"{whole // unit_s} {letter}"
-    return f"{whole} s"

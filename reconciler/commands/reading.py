@@ -12,18 +12,20 @@ from pathlib import Path
 from reconciler.commands import files
 from reconciler.commands.session import NotGood, Session
 from reconciler.core import publications
+from reconciler.core import standing as standings
 from reconciler.core.desired import Desired, Settings
 from reconciler.core.observed import ForgeSeen, Observed, ObservedHost, ObservedTask
+from reconciler.core.standing import Standing
 from reconciler.core.terms import TERMINAL
 from reconciler.opening import key
 from reconciler.repo import fleet as fleets
-from reconciler.repo import git
 from reconciler.repo.desired.files import DesiredFiles
-from reconciler.repo.fleet import OBSERVED, Fleet
+from reconciler.repo.fleet import Fleet
 from reconciler.repo.journal import Journal
 from reconciler.repo.observed import reading as happened
 from reconciler.repo.observed.records import Recorded
 from reconciler.repo.published import Published
+from reconciler.repo.remote import standings as kept
 
 IN_MEMORY = Path(":memory:")
 UNKNOWN_FLEET = "0" * 12
@@ -32,12 +34,16 @@ UNKNOWN_FLEET = "0" * 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A fleet at one moment. `paths` are the files of what happened, on the branch `observed`."""
+    """A fleet at one moment. `paths` are the files of what happened, on the branch `observed`.
+
+    `standing`: how the fleet stands with its remote, as a reconciler in this clone last said.
+    """
 
     fleet: Fleet
     desired: Desired
     observed: Observed
     paths: Mapping[str, str] = field(default_factory=dict)
+    standing: Standing | None = None
 
     def task_ids(self) -> list[str]:
         """Every task that is not put away: those with a file, and those that happened and are not archived."""
@@ -75,7 +81,9 @@ class Reader:
         if self._journal.warning is not None:
             session.screen.note(f"reconciler: {self._journal.warning}")
         digests = key(self.fleet) if writable else b""
-        self._files = DesiredFiles(self.fleet.root, journal=self._journal, secret=session.env.get, key=digests)
+        self._files = DesiredFiles(
+            self.fleet.root, journal=self._journal, secret=session.env.get, key=digests, ref=self.fleet.ref
+        )
         self._tip: str | None = None
         self._recorded = Recorded()
 
@@ -91,6 +99,7 @@ class Reader:
             live_hosts=[seen.live_run.host for seen in tasks.values() if seen.live_run is not None],
         )
         forge = self._forge(desired.settings)
+        standing = kept.read(self._journal) if desired.settings.remote is not None else None
         observed = Observed(
             fleet=recorded.fleet or UNKNOWN_FLEET,
             tasks=tasks,
@@ -98,20 +107,23 @@ class Reader:
             breakers=recorded.breakers,
             forge=forge,
             leases=self._journal.leases(),
+            halts=standings.halts(standing),
         )
+        wrong = standings.problems(standing, now)
+        desired = replace(desired, problems=(*desired.problems, *wrong))
         if forge is not None:
             held = publications.still_held(desired, observed)
             observed = replace(observed, forge=replace(forge, held=held))
-        return View(fleet=self.fleet, desired=desired, observed=observed, paths=recorded.paths)
+        return View(fleet=self.fleet, desired=desired, observed=observed, paths=recorded.paths, standing=standing)
 
     def close(self) -> None:
         """Let go of the journal."""
         self._journal.close()
 
     def _happened(self) -> Recorded:
-        tip = git.tip(self.fleet.top, f"refs/heads/{OBSERVED}")
+        tip = happened.newest(self.fleet)
         if tip != self._tip:
-            self._tip, self._recorded = tip, happened.read(self.fleet)
+            self._tip, self._recorded = tip, happened.read(self.fleet, tip)
         return self._recorded
 
     def _forge(self, settings: Settings) -> ForgeSeen | None:

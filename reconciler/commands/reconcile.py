@@ -7,11 +7,11 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import FrameType
 
-from reconciler import opening
+from reconciler import roles
 from reconciler.commands import pictures
 from reconciler.commands.command import Command
 from reconciler.commands.screen import Screen
@@ -52,6 +52,9 @@ def reconcile(session: Session, wanted: Wanted) -> int:
     failed or is blocked. Meanwhile it listens for webhooks and for agents that ask for work, at `listen` of the
     settings (127.0.0.1:8732), or where `--listen` says: with `--once` and `--until-idle` only then, with `--no-listen`
     never.
+
+    With `remote` in the settings the fleet lives there: what people push counts, what happened is pushed, and of
+    several reconcilers, each in a clone of its own, one leads; the others stand by and take over when it is gone.
     """
     if wanted.listen and wanted.no_listen:
         raise WrongUsage("--listen and --no-listen do not go together; leave one out")
@@ -59,21 +62,27 @@ def reconcile(session: Session, wanted: Wanted) -> int:
         raise WrongUsage("--once and --until-idle do not go together; leave one out")
     fleet = session.fleet()
     teller = Teller(screen=session.screen, json=wanted.json, now=session.now)
-    world = World(
-        env=session.env,
-        now=session.now,
-        told=teller.told(),
-        recorded=teller.recorded,
-        warn=teller.warn,
-        door=_door(session, wanted, teller),
-    )
-    ended, stopped_by = run(fleet, Options(once=wanted.once, until_idle=wanted.until_idle), world)
+    given = replace(world(session, teller), door=_door(session, wanted, teller))
+    ended, stopped_by = run(fleet, Options(once=wanted.once, until_idle=wanted.until_idle), given)
     if stopped_by is not None:
         teller.warn("stopped; runs that are under way go on, and the next start takes them up again")
         return 0
     for task_id, reason in ended.waiting.items():
         teller.warn(f"{task_id} waits: {reason}")
     return 1 if wanted.until_idle and ended.unsettled else 0
+
+
+def world(session: Session, teller: "Teller") -> World:
+    """What the program gets from its surroundings; nothing listens."""
+    return World(
+        env=session.env,
+        now=session.now,
+        clock_s=session.outside.clock_s,
+        told=teller.told(),
+        recorded=teller.recorded,
+        said=teller.said,
+        warn=teller.warn,
+    )
 
 
 def _door(session: Session, wanted: Wanted, teller: "Teller") -> Door | None:
@@ -103,7 +112,7 @@ def run(fleet: Fleet, options: Options, world: World) -> tuple[Ended, signal.Sig
         if received:
             stop.set()
         try:
-            return await opening.reconcile(fleet, options, world, stop)
+            return await roles.reconcile(fleet, options, world, stop)
         finally:
             wakers.clear()
 

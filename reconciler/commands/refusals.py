@@ -8,12 +8,14 @@ import sys
 
 from reconciler.commands.session import NotGood, WrongUsage
 from reconciler.core import printable
+from reconciler.leading.standby import NotLeading
 from reconciler.repo.fleet import NoFleet
 from reconciler.repo.git import GitFailed, Refused
 from reconciler.repo.journal import JournalFailed
 from reconciler.repo.lock import Locked
 from reconciler.repo.observed.branch import BranchAdvanced, BranchFailed, BranchMoved
 from reconciler.repo.observed.records import UnreadableRecord
+from reconciler.repo.remote.door import RemoteFailed
 from reconciler.repo.yaml.documents import InvalidDocument
 from reconciler.transport import Misconfigured, Unreachable
 from reconciler.web.listening import CannotListen
@@ -34,8 +36,10 @@ EXPECTED = (
     Misconfigured,
     NoFleet,
     NotGood,
+    NotLeading,
     OSError,
     RecursionError,
+    RemoteFailed,
     Refused,
     Unreachable,
     UnreadableRecord,

@@ -24,10 +24,14 @@ class NotGood(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """What the program reads in one place, `__main__`: environment, clock, randomness; and the server that it has."""
+    """What the program reads in one place, `__main__`: environment, clocks, randomness; and the server that it has.
+
+    `clock_s` counts seconds, never jumps, and goes on while the machine sleeps.
+    """
 
     env: Mapping[str, str]
     now: Callable[[], datetime]
+    clock_s: Callable[[], float]
     new_token: Callable[[], str]
     serve: Serve
 

@@ -42,9 +42,14 @@ class Breaker:
         return "/".join(parts) + (f".{self.account}" if self.account is not None else "")
 
     @property
-    def standing(self) -> str:
+    def sentence(self) -> str:
         """What an open one says to whom it keeps waiting."""
         return f"the breaker {self.name} is open: {self.reason}; {self.needs}"
+
+    @property
+    def trial_sentence(self) -> str:
+        """What it says while a run is under way that it let through."""
+        return f"the breaker {self.name} waits for the run that it let through: {self.reason}"
 
     @property
     def is_open(self) -> bool:

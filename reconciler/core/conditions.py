@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from reconciler.core import leases, massdeath, placement, publications, repositories, retry, trials
-from reconciler.core.breaker import Breaker
 from reconciler.core.desired import Desired, Forge, Task
 from reconciler.core.events import CancelReason
 from reconciler.core.observed import ForgeSeen, Observed, ObservedTask, PullRequest
 from reconciler.core.publications import OpenPull
 from reconciler.core.terms import TERMINAL, ExecutionMode, Outcome, Phase, Verdict, Wish
-from reconciler.core.trials import Trials
 
 DELETED_AFTER = timedelta(seconds=30)
 """How long a task's file must be gone before its absence cancels the task."""
@@ -76,7 +74,7 @@ def obstacles(task_id: str, desired: Desired, observed: Observed, now: datetime)
     yield from _time(seen, desired, now)
     if seen.phase is Phase.CREATED or seen.reason == massdeath.MASS_DEATH:
         for one in trials.holding(task, desired, observed, now):
-            yield Condition(why=one.standing, who="operator", until=one.until)
+            yield Condition(why=one.sentence, who="operator", until=one.until)
     yield from _dependencies(task, desired, observed)
     yield from _adapter(task, desired)
     for name in _secrets(task, desired):
@@ -101,15 +99,12 @@ def waiting(task_id: str, desired: Desired, observed: Observed, now: datetime) -
     if document is None or seen.phase is not Phase.CREATED:
         return tuple(found)
     used = usage(observed)
+    found.extend(Condition(why=halt.why, who=halt.who) for halt in observed.halts)
     found.extend(limits(desired, used))
-    if (one := Trials(desired, observed, now).waited_for(document.value)) is not None:
-        found.append(_tried(one))
+    if (one := trials.Trials(desired, observed, now).waited_for(document.value)) is not None:
+        found.append(Condition(why=one.trial_sentence, who="nobody"))
     found.extend(_hosts(document.value, desired, observed, used, now))
     return tuple(found)
-
-
-def _tried(one: Breaker) -> Condition:
-    return Condition(why=f"the breaker {one.name} waits for the run that it let through: {one.reason}", who="nobody")
 
 
 def _hosts(task: Task, desired: Desired, observed: Observed, used: Usage, now: datetime) -> list[Condition]:
@@ -117,10 +112,10 @@ def _hosts(task: Task, desired: Desired, observed: Observed, used: Usage, now: d
         return [Condition(why="the fleet has no host: add hosts/<id>.yaml", who="operator")]
     found = []
     pulling = []
-    tried = Trials(desired, observed, now)
+    tried = trials.Trials(desired, observed, now)
     for host_id in sorted(desired.hosts):
         if (one := tried.of_host(host_id)) is not None:
-            found.append(_tried(one))
+            found.append(Condition(why=one.trial_sentence, who="nobody"))
             continue
         reason = placement.unfit(task, host_id, desired, observed, now) or placement.full(
             host_id, desired, used.by_host
@@ -248,12 +243,21 @@ def _runs(task_id: str, seen: ObservedTask, desired: Desired, observed: Observed
     if live is None:
         return
     yield Condition(why=f"run {live.run_id} on {live.host} has not ended", who="nobody")
+    if live.started_at is None:
+        yield from _unlaunched(live.run_id, observed)
     if live.host in observed.silent:
         lost_at = max(observed.silent[live.host], live.assigned_at) + desired.settings.lost_after.ssh
         yield Condition(why=f"{live.host} does not answer: its run is lost after that", who="operator", until=lost_at)
     unheard = _unheard(task_id, seen, desired, observed, now)
     if unheard is not None:
         yield unheard
+
+
+def _unlaunched(run_id: str, observed: Observed) -> Iterator[Condition]:
+    """Why a run that was assigned is not launched."""
+    yield from (Condition(why=halt.why, who=halt.who) for halt in observed.halts)
+    if run_id in observed.unpushed:
+        yield Condition(why=f"the assignment of {run_id} is to reach the fleet's remote first", who="nobody")
 
 
 def _time(seen: ObservedTask, desired: Desired, now: datetime) -> Iterator[Condition]:

@@ -170,6 +170,14 @@ class Forge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Whose commits count. `signed`: a file of allowed signers, `True` for the one in git's configuration."""
+
+    authors: tuple[str, ...] = ()
+    signed: Literal[True] | str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MassDeath:
     """The bound for many runs that die of one cause."""
 
@@ -208,8 +216,7 @@ class Identity:
 class Settings:
     """The fleet's settings, all optional. `keep_runs`: ended runs per task whose folder stays on the host.
 
-    `public_url`: where people and the forge reach the web application from outside; links are made from it.
-    `closed_breakers`: by the name of a breaker, until when all that opened it is settled.
+    `public_url`: where the web application is reached. `closed_breakers`: until when what opened each is settled.
     """
 
     default_adapter: str | None = None
@@ -217,6 +224,7 @@ class Settings:
     listen: str = "127.0.0.1:8732"
     public_url: str | None = None
     remote: str | None = None
+    trust: Trust | None = None
     forge: Forge | None = None
     limits: Limits = field(default_factory=Limits)
     lease: timedelta = timedelta(seconds=180)

@@ -65,7 +65,7 @@ def _seen(task_id: str, sighting: Sighting, desired: Desired, observed: Observed
     run = seen.runs[-1]
     match sighting.state:
         case "absent":
-            return _absent(task_id, seen, desired, now)
+            return _absent(task_id, desired, observed, now)
         case "void":
             return Step(actions=(Record(task_id=task_id, event=_given_up(task_id, run, desired, now)),))
         case "alive":
@@ -93,7 +93,8 @@ def _pulled(task_id: str, run: Run, desired: Desired, observed: Observed, now: d
     return Step(actions=(Record(task_id=task_id, event=gone),))
 
 
-def _absent(task_id: str, seen: ObservedTask, desired: Desired, now: datetime) -> Step:
+def _absent(task_id: str, desired: Desired, observed: Observed, now: datetime) -> Step:
+    seen = observed.tasks[task_id]
     run = seen.runs[-1]
     if run.started_at is not None:
         gone = _lost(task_id, run, desired, now, "its run folder is gone from the host")
@@ -101,6 +102,8 @@ def _absent(task_id: str, seen: ObservedTask, desired: Desired, now: datetime) -
     if unwanted(task_id, seen, desired, now) is not None:
         cancel = conditions.cancel_reason(task_id, desired, now)
         return Step(actions=(GiveUp(task_id=task_id, run=run, cancel=cancel),))
+    if observed.halts or run.run_id in observed.unpushed:
+        return Step()
     return Step(actions=(Launch(task_id=task_id, run=run, reuse=may_reuse(seen.runs)),))
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from reconciler.core.breaker import Breaker
 from reconciler.core.desired import Adapter, Task
+from reconciler.core.standing import Halt
 from reconciler.core.terms import ExecutionMode, Failure, Kind, Outcome, Phase, StopReason, Verdict
 
 
@@ -252,7 +253,9 @@ class Observed:
 
     `silent`: hosts that did not answer when they were last asked by this process, since when they have been silent.
     `forge`: what is known of the forge, `None` where there is none that can be asked. `asking`: the pull agents that
-    wait for work, longest first. `leases`: how long pull agents hold their tasks, by task id. `breakers`: by name.
+    wait for work, longest first. `leases`: how long pull agents hold their tasks, by task id. `halts`: why nothing new
+    starts in the whole fleet. `breakers`: by name. `unpushed`: runs, by id, whose assignment the fleet's remote does
+    not have yet.
     """
 
     fleet: str
@@ -264,6 +267,8 @@ class Observed:
     asking: tuple[Asking, ...] = ()
     leases: Mapping[str, Lease] = field(default_factory=dict)
     breakers: Mapping[str, Breaker] = field(default_factory=dict)
+    halts: tuple[Halt, ...] = ()
+    unpushed: frozenset[str] = frozenset()
 
 
 def run_id(fleet: str, task: str, epoch: int) -> str:

@@ -114,7 +114,7 @@ def _broken(host_id: str, observed: Observed, now: datetime) -> Unfit | None:
     breaker = observed.breakers.get(f"{Scope.HOST}/{host_id}")
     if breaker is None or not breaker.holds(now):
         return None
-    return Unfit(why=breaker.standing, who="operator", passing=True, until=breaker.until)
+    return Unfit(why=breaker.sentence, who="operator", passing=True, until=breaker.until)
 
 
 def _out_of_reach(

@@ -66,7 +66,7 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
 def _publish(desired: Desired, observed: Observed, now: datetime) -> Step:
     """What is to be published on a forge that answers, and when to try again what it refused."""
     forge = observed.forge
-    if forge is None or forge.silent_since is not None:
+    if forge is None or forge.silent_since is not None or any(halt.silent for halt in observed.halts):
         return Step()
     actions: list[Action] = []
     alarms: list[datetime] = []
@@ -193,6 +193,8 @@ class _Placing:
         self.actions.append(Record(task_id=task_id, event=self._assigned(task_id, seen, host_id)))
 
     def _limited(self) -> bool:
+        if self._observed.halts:
+            return True
         used = Usage(running=self._running, in_review=self._in_review, by_host=self._used)
         return next(conditions.limits(self._desired, used), None) is not None
 

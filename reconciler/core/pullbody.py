@@ -45,6 +45,12 @@ def body(task_id: str, task: Task, run: Run, *, page: str | None, closes: int | 
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
+def link(url: str) -> str:
+    """A URL as a link where it is a plain one, else as text."""
+    plain = len(url) <= MOST_LINK and _PLAIN_URL.fullmatch(url) is not None
+    return url if plain else markdown.code(url, most=MOST_LINK)
+
+
 def _section(heading: str, text: str) -> str:
     return f"## {heading}\n\n{text}" if text else ""
 
@@ -52,9 +58,8 @@ def _section(heading: str, text: str) -> str:
 def _issue(task: Task, closes: int | None) -> str:
     if task.issue is None:
         return ""
-    plain = len(task.issue) <= MOST_LINK and _PLAIN_URL.fullmatch(task.issue) is not None
-    link = task.issue if plain else markdown.code(task.issue, most=MOST_LINK)
-    return f"For {link}" if closes is None else f"For {link}\n\nCloses #{closes}"
+    named = f"For {link(task.issue)}"
+    return named if closes is None else f"{named}\n\nCloses #{closes}"
 
 
 def _summary(run: Run) -> str:

@@ -37,6 +37,12 @@ def of(task: Task, forge: Forge) -> str | None:
     return _nearest(named.path[-1], forge.repositories) if listed is None and named.local else listed
 
 
+def at(url: str, forge: Forge) -> str | None:
+    """The repository at a URL or path as `owner/name`, listed or not; `None` where it is not on this forge."""
+    named = _named(url, forge)
+    return "/".join(named.path[-2:]) if named is not None and len(named.path) > 1 else None
+
+
 def key(name: str) -> str:
     """What is equal for all ways to write a repository's name: forges tell no upper from lower case in it."""
     return name.casefold()

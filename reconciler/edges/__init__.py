@@ -12,11 +12,14 @@ from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Host
 from reconciler.edges.desk import Desk
 from reconciler.edges.forgelink import ForgeLink
+from reconciler.edges.lead import Lead
+from reconciler.edges.reads import Reads
 from reconciler.edges.view import View
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal, JournalFailed
 from reconciler.repo.main.intakes import Intakes
+from reconciler.repo.main.mainline import Mainline
 from reconciler.repo.observed.branch import BranchFailed, BranchMoved
 from reconciler.repo.observed.funnel import ObservedBranch
 from reconciler.transport import Transport
@@ -32,8 +35,9 @@ class Edges:
     `transports` has one entry for each word of a host's `transport` that runs commands. `secret` gives a secret's value
     by its name, `None` where it is not set. `changed` is called, from any thread, when something was seen that a new
     plan may need. `delivered` is set when a webhook was kept in the `inbox`. `warn` is told in one line what nobody
-    waits for. `intakes` is what is remembered of issues that came in. At the `desk` pull agents wait for work; the
-    `view` is what the last turn saw.
+    waits for. `intakes` is what is remembered of issues that came in, the `mainline` takes the files of their tasks. At
+    the `desk` pull agents wait for work; the `view` is what the last turn saw. `lead` is the term for which this
+    process leads, where the fleet lives on a remote.
     """
 
     fleet: Fleet
@@ -48,8 +52,21 @@ class Edges:
     changed: Callable[[], None]
     warn: Callable[[str], None]
     intakes: Intakes
+    mainline: Mainline
     desk: Desk
     view: View
+    lead: Lead | None = None
+
+    @property
+    def reads(self) -> Reads:
+        """What those get who only read."""
+        lead = self.lead
+        return Reads(
+            view=self.view,
+            journal=self.journal,
+            now=self.now,
+            standing=lambda: lead.standing if lead is not None else None,
+        )
 
     async def run(self, host_id: str, host: Host, command: Command) -> Completed:
         """Run a command on a host; raises what the transport raises."""

@@ -4,12 +4,15 @@ It never makes a fleet, and never writes anything but the list of what git is to
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reconciler.repo import git
 
 BRANCH = "main"
+IN_FORCE = "refs/reconciler/main"
+"""The tip of a followed remote's branch that is in force; only the reconciler moves it, and only forward."""
+
 OBSERVED = "observed"
 EXCLUDED = ("state/observed/", ".reconciler/")
 
@@ -23,12 +26,14 @@ class Fleet:
     """A fleet's places, all absolute.
 
     `root` holds `state/`, `top` is the work tree's top (the same, but for a fleet in a subfolder of a repository),
-    `common` is the repository's folder with objects and branches, shared by its linked worktrees.
+    `common` is the repository's folder with objects and branches, shared by its linked worktrees. `ref` is the full
+    name of the ref from which people's wishes are read where only what is committed counts.
     """
 
     root: Path
     top: Path
     common: Path
+    ref: str = f"refs/heads/{BRANCH}"
 
     @property
     def prefix(self) -> str:
@@ -74,7 +79,15 @@ def find(start: Path, explicit: Path | None = None) -> Fleet:
         raise NoFleet(
             f"{root} is in no git repository; run `git init` there, or `reconciler init PATH` for a new fleet"
         )
-    return Fleet(root=root, top=top.resolve(), common=git.common_dir(root).resolve())
+    found = Fleet(root=root, top=top.resolve(), common=git.common_dir(root).resolve())
+    return replace(found, ref=IN_FORCE) if git.tip(found.top, IN_FORCE) is not None else found
+
+
+def on_work_tree(fleet: Fleet) -> Fleet:
+    """The fleet where no remote counts: its people's wishes are those of the work tree and of its own branch."""
+    if git.tip(fleet.top, IN_FORCE) is not None:
+        git.run(fleet.top, "update-ref", "-d", IN_FORCE)
+    return replace(fleet, ref=f"refs/heads/{BRANCH}")
 
 
 def exclude(fleet: Fleet) -> None:

@@ -106,6 +106,15 @@ def identity_words(identity: Identity | Signature) -> tuple[str, ...]:
     return (*(word for pair in settings for setting in pair for word in ("-c", setting)), "-c", "commit.gpgSign=false")
 
 
+def who(identity: Identity) -> str:
+    """Name and address in the form that a commit object can hold."""
+    name, email = (
+        "".join(letter for letter in text if letter.isprintable() and letter not in "<>").strip()
+        for text in (identity.name, identity.email)
+    )
+    return f"{name} <{email}>"
+
+
 def first_line(stderr: bytes) -> str:
     """The line of git's complaint that says most: its first `fatal` or `error`, else its first line."""
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
@@ -156,6 +165,11 @@ def tip(repository: Path, ref: str) -> str | None:
     """The commit at which a full ref name (`refs/heads/main`) points, None where there is none."""
     found = run(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}", check=False)
     return found.text if found.exit == 0 else None
+
+
+def has(repository: Path, ref: str, path: str) -> bool:
+    """Whether the commit at `ref` has this path, given from the top of the repository."""
+    return run(repository, "cat-file", "-e", f"{ref}:{path}", check=False).exit == 0
 
 
 def ls_tree(repository: Path, ref: str, path: str = "") -> dict[str, str]:

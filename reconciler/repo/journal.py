@@ -47,6 +47,14 @@ _MIGRATIONS = (
         # that the disk takes what is written
         "CREATE TABLE proof (number INTEGER PRIMARY KEY)",
     ),
+    (
+        # how the fleet stands with its remote
+        "CREATE TABLE standing (number INTEGER PRIMARY KEY, json TEXT NOT NULL)",
+    ),
+    (
+        # which commits were judged by `settings.trust`, and what came of it
+        "CREATE TABLE judged (ref TEXT PRIMARY KEY, basis TEXT NOT NULL, json TEXT NOT NULL) WITHOUT ROWID",
+    ),
 )
 
 

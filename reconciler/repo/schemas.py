@@ -199,7 +199,7 @@ def _definition(reference: str) -> Mapping[str, Any]:
 
 def _option(branch: Mapping[str, Any]) -> str:
     if "const" in branch:
-        return str(branch["const"])
+        return "true" if branch["const"] is True else str(branch["const"])
     return _TYPES[str(branch["type"])] if "type" in branch else "a word or a list of words"
 
 

@@ -8,12 +8,14 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from reconciler.core import standing as standings
 from reconciler.core.actions import Action, Collect, GiveUp, Launch, Publish, Record, Stop
 from reconciler.core.breaker import Breaker, Switch
 from reconciler.core.conditions import Condition
 from reconciler.core.desired import Desired, Document, Host
 from reconciler.core.observed import Observed, ObservedHost, ObservedTask
 from reconciler.core.plan import Plan
+from reconciler.core.standing import Standing
 from reconciler.repo import storage
 
 
@@ -107,6 +109,15 @@ def breaker(one: Breaker) -> dict[str, object]:
 def problems(desired: Desired) -> list[object]:
     """Everything that is wrong with the files."""
     return [plain(problem) for problem in desired.problems]
+
+
+def remote(standing: Standing | None, now: datetime) -> dict[str, object] | None:
+    """How the fleet stands with its remote, and for how many seconds what is to be pushed has waited."""
+    if standing is None:
+        return None
+    shape = record(standing)
+    del shape["problems"]
+    return shape | {"lag_seconds": int(standings.lag(standing, now).total_seconds())}
 
 
 def planned(plan: Plan) -> dict[str, object]:

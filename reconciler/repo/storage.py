@@ -14,7 +14,19 @@ from typing import Any, TypeVar, cast, get_origin
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from reconciler.core.desired import Adapter, Engine, FailurePattern, Forge, Host, Limits, MassDeath, Output, Task, Word
+from reconciler.core.desired import (
+    Adapter,
+    Engine,
+    FailurePattern,
+    Forge,
+    Host,
+    Limits,
+    MassDeath,
+    Output,
+    Task,
+    Trust,
+    Word,
+)
 from reconciler.core.observed import ObservedTask, Run
 from reconciler.core.terms import Failure
 
@@ -158,6 +170,7 @@ _SPECIAL: dict[type, dict[str, Any]] = {
     },
     Output: dict.fromkeys(("summary", "session", "error", "input_tokens", "output_tokens", "cost_usd"), _ONE_OR_MANY),
     Forge: {"webhook_secret_env": _ONE_OR_MANY},
+    Trust: {"signed": override(struct_hook=_as_is, unstruct_hook=_as_is)},
     FailurePattern: {
         "failure": override(rename="class"),
         "resets": override(struct_hook=_as_is, unstruct_hook=_as_is),

@@ -13,7 +13,7 @@ from watchfiles import Change, awatch
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from reconciler.repo import git
-from reconciler.repo.fleet import BRANCH, Fleet
+from reconciler.repo.fleet import Fleet
 
 SCAN_EVERY_S = 30.0
 TICK_S = 1.0
@@ -106,7 +106,7 @@ def _folders(fleet: Fleet) -> tuple[Path, ...]:
 
 def _ref_files(fleet: Fleet) -> tuple[Path, ...]:
     return (
-        git.git_path(fleet.top, f"refs/heads/{BRANCH}"),
+        git.git_path(fleet.top, fleet.ref),
         git.git_path(fleet.top, "packed-refs"),
         git.git_path(fleet.top, "HEAD"),
     )

@@ -17,9 +17,11 @@ from reconciler.core.pulls import Shown
 from reconciler.core.terms import TERMINAL, Verdict
 from reconciler.core.watched import Watched
 from reconciler.edges import Edges, recording
+from reconciler.edges.lead import Lead
 from reconciler.forge import payloads
 from reconciler.forge.payloads import Hint, IssueNews, Nothing, PullNews, Pushed
 from reconciler.forge.reading import ForgeKind
+from reconciler.repo.fleet import BRANCH
 from reconciler.repo.inbox import Delivery
 from reconciler.watching.once import Once
 
@@ -33,20 +35,32 @@ MAX_TOLD = 10_000
 KINDS: Mapping[str, ForgeKind] = {"forgejo": "forgejo", "gitea": "gitea", "github": "github"}
 
 
-def hint(delivery: Delivery, forge: Forge) -> Hint:
-    """What a delivery is about; nothing where it cannot be read, or is about a repository that is not watched."""
+def hint(delivery: Delivery, forge: Forge, lead: Lead | None = None) -> Hint:
+    """What a delivery is about; nothing where it cannot be read, or is about a repository that is not watched.
+
+    A push to the fleet itself has its remote looked at, whether that repository is listed or not.
+    """
     try:
         payload = json.loads(delivery.body)
     except (ValueError, RecursionError):
         return Nothing(why="the body cannot be read as JSON")
     found = payloads.read(delivery.event, delivery.event_type, payload, KINDS.get(delivery.kind, forge.kind))
     repository = repository_of(found)
+    if lead is not None and isinstance(found, Pushed) and _is_intent(found, lead, forge):
+        lead.doubt()
+        return Nothing(why="it is the fleet's own, whose remote is looked at")
     listed = not forge.repositories or any(repositories.same(repository, one) for one in forge.repositories)
     return (
         found
         if listed or isinstance(found, Nothing)
         else Nothing(why=f"{repository} is not listed in forge.repositories")
     )
+
+
+def _is_intent(pushed: Pushed, lead: Lead, forge: Forge) -> bool:
+    """Whether somebody pushed to the branch that says what is wanted."""
+    fleet = repositories.at(lead.url, forge)
+    return pushed.branch == BRANCH and fleet is not None and repositories.same(pushed.repository, fleet)
 
 
 def repository_of(found: Hint) -> str:

@@ -164,7 +164,7 @@ class ForgeWatch:
         if scene is None:
             return False
         try:
-            return await self._act(forgenews.hint(delivery, scene.forge), delivery, scene)
+            return await self._act(forgenews.hint(delivery, scene.forge, self._edges.lead), delivery, scene)
         except IntakeDelayed:
             self._again_s = _clock_s() + LATER_S
             return False

@@ -21,6 +21,7 @@ from reconciler.repo.desired import checks
 from reconciler.repo.main import issuework
 from reconciler.repo.main.issuetasks import Newcomer
 from reconciler.repo.main.issuework import Known, Place, Work
+from reconciler.watching import proposing
 
 MAX_NUMBER = 10**15
 MAX_NAME = 200
@@ -41,8 +42,9 @@ async def take(edges: Edges, desired: Desired, shown: Sequence[Issue]) -> None:
     """Write what these issues ask for into the fleet: a task's file each, once; a hold for what is not wanted any more.
 
     The same issues may be given again and again, in any order: one that needs nothing costs nothing. Raises
-    IntakeDelayed where a person's work is in the way and ForgeUnreachable where the forge had to be asked who may
-    cause work; both after everything else was written. Then the same issues are to be given again.
+    IntakeDelayed where a person's work is in the way or the remote does not answer, and ForgeUnreachable where the
+    forge had to be asked who may cause work, or for a pull request; both after everything else was written. Then the
+    same issues are to be given again.
     """
     forge = desired.settings.forge
     if forge is None:
@@ -56,22 +58,28 @@ async def take(edges: Edges, desired: Desired, shown: Sequence[Issue]) -> None:
 
 
 async def _write(edges: Edges, desired: Desired, forge: Forge, work: Work) -> None:
-    """Write it all; IntakeDelayed, and a word to people when that is news, where something has to wait."""
+    """Write it all; IntakeDelayed, and a word to people when that is news, where something has to wait.
+
+    ForgeUnreachable where a pull request has to be opened and the forge does not answer.
+    """
     place = Place(
-        fleet=edges.fleet,
+        mainline=edges.mainline,
         desired=desired,
         observed=edges.branch.tasks,
         home=urlsplit(forge.url).hostname or "localhost",
+        asked=proposing.asked(edges),
     )
     outcome = await asyncio.to_thread(issuework.write, place, edges.intakes, work)
     if outcome.changed:
         edges.changed()
-    news, edges.intakes.delayed = outcome.delayed != edges.intakes.delayed, outcome.delayed
-    if outcome.delayed is None:
+    waiting = await proposing.propose(edges, outcome.withheld)
+    delayed = outcome.delayed or waiting
+    news, edges.intakes.delayed = delayed != edges.intakes.delayed, delayed
+    if delayed is None:
         return
     if news:
-        edges.warn(f"issues wait to be taken in: {outcome.delayed}")
-    raise IntakeDelayed(outcome.delayed)
+        edges.warn(f"issues wait to be taken in: {delayed}")
+    raise IntakeDelayed(delayed)
 
 
 def _plain(issue: Issue, forge: Forge) -> Issue | None:

@@ -9,7 +9,8 @@ import falcon
 
 from reconciler.web import openapi, problems
 from reconciler.web.api import Api
-from reconciler.web.health import Alive, Ready
+from reconciler.web.health import Alive, Leads, Ready
+from reconciler.web.metrics import Metrics
 from reconciler.web.pull import Dequeue, Heartbeat, Status
 from reconciler.web.site import Site
 from reconciler.web.tasks import OneTask, Tasks
@@ -27,8 +28,10 @@ def app(site: Site, api: Api | None = None) -> WSGIApplication:
         made.add_route(path, Webhook(site))
     made.add_route("/healthz", Alive())
     made.add_route("/readyz", Ready(site))
+    made.add_route("/leader", Leads(site))
     made.add_route(openapi.PATH, openapi.Described())
     if api is not None:
+        made.add_route("/metrics", Metrics(api))
         made.add_route("/api/v1/dequeue", Dequeue(api))
         made.add_route("/api/v1/tasks", Tasks(api))
         made.add_route("/api/v1/tasks/{task_id}", OneTask(api))

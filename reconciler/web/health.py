@@ -41,6 +41,29 @@ class Ready:
     on_head = on_get
 
 
+class Leads:
+    """`/leader`: whether this is the reconciler that starts work, for whoever has to choose between several."""
+
+    def __init__(self, site: Site) -> None:
+        """Ask this site."""
+        self._site = site
+
+    def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
+        """200 where it is, also where there is no other; else 503, with the name of the one that leads."""
+        standing = self._site.standing()
+        role = "alone" if standing is None else standing.role
+        leads = role != "standby" and (standing is None or standing.stopped is None)
+        resp.status = falcon.HTTP_200 if leads else falcon.HTTP_503
+        resp.cache_control = ["no-store"]
+        resp.media = {
+            "role": role,
+            "leader": standing.leader if standing is not None else None,
+            "term": standing.term if standing is not None else None,
+        }
+
+    on_head = on_get
+
+
 def _shown(check: Check) -> dict[str, str]:
     since = None if check.since is None else storage.timestamp(check.since)
     shown = {"status": check.status, "since": since, "detail": check.detail}

@@ -14,6 +14,7 @@ from wsgiref.types import WSGIApplication
 from reconciler.core.desired import Desired, Settings
 from reconciler.edges import Edges
 from reconciler.edges.forgelink import ForgeLink
+from reconciler.edges.reads import Reads
 from reconciler.web import address
 from reconciler.web.address import Address, BadAddress
 from reconciler.web.api import Api
@@ -58,25 +59,30 @@ class Door:
 
 
 @asynccontextmanager
-async def listening(edges: Edges, door: Door | None, settings: Settings) -> AsyncIterator[Callable[[Desired], None]]:
+async def listening(
+    reads: Reads, door: Door | None, settings: Settings, edges: Edges | None = None
+) -> AsyncIterator[Callable[[Desired], None]]:
     """Listen as long as the block lasts; it gets what is to be called after every turn. No door: nothing listens.
 
-    Raises CannotListen where somebody asked for the address; the built-in one is only missed.
+    Without `edges` this process stands by, and only answers who reads. Raises CannotListen where somebody asked for the
+    address; the built-in one is only missed.
     """
     if door is None:
         yield lambda _: None
         return
     clock = asyncio.get_running_loop().time
-    readiness = Readiness(edges.journal, edges.forge, edges.now, clock)
+    readiness = Readiness(reads, edges.forge if edges is not None else None, clock)
     refusals = Bounded(log.warning, clock)
     served: list[Address] = []
-    tokens = Tokens(lambda: edges.view.latest().desired, clock, refusals)
-    api = Api(edges=edges, tokens=tokens, listens=lambda: served[0] if served else None)
-    server = await asyncio.to_thread(_serve, door, settings, app(_site(edges, readiness, refusals), api))
-    news = _News(edges.forge, door, settings)
+    tokens = Tokens(lambda: reads.view.latest().desired, clock, refusals)
+    api = Api(reads=reads, edges=edges, tokens=tokens, listens=lambda: served[0] if served else None)
+    site = _site(edges, readiness, refusals) if edges is not None else _standby_site(reads, readiness, refusals)
+    server = await asyncio.to_thread(_serve, door, settings, app(site, api))
+    news = _News(edges.forge if edges is not None else None, door, settings)
     if server is not None:
         served.append(server.address)
-        edges.desk.open()
+        if edges is not None:
+            edges.desk.open()
         door.told(f"listening on http://{server.address}")
         news.tell(settings)
 
@@ -102,6 +108,20 @@ def _site(edges: Edges, readiness: Readiness, refused: Callable[[str], None]) ->
         readiness=readiness.checks,
         now=edges.now,
         refused=refused,
+        standing=edges.reads.standing,
+    )
+
+
+def _standby_site(reads: Reads, readiness: Readiness, refused: Callable[[str], None]) -> Site:
+    """The outside of an application that takes no webhook."""
+    return Site(
+        secrets=tuple,
+        keep=lambda _: False,
+        arrived=lambda: None,
+        readiness=readiness.checks,
+        now=reads.now,
+        refused=refused,
+        standing=reads.standing,
     )
 
 
@@ -131,7 +151,7 @@ def _serve(door: Door, settings: Settings, application: WSGIApplication) -> Serv
 class _News:
     """What was said last about webhooks and the address, so that it is said again only when it has changed."""
 
-    def __init__(self, forge: ForgeLink, door: Door, settings: Settings) -> None:
+    def __init__(self, forge: ForgeLink | None, door: Door, settings: Settings) -> None:
         self._forge = forge
         self._door = door
         self._listen = settings.listen
@@ -139,7 +159,7 @@ class _News:
 
     def tell(self, settings: Settings) -> None:
         """Say what is new."""
-        line = webhooks(self._forge)
+        line = webhooks(self._forge) if self._forge is not None else self._webhooks
         if line != self._webhooks:
             self._webhooks = line
             self._door.told(line)

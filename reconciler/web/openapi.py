@@ -55,6 +55,18 @@ _SMALL: Mapping[str, Json] = {
         "additionalProperties": False,
         "properties": {"status": {"type": "string"}, "since": {"type": "string"}, "detail": {"type": "string"}},
     },
+    "role": {
+        "type": "object",
+        "description": "The part of this reconciler, and who leads in which term; alone, nobody has to.",
+        "required": ["role", "leader", "term"],
+        "additionalProperties": False,
+        "properties": {
+            "role": {"enum": ["alone", "leader", "standby"]},
+            "leader": {"type": ["string", "null"]},
+            "term": {"type": ["integer", "null"]},
+        },
+    },
+    "numbers": {"type": "string", "description": "The text form of Prometheus."},
     "description": {
         "type": "object",
         "description": "An OpenAPI document.",

@@ -28,7 +28,7 @@ PROBLEMS: Mapping[int, str] = MappingProxyType(
         422: "The body or the query does not fit its schema; `errors` names each place.",
         429: "Too many wrong tokens came from this address; a right one is never refused so.",
         431: "The head of the request is larger than 64 KiB.",
-        503: "It could not be kept, so nothing has happened; ask again.",
+        503: "It could not be kept, or another reconciler leads: nothing has happened; ask again.",
     }
 )
 WAYS = frozenset({400, 431})
@@ -234,7 +234,38 @@ DESCRIPTION = Operation(
     answers={200: Answer(says="The document.", schema="description", headers=("ETag",)), 304: UNCHANGED},
     conditional=True,
 )
+LEADER = Operation(
+    id="leader",
+    method="get",
+    path="/leader",
+    summary="Whether this reconciler starts work",
+    text="For whoever chooses between several reconcilers of one fleet: a proxy, a monitor.",
+    answers={
+        200: Answer(
+            says="It does: it leads, or there is no other.",
+            schema="role",
+            example={"role": "leader", "leader": "agents-1:/srv/fleet", "term": 7},
+        ),
+        503: Answer(
+            says="Another one leads, or nobody does for now.",
+            schema="role",
+            example={"role": "standby", "leader": "agents-1:/srv/fleet", "term": 7},
+        ),
+    },
+)
+METRICS = Operation(
+    id="metrics",
+    method="get",
+    path="/metrics",
+    summary="Numbers for Prometheus",
+    text="Tasks by phase, hosts, problems, and how the fleet stands with its remote. Only for this machine itself.",
+    answers={200: Answer(says="The numbers.", schema="numbers", media="text/plain")},
+    problems=frozenset({401, 403, 429}),
+    said={403: "An agent's token does not open the numbers of the whole fleet."},
+    security=READ,
+)
 OPERATIONS = (
     DEQUEUE, HEARTBEAT, STATUS, TASKS, TASK_BY_ID,
-    webhook("forgejo"), webhook("gitea"), webhook("github"), ALIVE, READY, DESCRIPTION,
+    webhook("forgejo"), webhook("gitea"), webhook("github"), ALIVE, READY, LEADER,
+    METRICS, DESCRIPTION,
 )  # fmt: skip

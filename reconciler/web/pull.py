@@ -45,11 +45,11 @@ class Dequeue:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 once the task is recorded and leased; 204 when there is none, or too many wait."""
-        agent = self._api.tokens.agent(req, fresh=True)
+        agent, edges = self._api.tokens.agent(req, fresh=True), self._api.leading()
         wish = storage.structure(Wish, bodies.message(req, "http-dequeue-request"))
         try:
             with _refusals():
-                order = handing.dequeue(self._api.edges, agent.host_id, wish, _gone(req))
+                order = handing.dequeue(edges, agent.host_id, wish, _gone(req))
         except TooManyWaiting:
             resp.status, resp.retry_after = falcon.HTTP_204, CROWDED_S
             return
@@ -69,7 +69,7 @@ class Heartbeat:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         """200 once the lease is renewed on disk."""
-        agent, edges = self._api.tokens.agent(req), self._api.edges
+        agent, edges = self._api.tokens.agent(req), self._api.leading()
         with _refusals():
             holding.seen_by(edges, agent.host_id, task_id)
             beat = storage.structure(Beat, bodies.message(req, "http-heartbeat-request"))
@@ -87,7 +87,7 @@ class Status:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         """200 once it is recorded; the same end again is answered as before."""
-        agent, edges = self._api.tokens.agent(req), self._api.edges
+        agent, edges = self._api.tokens.agent(req), self._api.leading()
         with _refusals():
             holding.seen_by(edges, agent.host_id, task_id)
             said = storage.structure(Said, bodies.message(req, "http-status-request"))

@@ -7,7 +7,10 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
+from reconciler.core import standing as standings
+from reconciler.core.standing import Standing
 from reconciler.edges.forgelink import ForgeLink
+from reconciler.edges.reads import Reads
 from reconciler.repo.journal import Journal, JournalFailed
 from reconciler.web.site import Check
 
@@ -20,13 +23,12 @@ PROOF_S = 5.0
 class Readiness:
     """The conditions of one reconciler. Safe for many threads."""
 
-    def __init__(
-        self, journal: Journal, forge: ForgeLink, now: Callable[[], datetime], clock: Callable[[], float]
-    ) -> None:
-        """`clock` counts seconds, and never backwards."""
-        self._store = journal
+    def __init__(self, reads: Reads, forge: ForgeLink | None, clock: Callable[[], float]) -> None:
+        """`clock` counts seconds, and never backwards. Without a `forge` it is not asked here."""
+        self._store = reads.journal
         self._link = forge
-        self._now = now
+        self._now = reads.now
+        self._standing = reads.standing
         self._clock = clock
         self._lock = threading.Lock()
         self._turned: float | None = None
@@ -40,7 +42,11 @@ class Readiness:
 
     def checks(self) -> Mapping[str, Check]:
         """Every condition by name."""
-        return {"loop": self._loop(), "journal": self._written(), "forge": _forge(self._link)}
+        found = {"loop": self._loop(), "journal": self._written()}
+        if self._link is not None:
+            found["forge"] = _forge(self._link)
+        standing = self._standing()
+        return found if standing is None else found | {"remote": _remote(standing, self._now())}
 
     def _loop(self) -> Check:
         turned = self._turned
@@ -58,6 +64,21 @@ class Readiness:
             if self._proved is None or now - self._proved >= PROOF_S:
                 self._journal, self._proved = _journal(self._store), now
             return self._journal
+
+
+def _remote(standing: Standing, now: datetime) -> Check:
+    """Whether what people push comes in, and what happened goes out."""
+    role = "leading" if standing.role == "leader" else "standing by"
+    said = standings.problems(standing, now)
+    stopped = [problem.message for problem in said if problem.file == standings.FILE]
+    if standing.silent_since is not None:
+        reason = standing.reason or "it does not answer"
+        return Check(good=False, status="silent", since=standing.silent_since, detail=f"{role}; {reason}")
+    if stopped:
+        return Check(good=False, status=role, since=standing.behind_since, detail=stopped[0])
+    leader = f"{standing.leader} leads in term {standing.term}" if standing.leader is not None else "nobody leads"
+    behind = f"; {standing.behind} commits wait to be pushed" if standing.behind else ""
+    return Check(good=True, status=role, since=standing.since, detail=f"{leader}{behind}")
 
 
 def _journal(journal: Journal) -> Check:

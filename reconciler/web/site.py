@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.core.standing import Standing
 from reconciler.repo.inbox import Delivery
 
 
@@ -20,6 +21,11 @@ class Check:
     detail: str | None = None
 
 
+def _alone() -> None:
+    """A fleet that lives on no remote."""
+    return
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """The outside of the web application.
@@ -27,6 +33,7 @@ class Site:
     `secrets` are those that a webhook may be signed with now; where there are none, webhooks do not exist. `keep`
     returns, once a delivery is on disk, whether it was new, and raises JournalFailed; `arrived` is told after that.
     `readiness` names the conditions of being ready. `refused` is told in one line what was not taken, and from whom.
+    `standing` says how the fleet stands with its remote, `None` where it lives on none.
     """
 
     secrets: Callable[[], tuple[str, ...]]
@@ -35,3 +42,4 @@ class Site:
     readiness: Callable[[], Mapping[str, Check]]
     now: Callable[[], datetime]
     refused: Callable[[str], None]
+    standing: Callable[[], Standing | None] = _alone

@@ -39,9 +39,9 @@ class Tasks:
         """A page of those that are asked for and that whoever asks may see; `Link` leads to the next one."""
         agent = self._api.reader(req)
         query = _query(req)
-        picture = self._api.edges.view.latest()
+        picture = self._api.reads.view.latest()
         limit = int(str(query.get("limit", LIMIT)))
-        now = self._api.edges.now()
+        now = self._api.reads.now()
         found = [task_id for task_id in _ids(picture) if _matches(task_id, picture, query, agent, now)]
         page = found[:limit]
         rest = {"next": page[-1] if len(found) > limit else None}
@@ -62,10 +62,10 @@ class OneTask:
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         """The task; 404 where there is none, 403 where it is none of the agent's."""
         agent = self._api.reader(req)
-        picture = self._api.edges.view.latest()
+        picture = self._api.reads.view.latest()
         if task_id not in _known(picture):
             raise falcon.HTTPNotFound(description="there is no task with this id")
-        if agent is not None and not _is_for(agent, task_id, picture, self._api.edges.now()):
+        if agent is not None and not _is_for(agent, task_id, picture, self._api.reads.now()):
             raise falcon.HTTPForbidden(description="the task is not http_pull, or another agent's")
         _answer(req, resp, _shape(self._api, task_id, picture))
 
@@ -116,7 +116,7 @@ def _is_for(agent: Agent, task_id: str, picture: Picture, now: datetime) -> bool
 def _shape(outside: Api, task_id: str, picture: Picture) -> Shape:
     """The task as `status --json` shows it."""
     seen = picture.observed.tasks.get(task_id)
-    at = outside.edges.journal.activity(task_id) if seen is not None else None
+    at = outside.reads.journal.activity(task_id) if seen is not None else None
     if seen is not None and at is not None and (seen.last_activity_at is None or seen.last_activity_at < at):
         seen = replace(seen, last_activity_at=at)
     tasks = {} if seen is None else {task_id: seen}

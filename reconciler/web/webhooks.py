@@ -8,7 +8,7 @@ import falcon
 from reconciler.forge import payloads
 from reconciler.repo.inbox import Delivery
 from reconciler.repo.journal import JournalFailed
-from reconciler.web import bodies, documents, signature
+from reconciler.web import api, bodies, documents, signature
 from reconciler.web.documents import Unreadable
 from reconciler.web.site import Site
 
@@ -26,7 +26,10 @@ class Existing:
         self._site = site
 
     def process_resource(self, req: falcon.Request, _: falcon.Response, resource: object, __: object) -> None:
-        """404 where they are not."""
+        """404 where they are not; 503 at a reconciler that stands by: the one that leads takes them."""
+        standing = self._site.standing()
+        if isinstance(resource, Webhook) and standing is not None and standing.role == "standby":
+            raise api.standby(standing)
         if isinstance(resource, Webhook) and not self._site.secrets():
             self._site.refused(f"a webhook from {req.remote_addr} was refused: {OFF}")
             raise falcon.HTTPNotFound(description=OFF)

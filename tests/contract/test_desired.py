@@ -13,6 +13,7 @@ from reconciler.core.terms import Delivery, Wish
 from reconciler.repo import git
 from reconciler.repo.desired import files as desired
 from reconciler.repo.desired.files import DesiredFiles
+from reconciler.repo.fleet import IN_FORCE
 from reconciler.repo.journal import Journal
 
 NOW = datetime(2040, 1, 1, tzinfo=UTC)
@@ -354,6 +355,23 @@ def test_with_a_remote_only_the_tip_of_the_branch_counts(fleet: Fleet) -> None:
     found = fleet.now()
     assert found.tasks["a"].value.priority == 9
     assert found.problems[0].file == "state/tasks/a.yaml"
+
+
+def test_with_a_remote_the_ref_that_is_in_force_counts_and_not_the_branch(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.write({"state/settings.yaml": "remote: origin\n"})
+    fleet.task(TASK)
+    fleet.commit()
+    fleet.git("update-ref", IN_FORCE, "main")
+    fleet.task(TASK + "priority: 9\n")
+    fleet.task(name="b")
+    fleet.commit()
+    journal = Journal(tmp_path / "another.sqlite3")
+    files = DesiredFiles(fleet.root, journal=journal, secret=fleet.secrets.get, key=b"key", ref=IN_FORCE)
+    found = files.refresh(NOW)
+    assert (set(found.tasks), found.tasks["a"].value.priority) == ({"a"}, 0)
+    fleet.git("update-ref", IN_FORCE, "main")
+    found = files.refresh(NOW)
+    assert (set(found.tasks), found.tasks["a"].value.priority) == ({"a", "b"}, 9)
 
 
 def test_a_branch_that_is_not_there_makes_nothing_absent(fleet: Fleet) -> None:

@@ -28,6 +28,7 @@ from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Delivery, Inbox
 from reconciler.repo.journal import Journal
 from reconciler.repo.main.intakes import Intakes
+from reconciler.repo.main.mainline import WorkTree
 from reconciler.repo.observed.branch import BranchMoved
 from reconciler.repo.observed.funnel import ObservedBranch, Setting
 from reconciler.repo.published import Published
@@ -170,6 +171,7 @@ def watching(fleet: Fleet, forge: FakeForge, *, token: bool = True, begun: bool 
         changed=lambda: None,
         warn=told.append,
         intakes=Intakes(),
+        mainline=WorkTree(fleet),
         desk=Desk(lambda: None, branch.tasks),
         view=View(branch.tasks),
     )

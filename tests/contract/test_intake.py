@@ -26,6 +26,7 @@ from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
 from reconciler.repo.main.intakes import Intakes
+from reconciler.repo.main.mainline import Mainline, WorkTree
 from reconciler.repo.observed.funnel import ObservedBranch
 from reconciler.repo.published import Published
 from reconciler.repo.yaml import documents
@@ -84,9 +85,14 @@ class Bench:
             changed=lambda: None,
             warn=self.warnings.append,
             intakes=Intakes(),
+            mainline=self.mainline(),
             desk=Desk(lambda: None, self.branch.tasks),
             view=View(self.branch.tasks),
         )
+
+    def mainline(self) -> Mainline:
+        """Where the files of this fleet count."""
+        return WorkTree(self.fleet)
 
     def link(self) -> ForgeLink:
         """A way to the forge, for as long as one event loop runs."""
@@ -94,7 +100,7 @@ class Bench:
         return ForgeLink(Published(self.journal), secret=secrets.get, now=lambda: self.now, changed=lambda: None)
 
     def desired(self) -> Desired:
-        files = DesiredFiles(self.fleet.root, journal=self.journal, secret=lambda _: None, key=b"k")
+        files = DesiredFiles(self.fleet.root, journal=self.journal, secret=lambda _: None, key=b"k", ref=self.fleet.ref)
         tasks = self.branch.tasks()
         finished = frozenset(task_id for task_id, seen in tasks.items() if seen.phase in TERMINAL)
         return files.refresh(self.now, observed_ids=tasks.keys(), finished_ids=finished)
@@ -245,6 +251,15 @@ def test_a_file_whose_commit_was_cut_off_is_committed_by_the_next_try(bench: Ben
     bench.take(ISSUE)
     assert (bench.files(), bench.subjects()) == (["shop-12.yaml"], ["Add shop-12 from issue team/shop#12"])
     assert bench.is_clean()
+
+
+def test_a_file_that_is_left_staged_alone_is_committed_by_the_next_try(bench: Bench) -> None:
+    bench.take(ISSUE)
+    bench.git("reset", "--quiet", "--soft", "HEAD~1")
+    (bench.fleet.root / "state/tasks/shop-12.yaml").unlink()
+    bench.begin()
+    bench.take(ISSUE)
+    assert (bench.files(), len(bench.subjects()), bench.is_clean()) == (["shop-12.yaml"], 1, True)
 
 
 def test_a_persons_own_uncommitted_file_is_left_to_them(bench: Bench) -> None:

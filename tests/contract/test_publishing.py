@@ -27,6 +27,7 @@ from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
 from reconciler.repo.main.intakes import Intakes
+from reconciler.repo.main.mainline import WorkTree
 from reconciler.repo.observed.funnel import ObservedBranch
 from reconciler.repo.published import Published
 from tests.forge.server import FakeForge
@@ -108,6 +109,7 @@ class Bench:
             changed=lambda: None,
             warn=self.warned.append,
             intakes=Intakes(),
+            mainline=WorkTree(self.fleet),
             desk=Desk(lambda: None, self.branch.tasks),
             view=View(self.branch.tasks),
         )

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
-from reconciler.repo import watch
-from reconciler.repo.fleet import Fleet
+from reconciler.repo import git, watch
+from reconciler.repo.fleet import IN_FORCE, Fleet
 from tests.recording import new_fleet, own_git_config, person_commits
 
 __all__ = ["own_git_config"]
@@ -85,6 +86,13 @@ def test_a_commit_on_main_is_reported_as_its_ref(tmp_path: Path) -> None:
     person_commits(tmp_path, "elsewhere", "1")
     ref = fleet.common / "refs/heads/main"
     assert ref in heard(fleet, ref, lambda: person_commits(tmp_path, "elsewhere", "2"))
+
+
+def test_a_move_of_the_ref_that_is_in_force_is_reported(tmp_path: Path) -> None:
+    fleet = replace(new_fleet(tmp_path), ref=IN_FORCE)
+    person_commits(tmp_path, "elsewhere", "1")
+    ref = fleet.common / IN_FORCE
+    assert ref in heard(fleet, ref, lambda: git.run(tmp_path, "update-ref", IN_FORCE, "main"))
 
 
 def test_a_scan_comes_without_any_change_and_a_stop_ends_it(tmp_path: Path) -> None:

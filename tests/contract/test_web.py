@@ -17,7 +17,10 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import pytest
 
 from reconciler import serving
+from reconciler.core.standing import Standing
 from reconciler.edges.forgelink import ForgeLink
+from reconciler.edges.reads import Reads
+from reconciler.edges.view import View
 from reconciler.repo.journal import JournalFailed
 from reconciler.repo.published import Published
 from reconciler.web import address
@@ -286,7 +289,10 @@ def test_health_and_readiness(web: Running) -> None:
 def test_readiness_is_turns_that_go_round_and_a_disk_that_takes_what_is_written(web: Running, tmp_path: Path) -> None:
     clock = [1000.0]
     link = ForgeLink(Published(web.journal), secret=lambda _: None, now=lambda: NOW, changed=lambda: None)
-    readiness = Readiness(web.journal, link, lambda: NOW, lambda: clock[0])
+    view = View(dict)
+    reads = Reads(view=view, journal=web.journal, now=lambda: NOW, standing=lambda: standing[0])
+    standing: list[Standing | None] = [None]
+    readiness = Readiness(reads, link, lambda: clock[0])
 
     def words() -> list[tuple[bool, str]]:
         return [(check.good, check.status) for check in readiness.checks().values()]

@@ -1,6 +1,7 @@
 """Runs the loop of one fleet as a process of its own, with a clock that a test may move; never used by the product.
 
-`python -m tests.e2e.driver FLEET [--until-idle]`. The file that CLOCK names holds seconds to add to the time.
+`python -m tests.e2e.driver FLEET [--until-idle]`. The file that CLOCK names holds seconds to add to the time; terms are
+kept and taken PACE times as fast as by the product.
 """
 
 import asyncio
@@ -8,12 +9,15 @@ import logging
 import os
 import signal
 import sys
+import time
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from reconciler import opening
+from reconciler import opening, roles
 from reconciler.core.desired import Problem
 from reconciler.core.events import Event
+from reconciler.core.leadership import Pace
 from reconciler.core.observed import ObservedTask
 from reconciler.loop import Options, Told
 from reconciler.repo import fleet as fleets
@@ -34,6 +38,11 @@ def now() -> datetime:
     return datetime.now(UTC) + timedelta(seconds=float(moved_s or 0))
 
 
+def pace(times: float) -> Pace:
+    usual = Pace()
+    return Pace(**{one.name: getattr(usual, one.name) / times for one in fields(Pace)})
+
+
 def problem(found: Problem) -> None:
     say(f"problem {found.file}: {found.message}")
 
@@ -48,13 +57,16 @@ async def main() -> int:
             put_back=lambda path: say(f"put back {path}"),
         ),
         recorded=recorded,
+        clock_s=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+        said=lambda text: say(f"said {text}"),
         warn=lambda text: say(f"warning {text}"),
+        pace=pace(float(os.environ.get("PACE", "1"))),
     )
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     options = Options(until_idle="--until-idle" in sys.argv)
     try:
-        ended = await opening.reconcile(fleets.find(Path(sys.argv[1])), options, world, stop)
+        ended = await roles.reconcile(fleets.find(Path(sys.argv[1])), options, world, stop)
     except Locked as error:
         sys.stderr.write(f"{error}\n")
         return 1

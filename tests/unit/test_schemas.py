@@ -125,7 +125,9 @@ def describes(node: Node, hint: object, root: Node, name: str = "") -> bool:
         words = [branch["const"] for branch in branches if "const" in branch]
         rest = [branch for branch in branches if "const" not in branch]
         literals, others = split(hint)
-        return words == (["none"] if optional else literals) and all(describes(one, others, root) for one in rest)
+        return words == (literals or (["none"] if optional else [])) and all(
+            describes(one, others, root) for one in rest
+        )
     if isinstance(node["type"], list):
         kinds = {str: "string", int: "integer"}
         members = [kinds[one] for one in (get_args(hint) or (hint,))]

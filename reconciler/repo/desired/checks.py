@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from reconciler.core import report
-from reconciler.core.desired import Adapter, Engine, Host, Problem, Settings, Task, Word
+from reconciler.core.desired import Adapter, Engine, Host, Problem, Settings, Task, Trust, Word
 from reconciler.repo.desired import refnames
 from reconciler.repo.yaml.documents import Parsed
 from reconciler.repo.yaml.yamlnodes import Path, shown
@@ -28,6 +28,7 @@ _PLACEHOLDER = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TRANSPORT = re.compile(r"[A-Za-z0-9+.-]*::")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _JUMP = re.compile(r"(?:[^@:\s-][^@:\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^@:\s\[\]-][^@:\s\[\]]*)(?::([0-9]{1,5}))?")
+_AUTHOR = re.compile(r"[^<>]+|[^<>]*<[^<>\s]+>\s*")
 _MAX_PORT = 65535
 
 Found = Iterator[tuple[Path, str]]
@@ -117,6 +118,26 @@ def _settings(settings: Settings) -> Found:
         yield ("listen",), f'"listen" has no port of at most {_MAX_PORT}: {shown(settings.listen)}'
     if settings.remote is not None and (why := remote_problem(settings.remote)):
         yield ("remote",), f'"remote" {why}'
+    if settings.trust is not None:
+        yield from _trust(settings.trust, settings.remote)
+
+
+def _trust(trust: Trust, remote: str | None) -> Found:
+    if remote is None:
+        yield ("trust",), '"trust" needs "remote": without it the files of the work tree count, whoever wrote them'
+    if not trust.authors and trust.signed is None:
+        yield ("trust",), '"trust" names nobody: add "authors" or "signed"'
+    for number, author in enumerate(trust.authors):
+        if not _AUTHOR.fullmatch(author):
+            rule = "write an address, a name, or Name <address>"
+            yield ("trust", "authors", number), f'"trust.authors[{number}]" is no author: {shown(author)}, {rule}'
+    if isinstance(trust.signed, str) and not _is_plain_path(trust.signed):
+        rule = "write a path inside the fleet without . and .., or one that begins with / or ~/"
+        yield ("trust", "signed"), f'"trust.signed" is no path: {shown(trust.signed)}, {rule}'
+
+
+def _is_plain_path(path: str) -> bool:
+    return path.startswith(("/", "~/")) or not any(part in {"", ".", "..", "~"} for part in path.split("/"))
 
 
 def _adapter(adapter: Adapter) -> Found:

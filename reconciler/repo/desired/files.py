@@ -3,11 +3,12 @@
 Never writes a file of the work tree or moves a branch; it adds blobs to the object store and notes to the journal.
 """
 
+import functools
 import hashlib
 import hmac
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from reconciler.core.desired import Desired, Document, Host, Problem, Settings
 from reconciler.repo import git
 from reconciler.repo.desired import assembly, blobs, entries, fleetfiles, loading
 from reconciler.repo.desired.assembly import Files, Resolved
+from reconciler.repo.desired.checks import Value
 from reconciler.repo.desired.entries import Entry
 from reconciler.repo.desired.fleetfiles import SETTINGS, Listing
 from reconciler.repo.desired.goodversions import Good, GoodVersions
+from reconciler.repo.desired.tip import Tip, Tips
+from reconciler.repo.fleet import BRANCH
 from reconciler.repo.journal import Journal
 from reconciler.repo.yaml import documents
 from reconciler.repo.yaml.documents import InvalidDocument
@@ -26,36 +30,29 @@ from reconciler.repo.yaml.yamlnodes import Path as KeyPath
 _MAX_PLACES = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tip:
-    """The commit at the tip of the branch, and the files in it."""
-
-    commit: str | None = None
-    listing: Listing = field(default_factory=Listing)
-    settings: bytes = b""
-
-    def blob(self, path: str) -> str | None:
-        found = self.listing.files.get(path)
-        return str(found[1]) if found else None
-
-
 class DesiredFiles:
     """The desired side of the fleet at `root`, read again by `refresh` as far as it changed.
 
     `secret` gives the value of a secret's name, or None; only digests under `key` are kept. With `remote` in the
-    settings (of the work tree or of the branch) everything is read from the tip of the branch, else from the work tree.
+    settings (of the work tree or at `ref`) everything is read from the commit at `ref`, else from the work tree.
     """
 
     def __init__(
-        self, root: Path, *, journal: Journal, secret: Callable[[str], str | None], key: bytes, branch: str = "main"
+        self,
+        root: Path,
+        *,
+        journal: Journal,
+        secret: Callable[[str], str | None],
+        key: bytes,
+        ref: str = f"refs/heads/{BRANCH}",
     ) -> None:
         self._root = root
-        self._ref = f"refs/heads/{branch}"
         self._secret = secret
         self._key = key
-        self._good = GoodVersions(root=root, journal=journal, ref=self._ref)
+        self._good = GoodVersions(root=root, journal=journal, ref=ref)
         self._algorithm = git.object_format(root)
-        self._tip = _Tip()
+        self._tips = Tips(root, journal=journal, ref=ref)
+        self._tip = Tip()
         self._entries: dict[str, Entry] = {}
         self._resolved = Resolved()
         self._positions: dict[tuple[str, KeyPath], tuple[int, int]] = {}
@@ -75,7 +72,8 @@ class DesiredFiles:
         `observed_ids` are the tasks with an observed file, `finished_ids` those in a terminal phase, `live_hosts` the
         hosts of live runs: the last good version of such a host is kept when its file is gone.
         """
-        self._move_to_tip()
+        self._tip = self._tips.look()
+        self._good.go_by(self._tip.judged)
         committed = self._reads_commits()
         listing = self._tip.listing if committed else fleetfiles.work_tree(self._root)
         changed = self._read(listing, now, committed=committed)
@@ -98,15 +96,6 @@ class DesiredFiles:
         document = self._last[1].hosts.get(host_id) if self._last is not None else None
         return document.value if document is not None else None
 
-    def _move_to_tip(self) -> None:
-        commit = git.tip(self._root, self._ref)
-        if commit == self._tip.commit:
-            return
-        listing = fleetfiles.commit(self._root, commit) if commit else Listing()
-        blob = _Tip(listing=listing).blob(SETTINGS)
-        settings = git.read_blobs(self._root, (blob,)).get(blob, b"") if blob else b""
-        self._tip = _Tip(commit=commit, listing=listing, settings=settings)
-
     def _reads_commits(self) -> bool:
         """Whether only what is committed counts: a remote is set at the tip or in the work tree."""
         try:
@@ -115,9 +104,8 @@ class DesiredFiles:
             return False
 
     def _remote(self, content: bytes) -> bool:
-        loaded = loading.load("settings", content, SETTINGS) if b"remote" in content else None
-        value = loaded.value if loaded else None
-        if loaded and value is None and (good := self._good.find("settings", SETTINGS, self._tip.commit)):
+        value = _settings(content)
+        if value is None and (good := self._good.find("settings", SETTINGS, self._tip.commit)):
             value = good.value
         return isinstance(value, Settings) and value.remote is not None
 
@@ -159,11 +147,15 @@ class DesiredFiles:
             tasks=made.tasks,
             hosts=made.hosts | retired,
             adapters=made.adapters,
-            refused=made.refused,
+            refused={**self._not_in_force(made.tasks), **made.refused},
             retired_hosts=frozenset(retired) | (self._broken_hosts() & made.hosts.keys()),
             archived=frozenset(listing.archived),
             problems=made.problems,
         )
+
+    def _not_in_force(self, tasks: Collection[str]) -> dict[str, str]:
+        """Why tasks are none that somebody committed who is not trusted."""
+        return {name: why for name, why in self._tip.refused.items() if name not in tasks}
 
     def _in_force(self, path: str, entry: Entry) -> Good | None:
         if entry.loaded.value is not None:
@@ -223,6 +215,11 @@ class DesiredFiles:
             for name, value in found.items()
             if value is not None
         }
+
+
+@functools.lru_cache(maxsize=4)
+def _settings(content: bytes) -> Value | None:
+    return loading.load("settings", content, SETTINGS).value
 
 
 _STILL_COMMITTED = "the file is gone from the work tree but still committed: commit its removal, or restore it"

@@ -20,6 +20,7 @@ MAX_REMEMBERED = 200_000
 ID_RULE = "a-z, 0-9, _ and -, at most 63, the first a letter or digit"
 
 _FOLDERS = {"hosts": "host", "adapters": "adapter"}
+FOLDERS = ("state", *_FOLDERS)
 
 Stamp = tuple[int, int, int] | str
 """What tells one version of a file from another: time in ns, size and inode, or the blob id."""
@@ -82,21 +83,26 @@ def work_tree(root: Path) -> Listing:
     return listing
 
 
-def commit(root: Path, ref: str) -> Listing:
-    """The files of a commit."""
+def committed(blobs: Mapping[str, str]) -> Listing:
+    """The files of a commit, from path -> blob id."""
     listing = Listing()
-    for path, blob in at(root, ref, ("state", *_FOLDERS)).items():
+    for path, blob in blobs.items():
         listing.add(path, blob)
     return listing
 
 
+def prefix(root: Path) -> str:
+    """What stands before the fleet's paths in its repository: empty, or a path that ends with a slash."""
+    return os.fsdecode(git.run(root, "rev-parse", "--show-prefix").stdout.rstrip(b"\n"))
+
+
 def at(root: Path, ref: str, folders: Iterable[str]) -> dict[str, str]:
     """Path relative to the fleet -> blob id, for every file in these folders at `ref`."""
-    prefix = os.fsdecode(git.run(root, "rev-parse", "--show-prefix").stdout.rstrip(b"\n"))
+    before = prefix(root)
     found: dict[str, str] = {}
     for folder in folders:
-        files = git.ls_tree(root, ref, f"{prefix}{folder}")
-        found |= {path.removeprefix(prefix): blob for path, blob in files.items()}
+        files = git.ls_tree(root, ref, f"{before}{folder}")
+        found |= {path.removeprefix(before): blob for path, blob in files.items()}
     return found
 
 
@@ -123,9 +129,9 @@ def stems(places: Mapping[str, Place]) -> dict[str, list[str]]:
     return found
 
 
-def task_paths(root: Path) -> dict[str, list[str]]:
-    """Task id -> the files of the work tree that carry it; more than one is an error of the fleet."""
-    return stems({path: place for path, (place, _) in work_tree(root).files.items()})
+def task_paths(listing: Listing) -> dict[str, list[str]]:
+    """Task id -> the files that carry it; more than one is an error of the fleet."""
+    return stems({path: place for path, (place, _) in listing.files.items()})
 
 
 def _kind(parts: tuple[str, ...]) -> str | None:

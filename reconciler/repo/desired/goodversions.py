@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.repo import git
-from reconciler.repo.desired import loading
+from reconciler.repo.desired import history, loading
 from reconciler.repo.desired.checks import Value
+from reconciler.repo.desired.trust import Judged
 from reconciler.repo.journal import Journal
 
 MAX_VERSIONS = 50
@@ -33,7 +34,15 @@ class GoodVersions:
     root: Path
     journal: Journal
     ref: str
+    _judged: Judged | None = None
     _searched: dict[tuple[str, str | None, str | None], Good | None] = field(default_factory=dict)
+
+    def go_by(self, judged: Judged) -> None:
+        """Where there are rules of trust, take only versions that the history ever put in force by them."""
+        by = judged if judged.rules is not None else None
+        if by is not self._judged:
+            self._judged = by
+            self._searched.clear()
 
     def keep(self, valid: Mapping[str, str], committed: Callable[[str], str | None]) -> None:
         """Note that these versions of files are valid; `committed` gives the blob id at the branch's tip."""
@@ -56,10 +65,13 @@ class GoodVersions:
         return self._searched[key]
 
     def _search(self, kind: str, path: str, noted: str | None, tip: str | None) -> Good | None:
-        if noted is not None and (good := self._valid(kind, path, noted)):
+        if self._judged is not None:
+            past = history.versions(self.root, self._judged, path)
+        elif noted is not None and (good := self._valid(kind, path, noted)):
             return good
-        history = git.history(self.root, self.ref, path) if tip else ()
-        versions = (self._valid(kind, path, blob) for blob in history[:MAX_VERSIONS])
+        else:
+            past = git.history(self.root, self.ref, path) if tip else ()
+        versions = (self._valid(kind, path, blob) for blob in past[:MAX_VERSIONS])
         return next((good for good in versions if good), None)
 
     def _valid(self, kind: str, path: str, blob: str) -> Good | None:

@@ -48,39 +48,44 @@ def settings(fleet: Fleet) -> Settings:
     return loaded.value if isinstance(loaded.value, Settings) else Settings()
 
 
-def edit(fleet: Fleet, kind: str, path: str, change: Change, message: str) -> Written:
-    """Edit one file and commit exactly that path; Refused where that would get in the person's way.
-
-    InvalidDocument when the file is broken before or after: such an edit would not come into force.
-    """
-    old = fleetfiles.read(fleet.root, path)
+def edited(kind: str, path: str, old: bytes, change: Change) -> bytes:
+    """The file after an edit; InvalidDocument when it is broken before or after: it would not come into force."""
     new = documents.edit(old, change(documents.parse(old, path).data))
     problems = loading.load(kind, new, path).problems
     if problems:
         raise InvalidDocument(problems)
+    return new
+
+
+def edit(fleet: Fleet, kind: str, path: str, change: Change, message: str) -> Written:
+    """Edit one file and commit exactly that path; Refused where that would get in the person's way.
+
+    Raises what `edited` raises.
+    """
+    old = fleetfiles.read(fleet.root, path)
+    new = edited(kind, path, old, change)
     if new == old:
         git.refuse_unready(fleet.top, BRANCH)
         return Written(path=path, commit=None)
     return Written(path=path, commit=commit(fleet, [Edit(path=path, old=old, new=new)], message))
 
 
-def commit(fleet: Fleet, edits: Sequence[Edit], message: str, *, author: Identity | None = None) -> str:
+def commit(fleet: Fleet, edits: Sequence[Edit], message: str, signed: Signature | None = None) -> str:
     """Write and commit edits whose paths are relative to the fleet; the new commit's id.
 
-    `author`: who wanted it, where that is not whom the settings name for commits.
+    `signed`: by whom, where that is not whom the settings of the work tree name for commits.
     """
     placed = [Edit(path=fleet.prefix + one.path, old=one.old, new=one.new) for one in edits]
-    committer = settings(fleet).commit
-    signed = Signature(committer=committer, author=author or committer)
-    return commit_paths(fleet.top, BRANCH, placed, message + "\n", signed)
+    return commit_paths(fleet.top, BRANCH, placed, message + "\n", signed or settings(fleet).commit)
 
 
 def commit_paths(top: Path, branch: str, edits: Sequence[Edit], message: str, identity: Identity | Signature) -> str:
     """Write the edits and commit exactly these paths on the person's branch; the new commit's id.
 
-    Nothing else that is staged or edited gets in. A new file that stands there already, as it shall be and not yet
-    committed, is taken for one whose commit was cut off. Raises Refused before anything is written, GitFailed with
-    the files put back. The message is taken as it is: it must not hold text that could pass for a trailer.
+    Nothing else that is staged or edited gets in. A new file that stands there already, or is staged, as it shall be
+    and not yet committed, is taken for one whose commit was cut off. Raises Refused before anything is written,
+    GitFailed with the files put back. The message is taken as it is: it must not hold text that could pass for a
+    trailer.
     """
     paths = [edit.path for edit in edits]
     written = {edit.path for edit in edits if edit.old is None and _is_cut_off(top, branch, edit)}
@@ -108,10 +113,17 @@ def commit_paths(top: Path, branch: str, edits: Sequence[Edit], message: str, id
 
 
 def _is_cut_off(top: Path, branch: str, edit: Edit) -> bool:
-    """Whether a new file was written, and perhaps staged, but never committed."""
-    if edit.new is None or _content(top / edit.path) != edit.new:
+    """Whether a new file was written, or only staged, but never committed."""
+    if edit.new is None or git.has(top, f"refs/heads/{branch}", edit.path):
         return False
-    return git.run(top, "cat-file", "-e", f"refs/heads/{branch}:{edit.path}", check=False).exit != 0
+    there = _content(top / edit.path)
+    return there == edit.new if there is not None else _is_staged(top, edit.path, edit.new)
+
+
+def _is_staged(top: Path, path: str, content: bytes) -> bool:
+    """Whether the index has exactly this: what is left where git could neither commit a file nor unstage it."""
+    entry = git.run(top, "ls-files", "--stage", "--", path).text.split()
+    return bool(entry) and entry[1] == git.run(top, "hash-object", "--stdin", f"--path={path}", stdin=content).text
 
 
 def _content(path: Path) -> bytes | None:

@@ -7,16 +7,16 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from reconciler.core import issues
+from reconciler.core import issues, proposals
 from reconciler.core.desired import Desired, Identity
 from reconciler.core.issues import Issue
 from reconciler.core.observed import ObservedTask
+from reconciler.core.proposals import Proposal
 from reconciler.core.terms import TERMINAL, Wish
-from reconciler.repo import git
-from reconciler.repo.desired import fleetfiles
-from reconciler.repo.fleet import BRANCH, Fleet
-from reconciler.repo.main import commits, newtask, past
+from reconciler.repo.git import Refused, Signature
+from reconciler.repo.main import commits, mainline, newtask, past
 from reconciler.repo.main.commits import Edit
+from reconciler.repo.main.mainline import Mainline, Protected
 from reconciler.repo.yaml import documents
 
 MAX_LOGIN = 100
@@ -36,36 +36,54 @@ class Newcomer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """The fleet while files are written. `paths` are the files of each task, `home` is the name of the forge's host."""
+    """The fleet while files are written. `paths` are the files of each task, `home` is the name of the forge's host.
 
-    fleet: Fleet
+    `asked` are the keys of what pull requests were opened for already.
+    """
+
+    mainline: Mainline
     desired: Desired
     observed: Mapping[str, ObservedTask]
     paths: Mapping[str, Sequence[str]]
     home: str
+    asked: Collection[str]
 
 
-def add(sight: Sight, newcomer: Newcomer, *, ever: Collection[str], added: Collection[str]) -> str:
-    """Write and commit the file of a new task; its id. `ever` are the ids on the branch, `added` those since `sight`.
+class Withheld(Exception):
+    """A commit was made that `main` does not take; a pull request may ask for it."""
 
-    Raises Refused or GitFailed where it cannot be committed now, InvalidDocument where it would not be valid.
+    def __init__(self, proposal: Proposal, kept: Protected) -> None:
+        super().__init__(str(kept))
+        self.proposal = proposal
+        self.commit = kept.commit
+        self.origin = kept.origin
+
+
+def add(sight: Sight, newcomer: Newcomer, *, ever: Collection[str], added: Collection[str]) -> str | None:
+    """Write and commit the file of a new task; its id, `None` where that was asked for by a pull request before.
+
+    `ever` are the ids on the branch, `added` those since `sight`. Raises what `Mainline.commit` raises, InvalidDocument
+    where it would not be valid, and Withheld.
     """
     issue = newcomer.issue
     content = documents.dump(issues.task_data(issue, newcomer.repository))
-    task_id = _begun(sight, issue, ever) or _free_id(sight, issue, content, {*ever, *added})
-    _commit(sight, task_id, issue, newtask.hinted(sight.fleet, content))
+    if _proposal("", issue).is_among(sight.asked):
+        return None
+    taken = {*ever, *added, *proposals.elsewhere(issue, sight.asked)}
+    task_id = _begun(sight, issue, ever) or _free_id(sight, issue, content, taken)
+    _add(sight, _proposal(task_id, issue), newtask.hinted(sight.mainline, content))
     return task_id
 
 
 def complete(sight: Sight, task_id: str, newcomer: Newcomer) -> bool:
     """Commit the file of a task whose commit was cut off; whether there was something to do."""
     path = newtask.path(task_id)
-    if path not in sight.paths.get(task_id, ()) or _is_committed(sight.fleet, path):
+    if path not in sight.paths.get(task_id, ()) or mainline.is_committed(sight.mainline, path):
         return False
-    content = newtask.hinted(sight.fleet, documents.dump(issues.task_data(newcomer.issue, newcomer.repository)))
-    if fleetfiles.read(sight.fleet.root, path) != content:
+    content = newtask.hinted(sight.mainline, documents.dump(issues.task_data(newcomer.issue, newcomer.repository)))
+    if sight.mainline.read(path) != content:
         return False
-    _commit(sight, task_id, newcomer.issue, content)
+    _add(sight, _proposal(task_id, newcomer.issue), content)
     return True
 
 
@@ -77,15 +95,19 @@ def follow(sight: Sight, task_id: str, issue: Issue, *, wanted: bool) -> bool:
     paths = sight.paths.get(task_id, ())
     if len(paths) != 1:
         return False
-    fleet, path = sight.fleet, paths[0]
-    wish = documents.parse(fleetfiles.read(fleet.root, path), path).data.get("desired", Wish.RUN.value)
-    if not wanted and wish == Wish.RUN and _came_from(fleet, path, issue):
+    path = paths[0]
+    content = sight.mainline.read(path)
+
+    def change(subject: str, *, starts: bool = True) -> Proposal:
+        basis = f"{subject}\0{content!r}"
+        return Proposal(task_id=task_id, issue=issue, subject=subject, basis=basis, starts=starts)
+
+    wish = documents.parse(content, path).data.get("desired", Wish.RUN.value)
+    if not wanted and wish == Wish.RUN and _came_from(sight.mainline, path, issue):
         what = "lost its label" if issue.open else "was closed"
-        _wish(fleet, path, Wish.HOLD, f"Hold {task_id}: issue {issue.name} {what}", issue)
-        return True
-    if wanted and wish == Wish.HOLD and _newest_step(fleet, path) == HELD:
-        _wish(fleet, path, Wish.RUN, f"Release {task_id}: issue {issue.name} is wanted again", issue)
-        return True
+        return _wish(sight, change(f"Hold {task_id}: issue {issue.name} {what}", starts=False), path, Wish.HOLD)
+    if wanted and wish == Wish.HOLD and _newest_step(sight.mainline, path) == HELD:
+        return _wish(sight, change(f"Release {task_id}: issue {issue.name} is wanted again"), path, Wish.RUN)
     return False
 
 
@@ -93,10 +115,9 @@ def _begun(sight: Sight, issue: Issue, ever: Collection[str]) -> str | None:
     """The id of the issue's file in the work tree where that is not in force, because it was never committed."""
     url = issues.same_url(issue.url)
     for name, paths in sight.paths.items():
-        if name not in ever and paths == [newtask.path(name)]:
-            content = fleetfiles.read(sight.fleet.root, paths[0])
-            if past.issue(content) == url:
-                return name
+        alone = name not in ever and paths == [newtask.path(name)]
+        if alone and past.issue(sight.mainline.read(paths[0])) == url:
+            return name
     return None
 
 
@@ -114,18 +135,31 @@ def _free_id(sight: Sight, issue: Issue, content: bytes, also: set[str]) -> str:
         taken.add(task_id)
 
 
-def _commit(sight: Sight, task_id: str, issue: Issue, content: bytes) -> None:
-    message = f"Add {task_id} from issue {issue.name}\n\nIssue: {issues.one_line(issue.url)}"
-    edit = Edit(path=newtask.path(task_id), old=None, new=content)
-    _sweep(sight.fleet, task_id)
-    commits.commit(sight.fleet, [edit], message, author=_author(issue.author, sight.home))
+def _proposal(task_id: str, issue: Issue) -> Proposal:
+    """The new task of an issue, as a change: the same one while title and text of the issue stay as they are."""
+    subject = f"Add {task_id} from issue {issue.name}"
+    return Proposal(task_id=task_id, issue=issue, subject=subject, basis=f"{issue.title}\0{issue.body}", starts=True)
 
 
-def _sweep(fleet: Fleet, task_id: str) -> None:
-    """Remove what a process that died while it wrote this file left beside it."""
-    target = fleet.root / newtask.path(task_id)
-    for left in target.parent.glob(f".{target.name}.*.new"):
-        left.unlink(missing_ok=True)
+def _add(sight: Sight, proposal: Proposal, content: bytes) -> None:
+    """Commit a new file in its author's name; in the program's, where commits count by who made them."""
+    edit = Edit(path=newtask.path(proposal.task_id), old=None, new=content)
+    author = _author(proposal.issue.author, sight.home)
+    if sight.desired.settings.trust is None or author is None:
+        _commit(sight, proposal, edit, author=author)
+    else:
+        _commit(sight, proposal, edit, f"Asked-by: {author.name}")
+
+
+def _commit(sight: Sight, proposal: Proposal, edit: Edit, *trailers: str, author: Identity | None = None) -> None:
+    """Commit one edit; Withheld where `main` does not take it."""
+    said = (f"Issue: {issues.one_line(proposal.issue.url)}", *trailers)
+    message = f"{proposal.subject}\n\n" + "\n".join(said)
+    committer = sight.desired.settings.commit
+    try:
+        sight.mainline.commit([edit], message, Signature(committer=committer, author=author or committer))
+    except Protected as kept:
+        raise Withheld(proposal, kept) from kept
 
 
 def _author(login: str, home: str) -> Identity | None:
@@ -135,32 +169,29 @@ def _author(login: str, home: str) -> Identity | None:
     return Identity(name=name, email=f"{address}@{home}") if address else None
 
 
-def _wish(fleet: Fleet, path: str, wish: Wish, subject: str, issue: Issue) -> None:
-    step = HELD if wish is Wish.HOLD else RELEASED
-    message = f"{subject}\n\nIssue: {issues.one_line(issue.url)}\nIntake: {step}"
-    commits.edit(fleet, "task", path, lambda _: {"desired": wish.value}, message)
+def _wish(sight: Sight, proposal: Proposal, path: str, wish: Wish) -> bool:
+    """Write a wish into a task's file; whether that was done, and not asked for by a pull request before.
+
+    Refused where the file has something that is not in force, which a trusted commit of the file would put in force.
+    """
+    if proposal.is_among(sight.asked):
+        return False
+    document = sight.desired.tasks.get(proposal.task_id)
+    in_force = document.spec if document is not None else None
+    if sight.desired.settings.trust is not None and mainline.blob(sight.mainline, path) != in_force:
+        raise Refused(f"{path} has changes that are not in force: somebody of settings.trust has to change it first")
+    old = sight.mainline.read(path)
+    new = commits.edited("task", path, old, lambda _: {"desired": wish.value})
+    _commit(sight, proposal, Edit(path=path, old=old, new=new), f"Intake: {HELD if wish is Wish.HOLD else RELEASED}")
+    return True
 
 
-def _is_committed(fleet: Fleet, path: str) -> bool:
-    """Whether the branch has the file."""
-    found = git.run(fleet.top, "cat-file", "-e", f"refs/heads/{BRANCH}:{fleet.prefix}{path}", check=False)
-    return found.exit == 0
-
-
-def _came_from(fleet: Fleet, path: str, issue: Issue) -> bool:
+def _came_from(where: Mainline, path: str, issue: Issue) -> bool:
     """Whether this program wrote the file for the issue, under whatever name it stood then."""
     url = issues.same_url(issue.url)
-    return any(issues.same_url(one) == url for one in _trailers(fleet, path, "Issue", "--follow"))
+    return any(issues.same_url(one) == url for one in mainline.trailers(where, path, "Issue", "--follow"))
 
 
-def _newest_step(fleet: Fleet, path: str) -> str:
+def _newest_step(where: Mainline, path: str) -> str:
     """What this program did in the newest commit of a file; empty where that is a person's."""
-    return next(iter(_trailers(fleet, path, "Intake", "--max-count=1")), "")
-
-
-def _trailers(fleet: Fleet, path: str, key: str, *words: str) -> list[str]:
-    if git.tip(fleet.top, f"refs/heads/{BRANCH}") is None:
-        return []
-    shape = f"--format=%(trailers:key={key},valueonly)"
-    said = git.run(fleet.top, "log", shape, *words, f"refs/heads/{BRANCH}", "--", fleet.prefix + path).text
-    return said.split()
+    return next(iter(mainline.trailers(where, path, "Intake", "--max-count=1")), "")

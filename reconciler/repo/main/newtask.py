@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from reconciler.core import desired as values
 from reconciler.core.desired import Desired, Settings, Task
-from reconciler.repo import fleet as fleets
 from reconciler.repo.desired import crosscheck, loading
 from reconciler.repo.desired.crosscheck import Fleet
+from reconciler.repo.main.mainline import Mainline
 from reconciler.repo.yaml.documents import InvalidDocument
 
 _HINT = b"# yaml-language-server: $schema=../../schemas/task.schema.json\n"
@@ -21,9 +21,9 @@ def path(task_id: str) -> str:
     return f"state/tasks/{task_id}.yaml"
 
 
-def hinted(fleet: fleets.Fleet, content: bytes) -> bytes:
+def hinted(mainline: Mainline, content: bytes) -> bytes:
     """The file with the line that lets editors complete and check it, where the fleet has the schema."""
-    return _HINT + content if (fleet.root / "schemas" / "task.schema.json").is_file() else content
+    return _HINT + content if mainline.exists("schemas/task.schema.json") else content
 
 
 def task(task_id: str, content: bytes, file: str, settings: Settings) -> Task:

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from reconciler.core import issues
 from reconciler.repo import git
 from reconciler.repo.desired import checks
-from reconciler.repo.fleet import BRANCH, Fleet
+from reconciler.repo.fleet import Fleet
 from reconciler.repo.yaml import documents
 from reconciler.repo.yaml.documents import InvalidDocument
 
@@ -36,9 +36,8 @@ class Past:
     _read: set[str] = field(default_factory=set)
     _mentions: dict[str, set[str]] = field(default_factory=dict)
 
-    def catch_up(self, fleet: Fleet) -> None:
-        """Read what was committed since the last time; GitFailed as git has it."""
-        tip = git.tip(fleet.top, f"refs/heads/{BRANCH}")
+    def catch_up(self, fleet: Fleet, tip: str | None) -> None:
+        """Read what was committed up to `tip` since the last time; GitFailed as git has it."""
         if tip is None or tip == self._tip:
             return
         known = self._tip if self._tip is not None and _is_ancestor(fleet, self._tip, tip) else None

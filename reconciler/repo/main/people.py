@@ -4,7 +4,7 @@ It names people for the history and trusts nobody on that account.
 """
 
 from reconciler.repo import git
-from reconciler.repo.fleet import BRANCH, Fleet
+from reconciler.repo.fleet import Fleet
 
 UNKNOWN = "unknown"
 
@@ -17,8 +17,8 @@ def who_asked(fleet: Fleet, task_id: str, program: str) -> str:
     folder = fleet.state / "tasks"
     files = {folder / f"{task_id}.yaml", *folder.rglob(f"{task_id}.yaml")}
     paths = sorted(path.relative_to(fleet.top).as_posix() for path in files)
-    if git.tip(fleet.top, f"refs/heads/{BRANCH}") is not None and not git.changed(fleet.top, *paths):
-        words = ("log", "--max-count=1", "--format=%an", f"refs/heads/{BRANCH}", "--", *paths)
+    if git.tip(fleet.top, fleet.ref) is not None and not git.changed(fleet.top, *paths):
+        words = ("log", "--max-count=1", "--format=%an", fleet.ref, "--", *paths)
         author = git.run(fleet.top, *words).text
         if author not in {"", program}:
             return author

@@ -84,11 +84,11 @@ class Draft:
         self._breakers[name] = switch.breaker
         self._note(BreakerStep(before=before, switch=switch), switch.at)
 
-    def change(self) -> Change | None:
-        """The commit; None when there is nothing to commit."""
+    def change(self, term: int | None = None) -> Change | None:
+        """The commit, made in this term; None when there is nothing to commit."""
         if self._at is None:
             return None
-        return Change(message=messages.message(self.steps), at=self._at, files=dict(self._files))
+        return Change(message=messages.message(self.steps, term), at=self._at, files=dict(self._files))
 
     def recorded(self) -> Recorded:
         """What is recorded once the commit is on the branch."""

@@ -135,7 +135,7 @@ class Importer:
 
 
 def _stream(change: Change, ref: str, identity: Identity, parent: str | None) -> bytes:
-    who = f"{_plain(identity.name)} <{_plain(identity.email)}> {int(change.at.timestamp())} +0000"
+    who = f"{git.who(identity)} {int(change.at.timestamp())} +0000"
     message = (change.message + "\n").encode(errors="replace")
     head = f"commit {ref}\nmark :1\nauthor {who}\ncommitter {who}\ndata {len(message)}\n".encode()
     origin = f"from {parent}\n".encode() if parent else b""
@@ -154,7 +154,3 @@ def _checked(path: str) -> str:
         message = f"{path!r} is no path for a file on the branch"
         raise ValueError(message)
     return path
-
-
-def _plain(text: str) -> str:
-    return "".join(character for character in text if character.isprintable() and character not in "<>").strip()

@@ -35,8 +35,9 @@ CLOSE_S = 60.0
 class Setting:
     """What the funnel is given. `new_id` gives 12 random hex digits; `lock` is held for as long as it is open.
 
-    `on_record` is called in the writer's thread with (task id, before, after, event) once a fact is on disk; `warn` is
-    told in one line what went wrong where nobody waits for an answer.
+    `on_record` is called in the writer's thread with (task id, before, after, event) once a fact is on disk, before
+    whoever waits for it goes on; `warn` is told in one line what went wrong where nobody waits for an answer. `term`:
+    the one in which this process leads, where the fleet lives on a remote.
     """
 
     fleet: Fleet
@@ -46,6 +47,7 @@ class Setting:
     new_id: Callable[[], str]
     on_record: Callable[[str, ObservedTask, ObservedTask, Event], None]
     warn: Callable[[str], None]
+    term: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,20 +181,20 @@ class ObservedBranch:
             for request in batch:
                 request.done.set_exception(error)
             return
+        for step in draft.steps:
+            if isinstance(step, TaskStep):
+                self._tell(step)
         for request, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Exception):
                 request.done.set_exception(answer)
             else:
                 request.done.set_result(answer)
-        for step in draft.steps:
-            if isinstance(step, TaskStep):
-                self._tell(step)
 
     def _landed(self, batch: Sequence[_Request]) -> tuple[Draft, list[ObservedTask | Exception]]:
         for _ in range(MAX_RELOADS):
             draft = Draft(self._recorded, self._setting.journal)
             answers = [_applied(draft, request) for request in batch]
-            change = draft.change()
+            change = draft.change(self._setting.term)
             if change is None:
                 return draft, answers
             try:
@@ -212,7 +214,8 @@ class ObservedBranch:
             self._setting.warn(f"{step.id}: a listener failed: {type(error).__name__}: {error}")
 
     def _begin(self, fleet_id: str, at: datetime) -> None:
-        message = f"Begin the record of fleet {fleet_id}\n\nActor: planner\nEvent: Begun"
+        term = f"\nTerm: {self._setting.term}" if self._setting.term is not None else ""
+        message = f"Begin the record of fleet {fleet_id}\n\nActor: planner\nEvent: Begun{term}"
         self._branch.commit(Change(message=message, at=at, files={records.FLEET: records.fleet_record(fleet_id)}))
         self._recorded = self._load()
 

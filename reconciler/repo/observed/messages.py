@@ -47,11 +47,15 @@ class BreakerStep:
 Step = TaskStep | HostStep | BreakerStep
 
 
-def message(steps: Sequence[Step]) -> str:
-    """Subject, a line for each step where there are several, and the trailers; without a newline at the end."""
+def message(steps: Sequence[Step], term: int | None = None) -> str:
+    """Subject, a line for each step where there are several, and the trailers; without a newline at the end.
+
+    `term` is the one in which it is written, where the fleet lives on a remote.
+    """
     lines = [_line(step) for step in steps]
     body = ["", *lines] if len(steps) > 1 else []
     trailers = [trailer for step in steps for trailer in _trailers(step)]
+    trailers += [f"Term: {term}"] if term is not None else []
     return "\n".join([_subject(steps), *body, "", *trailers])
 
 

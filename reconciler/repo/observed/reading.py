@@ -13,10 +13,22 @@ from reconciler.repo.observed.branch import BranchFailed, BranchMoved
 from reconciler.repo.observed.records import Recorded, UnreadableRecord
 
 
-def read(fleet: Fleet) -> Recorded:
-    """What the branch says now; empty where there is none yet. Raises UnreadableRecord. Needs no lock."""
-    ref = f"refs/heads/{OBSERVED}"
-    return load(fleet, git.ls_tree(fleet.top, ref) if git.tip(fleet.top, ref) else {})
+def read(fleet: Fleet, commit: str | None = None) -> Recorded:
+    """What the branch says now, or in a commit; empty where there is none. Raises UnreadableRecord. Needs no lock."""
+    commit = commit or git.tip(fleet.top, f"refs/heads/{OBSERVED}")
+    return load(fleet, git.ls_tree(fleet.top, commit) if commit is not None else {})
+
+
+def newest(fleet: Fleet) -> str | None:
+    """The newest commit of the branch that this clone has: its own, or one that was fetched and goes on from that."""
+    own = git.tip(fleet.top, f"refs/heads/{OBSERVED}")
+    listing = git.run(fleet.top, "for-each-ref", "--format=%(objectname)", f"refs/remotes/*/{OBSERVED}").text
+    for fetched in dict.fromkeys(listing.split()):
+        if own is None or (
+            fetched != own and git.run(fleet.top, "merge-base", "--is-ancestor", own, fetched, check=False).exit == 0
+        ):
+            own = fetched
+    return own
 
 
 def load(fleet: Fleet, files: Mapping[str, str]) -> Recorded:

@@ -1,0 +1,166 @@
+"""Stands by: follows what the leader writes and what people want, and takes the next term when nobody holds one.
+
+It starts nothing on a host, and writes nothing to the remote but the one ref that says who leads.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.core import leadership, printable
+from reconciler.core.leadership import Sight, Term
+from reconciler.core.standing import Standing
+from reconciler.leading import upstream as upstreams
+from reconciler.leading.upstream import Upstream
+from reconciler.repo import git
+from reconciler.repo.git import GitFailed
+from reconciler.repo.remote import record, termcommits
+from reconciler.repo.remote.door import LEADER, OBSERVED, Move, RemoteFailed
+
+RETRY_S = 10.0
+"""How soon a remote that did not answer is asked again."""
+RACED_S = 1.0
+"""How soon it is looked at again who was faster."""
+MAX_REASON = 300
+
+
+class NotLeading(Exception):
+    """Another reconciler leads the fleet; the message names it and says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A term that this process holds: the commit that says so on the remote, and when it was asked for.
+
+    `observed` is the remote's record at that time, `None` where it has none: nobody else writes it from then on.
+    """
+
+    term: Term
+    commit: str
+    asked_s: float
+    observed: str | None
+
+
+class Standby:
+    """One wait for a term."""
+
+    def __init__(self, upstream: Upstream, stand: Callable[[Standing], None]) -> None:
+        """`stand` is told how the fleet stands, after every look."""
+        self._upstream = upstream
+        self._stand = stand
+        self._sight: Sight | None = None
+        self._standing = Standing(role="standby", remote=upstream.remote.name)
+        self._told: Term | None = None
+        self.news = asyncio.Event()
+        """Set to have the remote looked at now."""
+
+    async def wait(self, stop: asyncio.Event, *, patient: bool) -> Taken | None:
+        """The next term, once it is this process's; `None` when it is to stop.
+
+        Without patience NotLeading is raised as soon as somebody is seen to lead, RemoteFailed where nobody answers.
+        """
+        first: str | None = None
+        while not stop.is_set():
+            self.news.clear()
+            try:
+                taken, pause_s = await self._look()
+            except (RemoteFailed, GitFailed) as error:
+                if not patient:
+                    raise
+                self._silent(str(error))
+                taken, pause_s = None, RETRY_S
+            if taken is not None:
+                return taken
+            seen = self._sight.commit if self._sight is not None else None
+            first = first or seen
+            if not patient and seen != first:
+                raise NotLeading(
+                    f"{self._standing.leader} leads this fleet; it does what can be done, or stop it first"
+                )
+            await rest((stop, self.news), pause_s)
+        return None
+
+    async def _look(self) -> tuple[Taken | None, float]:
+        """A term, or after how many seconds to look again."""
+        upstream = self._upstream
+        refs = await asyncio.to_thread(upstream.remote.refs)
+        self._sight = sight = leadership.seen(self._sight, refs.get(LEADER), upstream.clock_s())
+        term = await upstreams.read_term(upstream, sight.commit)
+        await self._follow(refs, term)
+        at_s, now_s = leadership.may_take_at(sight, term, upstream.holder, upstream.pace), upstream.clock_s()
+        if now_s < at_s:
+            self._stand(self._standing)
+            return None, min(upstream.pace.look_s, at_s - now_s)
+        return await asyncio.to_thread(self._take, sight, term), RACED_S
+
+    async def _follow(self, refs: Mapping[str, str], term: Term | None) -> None:
+        """Take over what the remote has, and tell who leads."""
+        upstream, now = self._upstream, self._upstream.now()
+        intent = await upstreams.take_intent(upstream, refs)
+        await asyncio.to_thread(self._take_record, refs)
+        held = term is not None and not term.released
+        leader = term.name if term is not None and held else None
+        news = leader != self._standing.leader or self._standing.heard_at is None
+        self._standing = Standing(
+            role="standby",
+            remote=upstream.remote.name,
+            term=term.number if term is not None else 0,
+            leader=leader,
+            since=now if news else self._standing.since,
+            heard_at=now,
+            refused=intent.refused,
+            problems=intent.problems,
+        )
+        if news and term is not None and held and term.holder != upstream.holder:
+            upstream.said(f"standing by: {printable.short(term.name, MAX_REASON)} leads in term {term.number}")
+
+    def _take_record(self, refs: Mapping[str, str]) -> str | None:
+        """Have the branch `observed` here say what the remote's says; the remote's tip."""
+        fleet, theirs = self._upstream.fleet, refs.get(OBSERVED)
+        if theirs is None or theirs == record.tip(fleet):
+            return theirs
+        self._upstream.remote.fetch({OBSERVED: record.FETCHED_OBSERVED})
+        theirs = git.tip(fleet.top, record.FETCHED_OBSERVED)
+        taken = record.take_over(fleet, theirs)
+        if taken.aside is not None:
+            self._upstream.warn(f"records that another leader has overtaken are kept at {taken.aside}")
+        return theirs
+
+    def _take(self, sight: Sight, last: Term | None) -> Taken | None:
+        """Take the next term; `None` where somebody else was faster, RemoteFailed where the remote does not let it."""
+        upstream, remote = self._upstream, self._upstream.remote
+        highest = termcommits.highest(upstream.fleet.top)
+        term = leadership.following(last, highest, holder=upstream.holder, name=upstream.name)
+        commit = termcommits.write(upstream.fleet.top, term, upstream.identity)
+        asked_s = upstream.clock_s()
+        failure: RemoteFailed | None = None
+        try:
+            remote.push([Move(ref=LEADER, old=sight.commit, new=commit)])
+        except RemoteFailed as error:
+            failure = error
+        refs = remote.refs()
+        if refs.get(LEADER) == commit:
+            return Taken(term=term, commit=commit, asked_s=asked_s, observed=self._take_record(refs))
+        if failure is not None and refs.get(LEADER) == sight.commit:
+            raise failure
+        return None
+
+    def _silent(self, reason: str) -> None:
+        now = self._upstream.now()
+        known = self._standing
+        if known.silent_since is None:
+            self._upstream.warn(f"{printable.short(reason, MAX_REASON)}; it is tried again")
+        self._standing = replace(
+            known, silent_since=known.silent_since or now, reason=printable.short(reason, MAX_REASON)
+        )
+        self._stand(self._standing)
+
+
+async def rest(events: Collection[asyncio.Event], pause_s: float) -> None:
+    """Wait until one of these is set, at most so long."""
+    waiting = {asyncio.ensure_future(event.wait()) for event in events}
+    try:
+        await asyncio.wait(waiting, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for waiter in waiting:
+            waiter.cancel()

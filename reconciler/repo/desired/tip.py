@@ -1,0 +1,74 @@
+"""The commit at the ref that counts, and the versions of its files that are in force.
+
+Never reads the work tree, and never looks into a file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from reconciler.core.desired import Problem
+from reconciler.repo import git
+from reconciler.repo.desired import fleetfiles, trust
+from reconciler.repo.desired.fleetfiles import SETTINGS, Listing, Place
+from reconciler.repo.desired.judging import Judge
+from reconciler.repo.desired.trust import Judged
+from reconciler.repo.journal import Journal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tip:
+    """The last commit that was judged, and the files in force with it. `refused`: why tasks are none, by their ids."""
+
+    judged: Judged = field(default_factory=Judged)
+    listing: Listing = field(default_factory=Listing)
+    settings: bytes = b""
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def commit(self) -> str | None:
+        """The commit's id, None where there is none."""
+        return self.judged.commit
+
+    def blob(self, path: str) -> str | None:
+        """The version of a file in force."""
+        found = self.listing.files.get(path)
+        return str(found[1]) if found else None
+
+
+class Tips:
+    """Looks at the ref of the fleet at `root`, again and again, as far as it moved."""
+
+    def __init__(self, root: Path, *, journal: Journal, ref: str) -> None:
+        """What is judged is kept in the journal."""
+        self._root, self._ref = root, ref
+        self._judge = Judge(root, journal=journal, ref=ref)
+        self._tip = Tip()
+        self._about_rules: tuple[Problem, ...] = ()
+
+    def look(self) -> Tip:
+        """The commit that counts now; the same value as before where nothing moved."""
+        judged = self._judge.judged(git.tip(self._root, self._ref))
+        problems = self._judge.problems(judged)
+        if judged is not self._tip.judged or problems != self._about_rules:
+            self._tip, self._about_rules = _tip(self._root, judged), problems
+            self._tip.listing.problems.extend(problems)
+        return self._tip
+
+
+def _tip(root: Path, judged: Judged) -> Tip:
+    if judged.commit is None:
+        return Tip()
+    files = fleetfiles.at(root, judged.commit, fleetfiles.FOLDERS)
+    listing = fleetfiles.committed(trust.in_force(files, judged.held))
+    found = {path: trust.problem(path, held) for path, held in judged.held.items()}
+    listing.problems.extend(found.values())
+    added = {path: place for path in found if isinstance(place := fleetfiles.classify(path), Place)}
+    refused = {
+        place.id: found[path].message
+        for path, place in added.items()
+        if place.kind == "task" and judged.held[path].blob is None
+    }
+    tip = Tip(judged=judged, listing=listing, refused=refused)
+    blob = tip.blob(SETTINGS)
+    return replace(tip, settings=git.read_blobs(root, (blob,)).get(blob, b"") if blob else b"")

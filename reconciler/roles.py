@@ -1,0 +1,205 @@
+"""Finds out which part this process has, and plays it: alone, or as leader or standby of a fleet on a remote.
+
+It reconciles nothing itself: whoever leads opens the fleet, and the loop does the rest.
+"""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any
+
+from reconciler.core import leadership
+from reconciler.core import standing as standings
+from reconciler.core.desired import Desired, Settings
+from reconciler.core.observed import Observed
+from reconciler.core.standing import Standing
+from reconciler.core.terms import TERMINAL
+from reconciler.edges.lead import Held, Lead
+from reconciler.edges.reads import Reads
+from reconciler.edges.view import Picture, View
+from reconciler.leading.leader import Leader
+from reconciler.leading.standby import Standby, Taken
+from reconciler.leading.upstream import Upstream
+from reconciler.loop import Ended, Options
+from reconciler.opening import Place, World, session
+from reconciler.repo import fleet as fleets
+from reconciler.repo import lock
+from reconciler.repo.fleet import IN_FORCE, Fleet
+from reconciler.repo.journal import Journal
+from reconciler.repo.main.origin import Origin
+from reconciler.repo.observed import reading
+from reconciler.repo.observed.records import Recorded
+from reconciler.repo.remote import holder, record
+from reconciler.repo.remote.door import Remote
+from reconciler.repo.remote.standings import Standings
+from reconciler.web.listening import listening
+
+WRITERS = 64
+"""Threads that may wait for one shared commit: a group is as large as those who wait for it."""
+
+
+async def reconcile(fleet: Fleet, options: Options, world: World, stop: asyncio.Event) -> Ended:
+    """Reconcile the fleet until `stop` is set or the options are satisfied. Runs on hosts go on.
+
+    Raises `Locked` where another reconciler has this place of the fleet, `NotLeading` and `RemoteFailed` where it has
+    to wait for its turn and the options do not let it, what its memory raises, and `CannotListen`.
+    """
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(WRITERS))
+    fleets.exclude(fleet)
+    async with AsyncExitStack() as closing:
+        held = lock.acquire(fleet.lock)
+        closing.callback(held.release)
+        journal = Journal(fleet.journal)
+        closing.callback(journal.close)
+        if journal.warning is not None:
+            world.warn(journal.warning)
+        while True:
+            place = Place(fleet=fleet, lock=held, journal=journal, world=world)
+            settings = (await asyncio.to_thread(place.files().refresh, world.now())).settings
+            ended = await _play(place, settings, options, stop)
+            if not ended.reopen or stop.is_set():
+                return ended
+
+
+async def _play(place: Place, settings: Settings, options: Options, stop: asyncio.Event) -> Ended:
+    """One part, until it is over."""
+    kept = Standings(place.journal)
+    if settings.remote is None:
+        kept.drop()
+        fleet = fleets.on_work_tree(place.fleet)
+        return await session(replace(place, fleet=fleet), None, options, stop)
+    fleet, world = replace(place.fleet, ref=IN_FORCE), place.world
+    remote = Remote(fleet.top, settings.remote)
+    upstream = Upstream(
+        fleet=fleet,
+        remote=remote,
+        holder=holder.holder(fleet),
+        name=holder.name(fleet),
+        identity=settings.commit,
+        now=world.now,
+        clock_s=world.clock_s,
+        said=world.said,
+        warn=world.warn,
+        pace=world.pace,
+    )
+    place = replace(place, fleet=fleet, origin=Origin(fleet, remote))
+    try:
+        taken = await _StandingBy(place, upstream, kept).wait(settings, options, stop)
+        return Ended() if taken is None else await _lead(place, upstream, kept, taken, (options, stop))
+    finally:
+        remote.close()
+
+
+async def _lead(
+    place: Place, upstream: Upstream, kept: Standings, taken: Taken, wanted: tuple[Options, asyncio.Event]
+) -> Ended:
+    """Lead for one term: until it is to stop, or somebody else leads."""
+    options, stop = wanted
+    world, over = place.world, asyncio.Event()
+    url = await asyncio.to_thread(upstream.remote.url)
+    held = Held(number=taken.term.number, until_s=leadership.certain_until(taken.asked_s, upstream.pace), url=url)
+    lead = Lead(held, world.clock_s, over.set)
+    for run_id in _unstarted(place, taken):
+        lead.assigned(run_id)
+    leader = Leader(upstream, taken, lead, kept.keep)
+    world.said(f"leading in term {taken.term.number}, on {upstream.remote.name}")
+    keeping = asyncio.ensure_future(leader.keep())
+    keeping.add_done_callback(lambda _: over.set())
+    stopping = asyncio.ensure_future(_first(stop, over))
+    try:
+        ended = await session(place, lead, options, over)
+    finally:
+        stopping.cancel()
+        await leader.end(keeping)
+        if lead.deposed is None:
+            await leader.release()
+    if (defect := keeping.exception()) is not None:
+        raise defect
+    if lead.deposed is not None:
+        world.warn(f"this process leads no more: {lead.deposed} does; runs go on")
+    return replace(ended, reopen=True) if lead.deposed is not None and not stop.is_set() else ended
+
+
+def _unstarted(place: Place, taken: Taken) -> list[str]:
+    """The runs that were assigned and may be launched, where the remote may not know of them."""
+    if record.tip(place.fleet) in {taken.observed, None}:
+        return []
+    tasks = reading.read(place.fleet).tasks.values()
+    return [run.run_id for seen in tasks if (run := seen.live_run) is not None and run.started_at is None]
+
+
+async def _first(stop: asyncio.Event, over: asyncio.Event) -> None:
+    """End the session when the program is to stop."""
+    await stop.wait()
+    over.set()
+
+
+class _StandingBy:
+    """A standby, and what others may read at it."""
+
+    def __init__(self, place: Place, upstream: Upstream, kept: Standings) -> None:
+        self._place = place
+        self._kept = kept
+        self._standby = Standby(upstream, self._stand)
+        self._standing = Standing(role="standby", remote=upstream.remote.name)
+        self._files = place.files()
+        self._recorded = Recorded()
+        self._tip: str | None = None
+        self._view = View(lambda: self._recorded.tasks)
+        self._looked = asyncio.Event()
+
+    async def wait(self, settings: Settings, options: Options, stop: asyncio.Event) -> Taken | None:
+        """The next term of this process, `None` when it is to stop; meanwhile it answers who reads."""
+        patient = not (options.once or options.until_idle)
+        waiting = asyncio.ensure_future(self._standby.wait(stop, patient=patient))
+        try:
+            await _either(waiting, self._looked)
+            if waiting.done() or not patient:
+                return await waiting
+            async with listening(self._reads(), self._place.world.door, settings) as turned:
+                while not waiting.done():
+                    self._looked.clear()
+                    turned(await asyncio.to_thread(self._read))
+                    await _either(waiting, self._looked)
+            return await waiting
+        finally:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+    def _reads(self) -> Reads:
+        place = self._place
+        return Reads(view=self._view, journal=place.journal, now=place.world.now, standing=lambda: self._standing)
+
+    def _stand(self, standing: Standing) -> None:
+        self._standing = standing
+        self._kept.keep(standing)
+        self._looked.set()
+
+    def _read(self) -> Desired:
+        """Show what people want and what the leader has recorded."""
+        fleet = self._place.fleet
+        tip = record.tip(fleet)
+        if tip != self._tip:
+            self._tip, self._recorded = tip, reading.read(fleet)
+        seen = self._recorded
+        desired = self._files.refresh(
+            self._place.world.now(),
+            observed_ids=seen.tasks.keys(),
+            finished_ids=frozenset(task_id for task_id, one in seen.tasks.items() if one.phase in TERMINAL),
+        )
+        wrong = standings.problems(self._standing, self._place.world.now())
+        desired = replace(desired, problems=(*desired.problems, *wrong))
+        observed = Observed(fleet=seen.fleet or "", tasks=seen.tasks, hosts=seen.hosts)
+        self._view.show(Picture(desired=desired, observed=observed))
+        return desired
+
+
+async def _either(task: asyncio.Future[Taken | None], event: asyncio.Event) -> None:
+    """Wait until the task is done or the event set."""
+    waiter = asyncio.ensure_future(event.wait())
+    both: set[asyncio.Future[Any]] = {task, waiter}
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiter.cancel()
