@@ -84,6 +84,8 @@ class Dispatcher:
             return
         before = self._edges.branch.breakers()
         await asyncio.to_thread(self._edges.branch.switch, switches)
+        if self._edges.lead is not None:
+            self._edges.lead.recorded()
         for switch in switches:
             if switch.breaker is not None and switch.breaker.is_open:
                 log.warning("%s, until %s", switch.breaker.sentence, switch.breaker.until.isoformat())
