@@ -6,7 +6,7 @@ It decides nothing: what an effect could not do is seen and planned again at the
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -14,7 +14,8 @@ from reconciler.acting import collecting, publishing, starting, tidying
 from reconciler.acting.collecting import DeliveryDelayed
 from reconciler.agents import leasing
 from reconciler.core import plan
-from reconciler.core.actions import Action, Collect, GiveUp, Launch, Publish, Record, Stop
+from reconciler.core.actions import Action, Collect, Effect, GiveUp, Launch, Publish, Record, Stop
+from reconciler.core.breaker import Switch
 from reconciler.core.desired import Desired
 from reconciler.core.events import Assigned, Event
 from reconciler.core.observed import Observed, Run
@@ -43,7 +44,7 @@ LONG_RETRY_AFTER_S = 10.0
 
 DELIVERY_TRIES = 30
 
-_Key = tuple[str, type[Action]]
+_Key = tuple[str, type[Effect]]
 
 
 class Dispatcher:
@@ -66,14 +67,31 @@ class Dispatcher:
 
     async def act(self, actions: Iterable[Action], desired: Desired, observed: Observed) -> None:
         """Commit what is to be recorded, all at once, and start every other effect that is not under way."""
+        await self._switch([action for action in actions if isinstance(action, Switch)])
         records = [action for action in actions if isinstance(action, Record)]
         await self._record(*[(action.task_id, await self._named(action, desired)) for action in records])
         for action in actions:
+            if isinstance(action, Record | Switch):
+                continue
             key = (action.task_id, type(action))
-            if not isinstance(action, Record) and key not in self._under_way:
+            if key not in self._under_way:
                 effect = asyncio.create_task(self._guarded(key, action, desired, observed))
                 effect.add_done_callback(self._ended)
                 self._under_way[key] = effect
+
+    async def _switch(self, switches: Sequence[Switch]) -> None:
+        """Commit what circuit breakers are to be, and say so, once each."""
+        if not switches:
+            return
+        before = self._edges.branch.breakers()
+        await asyncio.to_thread(self._edges.branch.switch, switches)
+        if self._edges.lead is not None:
+            self._edges.lead.recorded()
+        for switch in switches:
+            if switch.breaker is not None and switch.breaker.is_open:
+                log.warning("%s, until %s", switch.breaker.sentence, switch.breaker.until.isoformat())
+            elif switch.name in before:
+                log.warning("the breaker %s is closed: %s", switch.name, switch.why)
 
     async def _named(self, action: Record, desired: Desired) -> Event:
         """The event with the name of the person in it, where the planner knows only that it was one."""
@@ -98,7 +116,7 @@ class Dispatcher:
         if not effect.cancelled() and self._failure is None:
             self._failure = effect.exception()
 
-    async def _guarded(self, key: _Key, action: Action, desired: Desired, observed: Observed) -> None:
+    async def _guarded(self, key: _Key, action: Effect, desired: Desired, observed: Observed) -> None:
         try:
             await self._effect(action, desired, observed)
         except (Unreachable, ProtocolError) as error:
@@ -126,10 +144,8 @@ class Dispatcher:
         self._deposed = True
         self._edges.deposed()
 
-    async def _effect(self, action: Action, desired: Desired, observed: Observed) -> None:
+    async def _effect(self, action: Effect, desired: Desired, observed: Observed) -> None:
         match action:
-            case Record():
-                await self._record((action.task_id, action.event))
             case Launch():
                 async with self._lasting_on(action.run.host):
                     event = await starting.start(self._edges, desired, action)

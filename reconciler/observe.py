@@ -68,6 +68,7 @@ class Observer:
             sightings=sightings,
             silent=silent,
             forge=self._edges.forge.seen(),
+            breakers=branch.breakers(),
             leases=self._edges.journal.leases() if self._edges.desk.reachable else {},
             halts=lead.halts() if lead is not None else (),
             unpushed=lead.unpushed if lead is not None else frozenset(),

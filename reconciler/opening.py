@@ -130,9 +130,13 @@ async def _opened(
         edges = _edges(place, branch, reaching, lead, changed)
         closing.push_async_callback(edges.forge.close)
         edges.forge.use(desired.settings)
-        observed = Observed(fleet=branch.fleet_id, tasks=branch.tasks(), hosts=branch.hosts())
-        edges.view.show(Picture(desired=desired, observed=observed))
+        edges.view.show(Picture(desired=desired, observed=_recorded(branch)))
         yield edges, files, desired
+
+
+def _recorded(branch: ObservedBranch) -> Observed:
+    """What happened, before any host was asked."""
+    return Observed(fleet=branch.fleet_id, tasks=branch.tasks(), hosts=branch.hosts(), breakers=branch.breakers())
 
 
 def _setting(place: Place, lead: Lead | None, desired: Desired, changed: Callable[[], None]) -> Setting:

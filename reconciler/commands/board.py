@@ -13,6 +13,7 @@ from reconciler.commands.reading import Reader, View
 from reconciler.commands.session import Session
 from reconciler.core import conditions
 from reconciler.core import plan as planning
+from reconciler.core.breaker import Switch
 from reconciler.core.conditions import Condition
 from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import Phase
@@ -25,9 +26,9 @@ NOT_GOOD = frozenset({Phase.FAILED, Phase.BLOCKED})
 def status(session: Session, *, task: str = "", watch: bool = False, json: bool = False) -> int:
     """Show the board, or one task whole.
 
-    The board shows every task that is not archived, every host, a forge that does not answer or refuses something, and
-    what is wrong with files. With a task's id it shows that task with all its runs and reviews; the exit code is then 1
-    if the task failed or is blocked.
+    The board shows every task that is not archived, every host, circuit breakers that are open, a forge that does not
+    answer or refuses something, and what is wrong with files. With a task's id it shows that task with all its runs and
+    reviews; the exit code is then 1 if the task failed or is blocked.
     """
     reader = Reader(session)
     try:
@@ -50,6 +51,7 @@ def _board(session: Session, view: View, *, json: bool, lines: bool) -> int:
         board = {
             "tasks": [shapes.task(task_id, desired, observed) for task_id in view.task_ids()],
             "hosts": [shapes.host(host_id, desired, observed) for host_id in hosts],
+            "breakers": shapes.breakers(observed),
             "forge": shapes.forge(desired, observed),
             "remote": shapes.remote(view.standing, session.now()),
             "problems": shapes.problems(desired),
@@ -112,6 +114,9 @@ def plan(session: Session, *, json: bool = False) -> int:
 def _planned(planned: planning.Plan, now: datetime) -> Iterator[str]:
     for one in planned.actions:
         action = shapes.action(one)
+        if isinstance(one, Switch):
+            yield f"breaker {one.name}: {action['state']} ({one.why})"
+            continue
         words = (f"{key} {action[key]}" for key in ("host", "adapter", "epoch", "reason", "key") if action.get(key))
         yield f"{action['task']}: {action.get('event') or action['action']} ({', '.join(words)})"
     if not planned.actions:

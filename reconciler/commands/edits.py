@@ -1,16 +1,21 @@
-"""`cancel`, `hold`, `release`, `retry`: what people ask of a task, as edits of its file.
+"""`cancel`, `hold`, `release`, `retry`: what people ask of a task, or of a circuit breaker, as edits of files.
 
 They touch no run: the reconciler acts on the file.
 """
 
 from collections.abc import Mapping
 
-from reconciler.commands import files
+from reconciler.commands import files, reading
+from reconciler.commands.arguments import closest
 from reconciler.commands.command import Command
-from reconciler.commands.session import Session
-from reconciler.core.terms import Wish
+from reconciler.commands.session import NotGood, Session, WrongUsage
+from reconciler.core.terms import Scope, Wish
+from reconciler.repo import storage
+from reconciler.repo.desired import fleetfiles
+from reconciler.repo.fleet import Fleet
 from reconciler.repo.main import commits
-from reconciler.repo.main.commits import Change
+from reconciler.repo.main.commits import Change, Edit, Written
+from reconciler.repo.yaml import documents
 
 
 def cancel(session: Session, *, task: str, json: bool = False) -> int:
@@ -29,12 +34,15 @@ def hold(session: Session, *, task: str, json: bool = False) -> int:
     return _wish(session, task, Wish.HOLD, json=json)
 
 
-def release(session: Session, *, task: str, json: bool = False) -> int:
-    """Release a task from hold, or bring a cancelled one back.
+def release(session: Session, *, task: str = "", breaker: str = "", json: bool = False) -> int:
+    """Release a task from hold or bring a cancelled one back; or close a breaker.
 
-    Writes `desired: run` into the task's file and commits that file.
+    Writes `desired: run` into the task's file and commits that file. With `--breaker` it says in `closed_breakers` of
+    `state/settings.yaml` that what opened this breaker is settled, and commits that file; `status` lists the open ones.
     """
-    return _wish(session, task, Wish.RUN, json=json)
+    if bool(task) == bool(breaker):
+        raise WrongUsage("release takes a task, or --breaker NAME; for example: reconciler release fix-the-login-form")
+    return _close(session, breaker, json=json) if breaker else _wish(session, task, Wish.RUN, json=json)
 
 
 def retry(session: Session, *, task: str, json: bool = False) -> int:
@@ -64,8 +72,43 @@ def _desired(data: Mapping[str, object], wish: Wish) -> Mapping[str, object]:
 def _edit(session: Session, task_id: str, change: Change, message: str, *, json: bool) -> int:
     fleet = session.fleet()
     written = commits.edit(fleet, "task", files.task_path(fleet, task_id), change, message)
+    return _told(session, {"id": task_id}, written, message, json=json)
+
+
+def _close(session: Session, name: str, *, json: bool) -> int:
+    """Say in the settings that what opened a breaker is settled."""
+    view = reading.load(session)
+    known = view.observed.breakers
+    opened = {one.name: one for one in known.values() if one.is_open}
+    if name not in opened:
+        listed = f"; open are {', '.join(sorted(opened))}" if opened else ""
+        raise NotGood(f'no breaker "{name}" is open{closest(name, opened) or listed}')
+    if opened[name].scope is Scope.TASK:
+        raise NotGood(f"{opened[name].sentence}, or raise limits.launches_per_task_per_hour")
+    settled = storage.timestamp(opened[name].opened_at)
+
+    def change(data: Mapping[str, object]) -> Mapping[str, object]:
+        before = data.get("closed_breakers")
+        kept = {one: at for one, at in before.items() if one in known} if isinstance(before, Mapping) else {}
+        return {"closed_breakers": {**kept, name: settled}}
+
+    message = f"Close the breaker {name}"
+    return _told(session, {"breaker": name}, _settings(view.fleet, change, message), message, json=json)
+
+
+def _settings(fleet: Fleet, change: Change, message: str) -> Written:
+    """Edit the settings, or begin them."""
+    path = fleetfiles.SETTINGS
+    if (fleet.root / path).exists():
+        return commits.edit(fleet, "settings", path, change, message)
+    new = documents.dump(change({}))
+    return Written(path=path, commit=commits.commit(fleet, [Edit(path=path, old=None, new=new)], message))
+
+
+def _told(session: Session, about: Mapping[str, str], written: Written, message: str, *, json: bool) -> int:
+    fleet = session.fleet()
     if json:
-        session.screen.json({"id": task_id, "path": written.path, "commit": written.commit})
+        session.screen.json({**about, "path": written.path, "commit": written.commit})
     elif written.commit is None:
         session.screen.line(f"{written.path} says so already; nothing was changed")
     else:
@@ -76,13 +119,14 @@ def _edit(session: Session, task_id: str, change: Change, message: str, *, json:
 
 
 _OPTIONS = {"task": "the task's id", "json": "print path and commit as JSON"}
+_RELEASE = {"breaker": "instead of a task: a circuit breaker, such as fleet or host/builder"}
 COMMANDS = tuple(
     Command(
         name=name,
         group="Change",
         does=does,
         positional="task",
-        options=_OPTIONS,
+        options=_OPTIONS | (_RELEASE if name == "release" else {}),
         example=f"reconciler {name} fix-the-login-form",
     )
     for name, does in (("hold", hold), ("release", release), ("cancel", cancel), ("retry", retry))

@@ -49,6 +49,7 @@ def board(screen: Screen, view: View, now: datetime) -> None:
         screen.line(f"and {len(ids) - len(shown)} more that are finished: `reconciler status | cat` shows all", "dim")
     screen.line()
     hosts(screen, view)
+    surroundings.breakers(screen, view, now)
     surroundings.remote(screen, view, now)
     surroundings.forge(screen, view)
     problems(screen, view.desired.problems)

@@ -104,6 +104,7 @@ class Reader:
             fleet=recorded.fleet or UNKNOWN_FLEET,
             tasks=tasks,
             hosts=recorded.hosts,
+            breakers=recorded.breakers,
             forge=forge,
             leases=self._journal.leases(),
             halts=standings.halts(standing),

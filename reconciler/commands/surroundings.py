@@ -1,4 +1,4 @@
-"""How what a fleet needs around it looks to people: its remote, and its forge where that is in the way.
+"""How what is around the tasks looks to people: the remote, open circuit breakers, a forge that is in the way.
 
 It reads no file and decides nothing.
 """
@@ -30,6 +30,16 @@ def remote(screen: Screen, view: View, now: datetime) -> None:
         since = f", the first from {age(known.behind_since, now)}" if known.behind_since is not None else ""
         said = f"{known.behind} commits of observed wait to be pushed{since}"
         screen.line(said, style="red" if late else "yellow")
+
+
+def breakers(screen: Screen, view: View, now: datetime) -> None:
+    """The circuit breakers that are open."""
+    opened = [one for _, one in sorted(view.observed.breakers.items()) if one.is_open]
+    if opened:
+        screen.line()
+    for one in opened:
+        until = f"until {storage.timestamp(one.until)}" if one.holds(now) else "its time is over and one run may try"
+        screen.line(f"{one.sentence}; {until}", style="red")
 
 
 def forge(screen: Screen, view: View) -> None:

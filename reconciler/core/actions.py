@@ -5,6 +5,7 @@ An action says what, never how: `dispatch` does it.
 
 from dataclasses import dataclass
 
+from reconciler.core.breaker import Switch
 from reconciler.core.events import CancelReason, Event
 from reconciler.core.observed import Run
 from reconciler.core.publications import Publication
@@ -67,4 +68,7 @@ class Publish:
     publication: Publication
 
 
-Action = Record | Launch | GiveUp | Stop | Collect | Publish
+Effect = Launch | GiveUp | Stop | Collect | Publish
+"""What is done outside of the record, for one task."""
+
+Action = Record | Switch | Effect

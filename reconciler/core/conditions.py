@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from reconciler.core import leases, placement, publications, repositories, retry
+from reconciler.core import leases, massdeath, placement, publications, repositories, retry, trials
 from reconciler.core.desired import Desired, Forge, Task
 from reconciler.core.events import CancelReason
 from reconciler.core.observed import ForgeSeen, Observed, ObservedTask, PullRequest
@@ -72,6 +72,9 @@ def obstacles(task_id: str, desired: Desired, observed: Observed, now: datetime)
         yield _phase(seen)
     yield from _runs(task_id, seen, desired, observed, now)
     yield from _time(seen, desired, now)
+    if seen.phase is Phase.CREATED or seen.reason == massdeath.MASS_DEATH:
+        for one in trials.holding(task, desired, observed, now):
+            yield Condition(why=one.sentence, who="operator", until=one.until)
     yield from _dependencies(task, desired, observed)
     yield from _adapter(task, desired)
     for name in _secrets(task, desired):
@@ -98,6 +101,8 @@ def waiting(task_id: str, desired: Desired, observed: Observed, now: datetime) -
     used = usage(observed)
     found.extend(Condition(why=halt.why, who=halt.who) for halt in observed.halts)
     found.extend(limits(desired, used))
+    if (one := trials.Trials(desired, observed, now).waited_for(document.value)) is not None:
+        found.append(Condition(why=one.trial_sentence, who="nobody"))
     found.extend(_hosts(document.value, desired, observed, used, now))
     return tuple(found)
 
@@ -107,7 +112,11 @@ def _hosts(task: Task, desired: Desired, observed: Observed, used: Usage, now: d
         return [Condition(why="the fleet has no host: add hosts/<id>.yaml", who="operator")]
     found = []
     pulling = []
+    tried = trials.Trials(desired, observed, now)
     for host_id in sorted(desired.hosts):
+        if (one := tried.of_host(host_id)) is not None:
+            found.append(Condition(why=one.trial_sentence, who="nobody"))
+            continue
         reason = placement.unfit(task, host_id, desired, observed, now) or placement.full(
             host_id, desired, used.by_host
         )

@@ -216,7 +216,7 @@ class Identity:
 class Settings:
     """The fleet's settings, all optional. `keep_runs`: ended runs per task whose folder stays on the host.
 
-    `public_url`: where people and the forge reach the web application from outside; links are made from it.
+    `public_url`: where the web application is reached. `closed_breakers`: until when what opened each is settled.
     """
 
     default_adapter: str | None = None
@@ -232,6 +232,7 @@ class Settings:
     lost_after: LostAfter = field(default_factory=LostAfter)
     commit: Identity = field(default_factory=Identity)
     keep_runs: int = 10
+    closed_breakers: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ def finished(task: ObservedTask, event: Finished) -> ObservedTask:
         finished_at=event.at,
         outcome=event.outcome,
         failure=event.failure,
+        resets_at=event.resets_at if event.failure is Failure.USAGE_LIMIT else None,
         exit_code=event.exit_code,
         session=event.session,
         input_tokens=event.input_tokens,

@@ -42,6 +42,7 @@ class Assigned(Fact):
     execution_mode: ExecutionMode
     branch_name: str
     pr_title: str
+    account: str | None = None
     adapter_version: str | None = None
     resumed: str | None = None
     claim: str | None = None

@@ -165,6 +165,7 @@ def _assigned(task: ObservedTask, event: Assigned) -> ObservedTask:
         generation=event.generation,
         spec=event.spec,
         config=event.config,
+        account=event.account,
         adapter_version=event.adapter_version,
         resumed=event.resumed,
         claim=event.claim,

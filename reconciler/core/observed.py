@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from reconciler.core.breaker import Breaker
 from reconciler.core.desired import Adapter, Task
 from reconciler.core.standing import Halt
 from reconciler.core.terms import ExecutionMode, Failure, Kind, Outcome, Phase, StopReason, Verdict
@@ -61,7 +62,8 @@ class Run:
     `assigned_at` is when the epoch was given out, `finished_at` when its end was seen. `config` is a digest of
     what the run depends on beside its task file: adapter, host, secrets. `resumed` is the session that was handed to
     the CLI, `session` the one that it reported. Tokens and cost are those of this run alone. `claim` is a digest of the
-    key under which a pull agent asked for work: with it the agent gets the same run again.
+    key under which a pull agent asked for work: with it the agent gets the same run again. `account` is a digest of
+    what names the adapter's account, `resets_at` when the usage limit ends that the run met.
     """
 
     epoch: int
@@ -73,6 +75,7 @@ class Run:
     generation: int = 1
     spec: str | None = None
     config: str | None = None
+    account: str | None = None
     claim: str | None = None
     adapter_version: str | None = None
     started_at: datetime | None = None
@@ -80,6 +83,7 @@ class Run:
     exit_code: int | None = None
     outcome: Outcome | None = None
     failure: Failure | None = None
+    resets_at: datetime | None = None
     counts_as_attempt: bool = False
     resumed: str | None = None
     session: str | None = None
@@ -250,7 +254,8 @@ class Observed:
     `silent`: hosts that did not answer when they were last asked by this process, since when they have been silent.
     `forge`: what is known of the forge, `None` where there is none that can be asked. `asking`: the pull agents that
     wait for work, longest first. `leases`: how long pull agents hold their tasks, by task id. `halts`: why nothing new
-    starts in the whole fleet. `unpushed`: runs, by id, whose assignment the fleet's remote does not have yet.
+    starts in the whole fleet. `breakers`: by name. `unpushed`: runs, by id, whose assignment the fleet's remote does
+    not have yet.
     """
 
     fleet: str
@@ -261,6 +266,7 @@ class Observed:
     forge: ForgeSeen | None = None
     asking: tuple[Asking, ...] = ()
     leases: Mapping[str, Lease] = field(default_factory=dict)
+    breakers: Mapping[str, Breaker] = field(default_factory=dict)
     halts: tuple[Halt, ...] = ()
     unpushed: frozenset[str] = frozenset()
 

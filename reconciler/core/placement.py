@@ -11,7 +11,7 @@ from datetime import datetime
 from reconciler.core import versions
 from reconciler.core.desired import Desired, Document, Host, Task
 from reconciler.core.observed import Observed, ObservedHost, Run
-from reconciler.core.terms import ExecutionMode, Outcome
+from reconciler.core.terms import ExecutionMode, Outcome, Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,8 @@ def unfit(task: Task, host_id: str, desired: Desired, observed: Observed, now: d
     old = _too_old(task, host_id, desired, observed)
     if old is not None:
         return Unfit(why=old, who="operator")
-    return _out_of_reach(host_id, desired.hosts[host_id], observed.hosts.get(host_id), silent=observed.silent)
+    broken = _broken(host_id, observed, now)
+    return broken or _out_of_reach(host_id, desired.hosts[host_id], observed.hosts.get(host_id), silent=observed.silent)
 
 
 def full(host_id: str, desired: Desired, used: Mapping[str, int]) -> Unfit | None:
@@ -106,6 +107,14 @@ def _too_old(task: Task, host_id: str, desired: Desired, observed: Observed) -> 
     if wanted is None or not versions.below_minimum(wanted, found):
         return None
     return f"{host_id} has {adapter_id} {found}, and the adapter needs {wanted.minimum} or newer"
+
+
+def _broken(host_id: str, observed: Observed, now: datetime) -> Unfit | None:
+    """What is said of a host that is held by its circuit breaker."""
+    breaker = observed.breakers.get(f"{Scope.HOST}/{host_id}")
+    if breaker is None or not breaker.holds(now):
+        return None
+    return Unfit(why=breaker.sentence, who="operator", passing=True, until=breaker.until)
 
 
 def _out_of_reach(

@@ -3,12 +3,11 @@
 Each action is one effect that may be repeated. Nothing is done here.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.core import conditions, ending, following, placement, publications, review
+from reconciler.core import breakers, conditions, digests, ending, following, massdeath, placement, publications, review
 from reconciler.core.actions import Action, Publish, Record
 from reconciler.core.askers import Askers
 from reconciler.core.conditions import Usage
@@ -17,6 +16,7 @@ from reconciler.core.events import Assigned, Cancelled, Event, Regenerated, Rele
 from reconciler.core.following import Step
 from reconciler.core.observed import Observed, ObservedTask, run_id
 from reconciler.core.terms import TERMINAL, Failure, Kind, Outcome, Phase, Wish
+from reconciler.core.trials import Trials
 
 PLANNER = "planner"
 PERSON = "person:desired"
@@ -38,15 +38,17 @@ class Plan:
 
 def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     """Decide: follow what lives, do what people asked, assign what is ready."""
-    actions: list[Action] = []
-    alarms: list[datetime] = []
+    switches = breakers.switches(desired, observed, now)
+    observed = breakers.switched(observed, switches)
+    actions: list[Action] = [*switches]
+    alarms = [*breakers.alarms(observed, now)]
     actions.extend(following.overdue(observed))
     for task_id, seen in observed.tasks.items():
         if seen.live_run is not None:
             step = following.follow(task_id, desired, observed, now)
             actions.extend(step.actions)
             alarms.extend(step.alarms)
-    settled = dict(_settle(desired, observed, now))
+    settled = {**dict(massdeath.barred(observed, now)), **dict(_settle(desired, observed, now))}
     actions.extend(Record(task_id=task_id, event=event) for task_id, event in settled.items())
     placing = _Placing(desired, observed, now)
     for task_id in _by_priority(desired, observed):
@@ -80,25 +82,23 @@ def _publish(desired: Desired, observed: Observed, now: datetime) -> Step:
     return Step(actions=tuple(actions), alarms=tuple(alarms))
 
 
-def config_digest(task: Task, host_id: str, desired: Desired) -> str:
-    """A digest of what a run depends on beside its task file: adapter, host, secrets."""
-    adapter = desired.adapters.get(task.adapter or "")
-    host = desired.hosts.get(host_id)
-    names = sorted({*task.secrets, *(adapter.value.secrets if adapter else ())})
-    parts = [adapter.spec if adapter else "", host.spec if host else ""]
-    parts += [f"{name}={desired.secrets.get(name, '')}" for name in names]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
 def _settle(desired: Desired, observed: Observed, now: datetime) -> Iterator[tuple[str, Event]]:
     """What people asked for, of tasks of which nothing runs."""
     never_assigned = (task_id for task_id in desired.tasks if task_id not in observed.tasks)
     for task_id in (*observed.tasks, *never_assigned):
         seen = observed.tasks.get(task_id, ObservedTask())
         if seen.live_run is None:
-            event = _asked(task_id, seen, desired, now)
+            event = _asked(task_id, seen, desired, now) or _passed(seen, observed, now)
             if event is not None:
                 yield task_id, event
+
+
+def _passed(seen: ObservedTask, observed: Observed, now: datetime) -> Released | None:
+    """That a task which was blocked with the whole fleet may go on."""
+    blocked = seen.phase is Phase.BLOCKED and seen.reason == massdeath.MASS_DEATH
+    if not blocked or not massdeath.is_over(observed, now):
+        return None
+    return Released(at=now, actor=PLANNER, cause="the fleet's breaker let go")
 
 
 def _asked(task_id: str, seen: ObservedTask, desired: Desired, now: datetime) -> Event | None:
@@ -137,7 +137,7 @@ def _released_by(task_id: str, seen: ObservedTask, desired: Desired) -> str | No
         return None
     if seen.reason in RELEASED_BY_TASK_FILE and document.spec != run.spec:
         return "task file changed"
-    if seen.reason in RELEASED_BY_SURROUNDINGS and config_digest(document.value, run.host, desired) != run.config:
+    if seen.reason in RELEASED_BY_SURROUNDINGS and digests.config(document.value, run.host, desired) != run.config:
         return "adapter, host or secret changed"
     return None
 
@@ -170,6 +170,7 @@ class _Placing:
         self._in_review = used.in_review
         self._fit: dict[tuple[object, ...], tuple[str, ...]] = {}
         self._askers = Askers(observed)
+        self._trials = Trials(desired, observed, now)
         self.actions: list[Action] = []
         self.alarms: list[datetime] = []
 
@@ -178,14 +179,15 @@ class _Placing:
         task = self._desired.tasks[task_id].value
         blocking = list(conditions.obstacles(task_id, self._desired, self._observed, self._now))
         self.alarms.extend(condition.until for condition in blocking if condition.until is not None)
-        if blocking or self._limited():
+        if blocking or self._limited() or self._trials.waited_for(task) is not None:
             return
         seen = self._observed.tasks.get(task_id, ObservedTask())
-        fit = self._askers.narrowed(task, self._fit_hosts(task))
+        fit = self._trials.narrowed(self._askers.narrowed(task, self._fit_hosts(task)))
         host_id = placement.best(fit, self._desired, self._used, _home(seen))
         if host_id is None:
             self._fit[_requirement(task)] = ()
             return
+        self._trials.take(task, host_id)
         self._used[host_id] = self._used.get(host_id, 0) + 1
         self._running += 1
         self.actions.append(Record(task_id=task_id, event=self._assigned(task_id, seen, host_id)))
@@ -222,7 +224,8 @@ class _Placing:
             adapter=task.adapter,
             kind=Kind.ADDRESS_REVIEW if seen.rework else Kind.IMPLEMENT,
             spec=document.spec,
-            config=config_digest(task, host_id, self._desired),
+            config=digests.config(task, host_id, self._desired),
+            account=digests.account(task, self._desired),
             generation=task.generation,
             execution_mode=task.execution_mode,
             branch_name=task.branch or f"task/{task_id}",

@@ -108,3 +108,13 @@ class StopReason(StrEnum):
     ABORTED = "aborted"
     LINGERED = "lingered"
     SUPERSEDED = "superseded"
+
+
+class Scope(StrEnum):
+    """What a circuit breaker stands before; `usage` is one account of an adapter."""
+
+    FLEET = "fleet"
+    HOST = "host"
+    ADAPTER = "adapter"
+    USAGE = "usage"
+    TASK = "task"

@@ -20,7 +20,7 @@ from reconciler.repo import shipped
 from reconciler.repo.yaml.documents import Parsed
 from reconciler.repo.yaml.yamlnodes import Path, shown
 
-KINDS = ("task", "host", "adapter", "settings", "observed-task", "observed-host")
+KINDS = ("task", "host", "adapter", "settings", "observed-task", "observed-host", "observed-breaker")
 """The kinds of files."""
 MESSAGES = (
     "http-dequeue-request",

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from reconciler.core import standing as standings
 from reconciler.core.actions import Action, Collect, GiveUp, Launch, Publish, Record, Stop
+from reconciler.core.breaker import Breaker, Switch
 from reconciler.core.conditions import Condition
 from reconciler.core.desired import Desired, Document, Host
 from reconciler.core.observed import Observed, ObservedHost, ObservedTask
@@ -95,6 +96,16 @@ def forge(desired: Desired, observed: Observed) -> dict[str, object] | None:
     }
 
 
+def breakers(observed: Observed) -> list[dict[str, object]]:
+    """The circuit breakers that are open."""
+    return [breaker(one) for _, one in sorted(observed.breakers.items()) if one.is_open]
+
+
+def breaker(one: Breaker) -> dict[str, object]:
+    """One circuit breaker: its name, and every key of its record."""
+    return {"name": one.name, **record(one)}
+
+
 def problems(desired: Desired) -> list[object]:
     """Everything that is wrong with the files."""
     return [plain(problem) for problem in desired.problems]
@@ -116,6 +127,9 @@ def planned(plan: Plan) -> dict[str, object]:
 
 def action(one: Action) -> dict[str, object]:
     """One effect that a pass would have."""
+    if isinstance(one, Switch):
+        known = breaker(one.breaker) if one.breaker is not None else {"name": one.name, "state": "closed"}
+        return {"action": "switch", "why": one.why, **known}
     named: dict[str, object] = {"action": type(one).__name__.lower(), "task": one.task_id}
     match one:
         case Record(event=event):

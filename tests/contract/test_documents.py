@@ -274,6 +274,7 @@ TASK = "title: t\ngoal: g\n"
         ("settings", ""),
         ("settings", "limits: {running: none, mass_death: none, launches_per_task_per_hour: 3}\n"),
         ("settings", "limits: {mass_death: {deaths: 3, share: 0.2, within: 2m}}\nlisten: '[::1]:80'\n"),
+        ("settings", "closed_breakers: {fleet: 2026-11-22T17:00:00Z, host/a: '2026-11-22T17:00:00Z'}\n"),
         (
             "settings",
             "forge: {kind: forgejo, url: 'https://x', repositories: [a/b], label: go}\nlost_after: {ssh: 1h}\n",
@@ -339,6 +340,8 @@ def test_valid_examples_are_valid(kind: str, text: str) -> None:
         ("settings", "listen: nowhere\n", '"listen" must be address:port'),
         ("settings", "limits: {running: many}\n", '"limits.running" must be an integer or none, not "many"'),
         ("settings", "limits: {mass_death: {share: 2}}\n", '"limits.mass_death.share" must be at most 1'),
+        ("settings", "closed_breakers: {all: 2026-11-22T17:00:00Z}\n", "a breaker: fleet, host/ID"),
+        ("settings", "closed_breakers: {fleet: today}\n", "a UTC time such as"),
         ("settings", "forge: {kind: gitlab, url: 'https://x'}\n", '"forge.kind" must be one of'),
         ("settings", "remote: 'ext::x'\n", '"remote" must not use the transport'),
     ],

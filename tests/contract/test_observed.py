@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.breaker import Breaker, Switch
 from reconciler.core.events import Cancelled, Event, PullRequestOpened, PullRequestUpdated, Regenerated
 from reconciler.core.lifecycle import IllegalTransition, Superseded
 from reconciler.core.observed import Comment, ObservedHost, ObservedTask, PullRequest, Review, Run
-from reconciler.core.terms import Failure, Kind, Outcome, Phase, Verdict
+from reconciler.core.terms import Failure, Kind, Outcome, Phase, Scope, Verdict
 from reconciler.repo import git, lock, storage
 from reconciler.repo.fleet import Fleet, exclude, find
 from reconciler.repo.journal import Journal
@@ -179,6 +180,50 @@ def test_a_host_is_recorded_and_forgotten(fleet: Fleet) -> None:
         branch.record_host("gpu-1", HostSeen(host=None, at=NOW, actor="planner"))
         assert branch.hosts() == {}
         assert show(fleet, "state/observed/hosts/gpu-1.yaml") is None
+
+
+def test_a_breaker_is_opened_and_closed_by_one_commit_each_and_read_again(fleet: Fleet) -> None:
+    held = Breaker(
+        scope=Scope.HOST,
+        id="gpu-1",
+        state="open",
+        reason="3 runs in a row failed (no_capacity)",
+        needs="mend the host",
+        opened_at=NOW,
+        since=NOW - timedelta(minutes=2),
+        until=NOW + timedelta(minutes=10),
+    )
+    opens = Switch(name="host/gpu-1", breaker=held, why=held.reason, at=NOW)
+    closed = replace(held, state="closed", closed_at=NOW, closed_because="its host's file changed")
+    with opened(fleet) as branch:
+        before = count(fleet)
+        branch.switch([opens, opens])
+        branch.switch([opens])
+        assert count(fleet) == before + 1
+        assert subject(fleet) == "breaker host/gpu-1: closed -> open (3 runs in a row failed (no_capacity))"
+        assert trailers(fleet)[:3] == [
+            "Breaker: host/gpu-1",
+            "Actor: planner",
+            "Reason: 3 runs in a row failed (no_capacity)",
+        ]
+    with opened(fleet) as branch:
+        assert branch.breakers() == reading.read(fleet).breakers == {"host/gpu-1": held}
+        branch.switch([Switch(name="host/gpu-1", breaker=closed, why="its host's file changed", at=NOW)])
+        assert branch.breakers() == {"host/gpu-1": closed}
+        limit = replace(held, scope=Scope.USAGE, id="codex", account="0123456789ab")
+        branch.switch([replace(opens, name=limit.name, breaker=limit), replace(opens, breaker=None)])
+        assert subject(fleet) == "2 breakers: 1 open, 1 closed"
+        assert branch.breakers() == {"usage/codex.0123456789ab": limit}
+        branch.flush()
+        assert (fleet.observed / "breakers/usage/codex.0123456789ab.yaml").exists()
+        with pytest.raises(ValueError, match="no name of a breaker"):
+            branch.switch([replace(opens, name="host/../fleet")])
+
+
+def test_a_breaker_under_a_name_that_is_not_its_own_is_refused() -> None:
+    held = Breaker(scope=Scope.FLEET, state="open", reason="r", needs="n", opened_at=NOW, since=NOW, until=NOW)
+    with pytest.raises(records.UnreadableRecord, match="is the record of fleet"):
+        records.decode({"state/observed/breakers/host/gpu-1.yaml": records.encode(held)})
 
 
 def test_what_is_read_again_is_what_was_recorded(fleet: Fleet) -> None:

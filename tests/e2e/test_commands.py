@@ -301,7 +301,7 @@ def test_validate_looks_at_named_files_and_folders_only(fleet: Path) -> None:
 
 def test_status_as_json_has_every_key_of_an_observed_task(fleet: Path) -> None:
     board = run("status", "--json", cwd=fleet).json
-    assert set(board) == {"tasks", "hosts", "forge", "remote", "problems"}
+    assert set(board) == {"tasks", "hosts", "breakers", "forge", "remote", "problems"}
     (task,) = board["tasks"]
     assert observed_keys() | {"id", "title", "desired"} == set(task)
     assert (task["runs"], task["epoch"], task["reason"], task["phase"]) == ([], 0, None, "created")

@@ -10,6 +10,7 @@ from typing import Literal
 
 from reconciler.core import lifecycle, placement
 from reconciler.core.actions import Action, Collect, GiveUp, Launch, Record, Stop
+from reconciler.core.breaker import Breaker, Switch
 from reconciler.core.desired import Adapter, Desired, Document, Host, Task, with_settings
 from reconciler.core.events import Assigned, Event, Finished, NotStarted
 from reconciler.core.observed import Meta, Observed, ObservedHost, ObservedTask, Run, Sighting
@@ -87,6 +88,8 @@ class World:
     void: set[str] = field(default_factory=set)
     launch_failures: list[Failure] = field(default_factory=list)
     said: list[tuple[str, Event]] = field(default_factory=list)
+    breakers: dict[str, Breaker] = field(default_factory=dict)
+    rounds: int = 12
 
     def desired(self) -> Desired:
         """What the files say."""
@@ -117,17 +120,24 @@ class World:
             for run in task.runs
             if run.host not in self.silent and (run.finished_at is None or run.outcome is Outcome.LOST)
         }
-        return Observed(fleet=FLEET, tasks=dict(self.seen), hosts=known, sightings=sightings, silent=dict(self.silent))
+        return Observed(
+            fleet=FLEET,
+            tasks=dict(self.seen),
+            hosts=known,
+            sightings=sightings,
+            silent=dict(self.silent),
+            breakers=dict(self.breakers),
+        )
 
     def turn(self) -> Plan:
         """Plan and apply until a plan brings nothing but effects that are asked for again; the last plan."""
-        for _ in range(12):
+        for _ in range(self.rounds):
             planned = self.plan()
-            before = (dict(self.seen), self._physical())
+            before = (dict(self.seen), dict(self.breakers), self._physical())
             for action in planned.actions:
                 self.apply(action)
-            if before == (self.seen, self._physical()):
-                assert not any(isinstance(action, Record) for action in planned.actions), planned.actions
+            if before == (self.seen, self.breakers, self._physical()):
+                assert not any(isinstance(action, Record | Switch) for action in planned.actions), planned.actions
                 return planned
         raise AssertionError(f"planning does not come to rest: {planned.actions}")
 
@@ -155,6 +165,8 @@ class World:
                 if isinstance(action.event, Assigned):
                     self._check_assignment(action.task_id, action.event)
                 self.record(action.task_id, action.event)
+            case Switch():
+                self._switch(action)
             case Launch():
                 self._launch(action)
             case GiveUp():
@@ -228,8 +240,19 @@ class World:
         assert task.desired is Wish.RUN
         assert event.host not in {*self.retired, *self.silent}
         assert host.drain is None
+        held = {name for name, one in self.breakers.items() if one.is_open and self.now < one.until}
+        assert not held & {"fleet", f"host/{event.host}", f"adapter/{event.adapter}", f"task/{task_id}"}
         assert placement.load(self.observed())[event.host] < host.slots
         assert all(self.seen[other].phase is Phase.COMPLETED for other in task.depends_on)
+
+    def _switch(self, switch: Switch) -> None:
+        """A breaker changes for a reason that time or a person gave, and is then other than it was."""
+        assert self.breakers.get(switch.name) != switch.breaker
+        if switch.breaker is None:
+            del self.breakers[switch.name]
+        else:
+            assert switch.breaker.name == switch.name
+            self.breakers[switch.name] = switch.breaker
 
     def _launch(self, action: Launch) -> None:
         if action.run.host in self.silent or action.run.run_id in self.processes:

@@ -7,11 +7,13 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
+from reconciler.core import digests
 from reconciler.core.actions import Action, Collect, GiveUp, Launch, Publish, Record, Stop
+from reconciler.core.breaker import Breaker, Switch
 from reconciler.core.desired import Adapter, Desired, Document, Host, Settings, Task, with_settings
 from reconciler.core.events import Assigned, Event, Finished, Regenerated, Released
 from reconciler.core.observed import ForgeSeen, Observed, ObservedHost, ObservedTask, Sighting
-from reconciler.core.plan import config_digest, plan
+from reconciler.core.plan import plan
 from reconciler.repo import storage
 from reconciler.repo.yaml import documents
 
@@ -37,11 +39,11 @@ def test_a_digest_changes_with_the_adapter_the_host_and_the_secrets() -> None:
             hosts={"one": Document(value=Host(transport="local"), spec=host)},
             secrets={"TOKEN": value},
         )
-        return config_digest(Task(title="t", goal="g", adapter="sh"), "one", desired)
+        return digests.config(Task(title="t", goal="g", adapter="sh"), "one", desired)
 
     assert len({digest(), digest(adapter="b"), digest(host="i"), digest(value="y")}) == 4
     assert digest() == digest()
-    assert config_digest(Task(title="t", goal="g"), "none", Desired())
+    assert digests.config(Task(title="t", goal="g"), "none", Desired())
 
 
 def desired_of(data: Mapping[str, Any]) -> Desired:
@@ -77,6 +79,7 @@ def observed_of(data: Mapping[str, Any], desired: Desired) -> Observed:
         sightings={name: storage.structure(Sighting, seen) for name, seen in data.get("sightings", {}).items()},
         silent=moments(data.get("silent", {})),
         forge=storage.structure(ForgeSeen, data["forge"]) if "forge" in data else None,
+        breakers={(one := storage.structure(Breaker, kept)).name: one for kept in data.get("breakers", ())},
     )
 
 
@@ -93,7 +96,7 @@ def moments(data: Mapping[str, str]) -> dict[str, datetime]:
     return {name: datetime.fromisoformat(text) for name, text in data.items()}
 
 
-def said(action: Action) -> str:
+def said(action: Action) -> str:  # noqa: PLR0911 - one line for each action
     """The action in a few words, the way the documents write it."""
     match action:
         case Record():
@@ -108,8 +111,16 @@ def said(action: Action) -> str:
         case Collect():
             what = "collect" if action.wanted else "collect without delivery"
             return because(f"{what} {action.task_id}.{action.run.epoch}", action.cancel)
+        case Switch():
+            return switched(action)
         case Publish():
             return f"publish {action.publication.key}"
+
+
+def switched(action: Switch) -> str:
+    one = action.breaker
+    until = f" until {one.until:%H:%M:%S}" if one is not None and one.is_open else ""
+    return f"switch {action.name}: {one.state if one is not None else 'gone'}{until}, {action.why}"
 
 
 def recorded(task_id: str, event: Event) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from jsonschema import Draft202012Validator
 
+from reconciler.core.breaker import Breaker
 from reconciler.core.desired import Adapter, Host, Settings, Task, Word
 from reconciler.core.observed import ObservedHost, ObservedTask
 from reconciler.repo import schemas, storage
@@ -24,6 +25,7 @@ CLASSES: dict[str, type] = {
     "settings": Settings,
     "observed-task": ObservedTask,
     "observed-host": ObservedHost,
+    "observed-breaker": Breaker,
 }
 RENAMED = {("FailurePattern", "failure"): "class"}
 ONE_OR_MANY = {"summary", "session", "error", "input_tokens", "output_tokens", "cost_usd", "webhook_secret_env"}
@@ -202,6 +204,13 @@ def test_the_smallest_document_becomes_the_default_value_and_goes_back(kind: str
         "settings": {},
         "observed-task": {"phase": "created", "generation": 1, "epoch": 0},
         "observed-host": {"reachable": True, "since": "2026-11-22T17:00:00Z"},
+        "observed-breaker": {
+            "scope": "fleet",
+            "state": "open",
+            "reason": "5 runs died",
+            "needs": "mend it",
+            **dict.fromkeys(("opened_at", "since", "until"), "2026-11-22T17:00:00Z"),
+        },
     }
     smallest = documents_by_kind[kind]
     parsed = documents.parse(documents.dump(smallest), kind)

@@ -9,13 +9,14 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TypeVar
 
+from reconciler.core.breaker import Breaker, Switch
 from reconciler.core.events import Event
 from reconciler.core.lifecycle import advance
 from reconciler.core.observed import ObservedHost, ObservedTask
 from reconciler.repo.journal import Journal
 from reconciler.repo.observed import messages, records
 from reconciler.repo.observed.fastimport import Change
-from reconciler.repo.observed.messages import HostStep, Step, TaskStep
+from reconciler.repo.observed.messages import BreakerStep, HostStep, Step, TaskStep
 from reconciler.repo.observed.records import Recorded
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ class Draft:
         self._tasks: dict[str, ObservedTask | None] = {}
         self._paths: dict[str, str | None] = {}
         self._hosts: dict[str, ObservedHost | None] = {}
+        self._breakers: dict[str, Breaker | None] = {}
         self._files: dict[str, bytes | None] = {}
         self._at: datetime | None = None
         self.steps: list[Step] = []
@@ -72,6 +74,16 @@ class Draft:
         self._hosts[host_id] = seen.host
         self._note(HostStep(id=host_id, before=before, after=seen.host, actor=seen.actor), seen.at)
 
+    def record_breaker(self, switch: Switch) -> None:
+        """Take over what a breaker is to be; nothing happens when it is so."""
+        name = switch.name
+        before = self._breakers[name] if name in self._breakers else self._recorded.breakers.get(name)
+        if before == switch.breaker:
+            return
+        self._files[records.breaker_path(name)] = records.encode(switch.breaker) if switch.breaker else None
+        self._breakers[name] = switch.breaker
+        self._note(BreakerStep(before=before, switch=switch), switch.at)
+
     def change(self, term: int | None = None) -> Change | None:
         """The commit, made in this term; None when there is nothing to commit."""
         if self._at is None:
@@ -84,6 +96,7 @@ class Draft:
             self._recorded,
             tasks=_merged(self._recorded.tasks, self._tasks),
             hosts=_merged(self._recorded.hosts, self._hosts),
+            breakers=_merged(self._recorded.breakers, self._breakers),
             paths=_merged(self._recorded.paths, self._paths),
         )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from reconciler.core.breaker import Breaker, Switch
 from reconciler.core.desired import Identity
 from reconciler.core.events import Event
 from reconciler.core.observed import ObservedHost, ObservedTask
@@ -54,7 +55,7 @@ class _Request:
     """One fact that somebody waits for, and what became of it."""
 
     id: str
-    fact: Event | HostSeen
+    fact: Event | HostSeen | Switch
     done: Future[ObservedTask]
 
 
@@ -105,6 +106,10 @@ class ObservedBranch:
         """Every host of which something is recorded."""
         return self._recorded.hosts
 
+    def breakers(self) -> Mapping[str, Breaker]:
+        """Every circuit breaker of which something is recorded, by name."""
+        return self._recorded.breakers
+
     def record(self, task_id: str, event: Event) -> ObservedTask:
         """Record a fact; the task after it, once that is on disk.
 
@@ -128,6 +133,11 @@ class ObservedBranch:
         (done,) = self._enqueue([(host_id, seen)])
         done.result()
 
+    def switch(self, switches: Sequence[Switch]) -> None:
+        """Record what circuit breakers are to be, as one batch; returns once that is on disk."""
+        for done in self._enqueue([(one.name, one) for one in switches]):
+            done.result()
+
     def restore(self, paths: Iterable[Path] = ()) -> list[str]:
         """Put back what a person changed under `state/observed/`, all of it when none is named; what was put back."""
         return [f"{records.ROOT}/{path}" for path in self._view.restore(paths)]
@@ -145,8 +155,8 @@ class ObservedBranch:
         self._branch.close()
         self._view.close()
 
-    def _enqueue(self, facts: Sequence[tuple[str, Event | HostSeen]]) -> list[Future[ObservedTask]]:
-        requests = [_Request(records.checked_id(name), fact, Future()) for name, fact in facts]
+    def _enqueue(self, facts: Sequence[tuple[str, Event | HostSeen | Switch]]) -> list[Future[ObservedTask]]:
+        requests = [_Request(_checked(name, fact), fact, Future()) for name, fact in facts]
         with self._changed:
             if self._closing:
                 raise BranchFailed("the reconciler is stopping; nothing more is recorded")
@@ -232,10 +242,21 @@ class ObservedBranch:
         return [f"{prefix}{path}" for path in shown]
 
 
+def _checked(name: str, fact: Event | HostSeen | Switch) -> str:
+    """The name, if it can be that of a record."""
+    if isinstance(fact, Switch):
+        records.breaker_path(name)
+        return name
+    return records.checked_id(name)
+
+
 def _applied(draft: Draft, request: _Request) -> ObservedTask | Exception:
     try:
         if isinstance(request.fact, HostSeen):
             draft.record_host(request.id, request.fact)
+            return ObservedTask()
+        if isinstance(request.fact, Switch):
+            draft.record_breaker(request.fact)
             return ObservedTask()
         return draft.record(request.id, request.fact)
     except Exception as error:  # noqa: BLE001 - it is raised where that fact is waited for, and nowhere else

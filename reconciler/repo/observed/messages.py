@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.core import printable
+from reconciler.core.breaker import Breaker, Switch
 from reconciler.core.events import Event, Finished, NotStarted
 from reconciler.core.observed import ObservedHost, ObservedTask
 
@@ -35,7 +36,15 @@ class HostStep:
     actor: str
 
 
-Step = TaskStep | HostStep
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerStep:
+    """What became of one circuit breaker."""
+
+    before: Breaker | None
+    switch: Switch
+
+
+Step = TaskStep | HostStep | BreakerStep
 
 
 def message(steps: Sequence[Step], term: int | None = None) -> str:
@@ -53,7 +62,10 @@ def message(steps: Sequence[Step], term: int | None = None) -> str:
 def _subject(steps: Sequence[Step]) -> str:
     tasks = [step for step in steps if isinstance(step, TaskStep)]
     hosts = [step for step in steps if isinstance(step, HostStep)]
+    breakers = [step for step in steps if isinstance(step, BreakerStep)]
     names = dict.fromkeys(step.id for step in tasks)
+    if breakers and not names:
+        return _line(breakers[0]) if len(breakers) == 1 else f"{len(breakers)} breakers: {_states(breakers)}"
     if len(names) == 1:
         moving = [step for step in tasks if step.before.phase is not step.after.phase] or tasks
         whole = TaskStep(id=tasks[0].id, before=tasks[0].before, after=tasks[-1].after, event=moving[-1].event)
@@ -73,9 +85,24 @@ def _line(step: Step) -> str:
         case HostStep():
             before, after = _standing(step.before), _standing(step.after)
             why = (step.after.reason if step.after else None) or f"seen by {step.actor}"
+        case BreakerStep():
+            before, after, why = _state(step.before), _state(step.switch.breaker), step.switch.why
     move = after if before == after else f"{before} -> {after}"
-    head = f"{step.id}: {move}"
+    head = f"{_name(step)}: {move}"
     return f"{head} ({printable.short(why, MAX_SUBJECT - len(head) - 3)})"
+
+
+def _name(step: Step) -> str:
+    return f"breaker {step.switch.name}" if isinstance(step, BreakerStep) else step.id
+
+
+def _state(breaker: Breaker | None) -> str:
+    return breaker.state if breaker is not None else "closed"
+
+
+def _states(steps: Sequence[BreakerStep]) -> str:
+    counted = Counter(_state(step.switch.breaker) for step in steps)
+    return ", ".join(f"{number} {word}" for word, number in counted.items())
 
 
 def _standing(host: ObservedHost | None) -> str:
@@ -90,6 +117,8 @@ def _trailers(step: Step) -> list[str]:
     match step:
         case HostStep():
             pairs = [("Host", step.id), ("Actor", step.actor), ("Reason", step.after.reason if step.after else None)]
+        case BreakerStep(switch=switch):
+            pairs = [("Breaker", switch.name), ("Actor", switch.actor), ("Reason", switch.why)]
         case TaskStep():
             event = step.event
             runs = {run.epoch: run.run_id for run in step.after.runs}

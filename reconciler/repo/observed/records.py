@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from reconciler.core.breaker import Breaker
 from reconciler.core.observed import ObservedHost, ObservedTask, Review, Run
 from reconciler.core.review import MOST_REVIEWS
 from reconciler.core.terms import TERMINAL, Phase
@@ -28,6 +29,7 @@ T = TypeVar("T")
 _ID = r"[a-z0-9][a-z0-9_-]{0,62}"
 _TASK = re.compile(rf"{ROOT}/(?:tasks|done/[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})/({_ID})\.yaml")
 _HOST = re.compile(rf"{ROOT}/hosts/({_ID})\.yaml")
+_BREAKER = re.compile(rf"{ROOT}/breakers/(fleet|(?:host|adapter|task)/{_ID}|usage/{_ID}\.[0-9a-f]{{12}})\.yaml")
 _FLEET_ID = re.compile(rb"^id: *[\"']?([0-9a-f]{12})[\"']? *$", re.MULTILINE)
 
 
@@ -42,6 +44,7 @@ class Recorded:
     fleet: str | None = None
     tasks: Mapping[str, ObservedTask] = field(default_factory=dict)
     hosts: Mapping[str, ObservedHost] = field(default_factory=dict)
+    breakers: Mapping[str, Breaker] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -75,12 +78,21 @@ def host_path(host_id: str) -> str:
     return f"{ROOT}/hosts/{checked_id(host_id)}.yaml"
 
 
+def breaker_path(name: str) -> str:
+    """Where the record of the breaker with this name stands; ValueError where it is the name of none."""
+    path = f"{ROOT}/breakers/{name}.yaml"
+    if not _BREAKER.fullmatch(path):
+        message = f"{name!r} is no name of a breaker"
+        raise ValueError(message)
+    return path
+
+
 def fleet_record(fleet_id: str) -> bytes:
     """The file with the fleet's own id."""
     return f'id: "{fleet_id}"\n'.encode()
 
 
-def encode(record: ObservedTask | ObservedHost) -> bytes:
+def encode(record: ObservedTask | ObservedHost | Breaker) -> bytes:
     """The record's file."""
     return documents.dump(storage.unstructure(record))
 
@@ -108,6 +120,7 @@ def decode(files: Mapping[str, bytes]) -> Recorded:
     """The records in the branch's files; a file that is none of them is left out. Raises UnreadableRecord."""
     tasks: dict[str, ObservedTask] = {}
     hosts: dict[str, ObservedHost] = {}
+    breakers: dict[str, Breaker] = {}
     paths: dict[str, str] = {}
     fleet = None
     for path, content in sorted(files.items()):
@@ -119,14 +132,23 @@ def decode(files: Mapping[str, bytes]) -> Recorded:
             tasks[found[1]], paths[found[1]] = _structured(ObservedTask, path, content), path
         elif found := _HOST.fullmatch(path):
             hosts[found[1]] = _structured(ObservedHost, path, content)
+        elif found := _BREAKER.fullmatch(path):
+            breakers[found[1]] = _breaker(found[1], path, content)
         elif path == FLEET:
             fleet = _fleet_id(content)
-    return Recorded(fleet=fleet, tasks=tasks, hosts=hosts, paths=paths)
+    return Recorded(fleet=fleet, tasks=tasks, hosts=hosts, breakers=breakers, paths=paths)
 
 
 def belongs(path: str) -> bool:
     """Whether a path of the branch is that of a record."""
-    return path == FLEET or bool(_TASK.fullmatch(path) or _HOST.fullmatch(path))
+    return path == FLEET or any(kind.fullmatch(path) for kind in (_TASK, _HOST, _BREAKER))
+
+
+def _breaker(name: str, path: str, content: bytes) -> Breaker:
+    found = _structured(Breaker, path, content)
+    if found.name != name:
+        raise UnreadableRecord(f"{path} on the branch is the record of {found.name}; see `git log observed -- {path}`")
+    return found
 
 
 def _structured(cls: type[T], path: str, content: bytes) -> T:

@@ -1,0 +1,145 @@
+"""What the ends of runs say about the fleet, a host, an adapter or an account: which are deaths, which are whose fault.
+
+It sorts facts; whether they are enough to open a breaker is `tripping`'s part.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from reconciler.core.breaker import Breaker
+from reconciler.core.observed import Observed, Run
+from reconciler.core.terms import Failure, Outcome, Scope
+
+DEATHS = frozenset(
+    {
+        Failure.AGENT_ERROR,
+        Failure.UNKNOWN,
+        Failure.HOST_LOST,
+        Failure.PROVIDER,
+        Failure.AUTH,
+        Failure.CONFIG,
+        Failure.STALLED,
+    }
+)
+"""Ends that one cause can bring upon many runs. A usage limit has its own breaker, a bound its own time."""
+
+_HOSTS_OWN = frozenset({Failure.TRANSPORT, Failure.HOST_LOST, Failure.NO_CAPACITY})
+_REFUSED = frozenset({Failure.AUTH, Failure.CONFIG})
+"""The CLI's login or installation where it was started; before that it is the task's repository or base as well."""
+
+_ADAPTERS_OWN = _REFUSED | {Failure.PROVIDER}
+
+LIVED = timedelta(minutes=5)
+"""A run that is let through and lives so long counts as one that does well: what broke the others broke them sooner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A run and the id of its task; in whole seconds when it was given out, and when its end was seen.
+
+    A live one stands with the present time instead of an end.
+    """
+
+    task_id: str
+    run: Run
+    began_at: datetime
+    ended_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """The runs that ended lately, in the order of their ends, and those that live."""
+
+    ended: tuple[Seen, ...]
+    live: tuple[Seen, ...]
+
+
+def gather(observed: Observed, horizon: datetime, now: datetime) -> Evidence:
+    """The live runs, those that ended since the horizon, and older ones whose usage limit has not ended."""
+    ended: list[Seen] = []
+    live: list[Seen] = []
+    for task_id, seen in observed.tasks.items():
+        for run in reversed(seen.runs):
+            if run.finished_at is None:
+                live.append(_seen(task_id, run, now))
+                continue
+            if run.finished_at < horizon and (run.resets_at is None or run.resets_at <= now):
+                break
+            ended.append(_seen(task_id, run, now))
+    ended.sort(key=lambda one: (one.ended_at, one.run.run_id))
+    return Evidence(ended=tuple(ended), live=tuple(live))
+
+
+def _seen(task_id: str, run: Run, now: datetime) -> Seen:
+    return Seen(task_id=task_id, run=run, began_at=whole(run.assigned_at), ended_at=whole(run.finished_at or now))
+
+
+def whole(moment: datetime) -> datetime:
+    """The moment in whole seconds, as files keep it: what is read again is judged as what was recorded."""
+    return moment.replace(microsecond=0)
+
+
+def in_scope(breaker: Breaker, run: Run) -> bool:
+    """Whether a run is one of those that the breaker stands before."""
+    match breaker.scope:
+        case Scope.FLEET:
+            return True
+        case Scope.HOST:
+            return run.host == breaker.id
+        case Scope.ADAPTER:
+            return run.account is not None and run.adapter == breaker.id
+        case Scope.USAGE:
+            return (run.adapter, run.account) == (breaker.id, breaker.account)
+        case Scope.TASK:
+            return False
+
+
+def is_trouble(scope: Scope, run: Run) -> bool:
+    """Whether the run ended in a way that is held against what a breaker of this scope stands before."""
+    if run.outcome not in {Outcome.FAILED, Outcome.LOST, Outcome.NOT_STARTED}:
+        return False
+    began = run.outcome is not Outcome.NOT_STARTED
+    match scope:
+        case Scope.FLEET:
+            return began and (run.failure is None or run.failure in DEATHS)
+        case Scope.HOST:
+            return run.failure in _HOSTS_OWN or (began and run.failure in _REFUSED)
+        case Scope.ADAPTER:
+            return began and run.failure in _ADAPTERS_OWN
+        case Scope.USAGE:
+            return run.failure is Failure.USAGE_LIMIT
+        case Scope.TASK:
+            return False
+
+
+def says_nothing(scope: Scope, run: Run) -> bool:
+    """Whether an end is no evidence either way: people ended the run, or it never came to what is in question."""
+    if run.outcome is Outcome.CANCELLED:
+        return True
+    if scope is Scope.HOST:
+        return run.outcome is Outcome.NOT_STARTED and not is_trouble(scope, run)
+    return run.outcome is Outcome.NOT_STARTED or (scope is not Scope.FLEET and run.outcome is Outcome.LOST)
+
+
+def row(scope: Scope, ended: Sequence[Seen], length: int) -> tuple[Seen, ...]:
+    """The newest ends that say something, so many, each of them trouble, and of several tasks; else nothing."""
+    newest: list[Seen] = []
+    for one in reversed(ended):
+        if len(newest) == length:
+            break
+        if is_trouble(scope, one.run):
+            newest.append(one)
+        elif not says_nothing(scope, one.run):
+            return ()
+    several = len({one.task_id for one in newest}) > 1
+    return tuple(reversed(newest)) if len(newest) == length and several else ()
+
+
+def well(scope: Scope, run: Run, now: datetime) -> bool | None:
+    """Whether a run that was let through does well; `None` where that is not known, or never will be."""
+    if run.finished_at is None:
+        return True if run.started_at is not None and now >= whole(run.started_at) + LIVED else None
+    if is_trouble(scope, run):
+        return False
+    return None if says_nothing(scope, run) else True
