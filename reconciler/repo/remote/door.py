@@ -18,6 +18,8 @@ TIMEOUT_S = 20.0
 """How long the remote may take to answer: several tries fit into one term."""
 FETCH_S = 300.0
 """The same for what may be large."""
+LEFT_S = 2.0
+"""How long it may take until nobody holds the pipes of a git that was ended."""
 LEADER = "refs/reconciler/leader"
 MAIN = "refs/heads/main"
 OBSERVED = "refs/heads/observed"
@@ -63,12 +65,12 @@ class Remote:
         lines = (line.split("\t", 1) for line in said.decode(errors="replace").splitlines() if "\t" in line)
         return {ref: commit for commit, ref in lines}
 
-    def fetch(self, refs: Mapping[str, str]) -> None:
+    def fetch(self, refs: Mapping[str, str], timeout_s: float = FETCH_S) -> None:
         """Bring refs of the remote, and all that they need, to refs of this repository, whatever stood there."""
         words = [f"+{theirs}:{ours}" for theirs, ours in refs.items()]
         self._run(
             "fetch", "--quiet", "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head",
-            "--no-recurse-submodules", "--refmap=", "--", self.name, *words, timeout_s=FETCH_S,
+            "--no-recurse-submodules", "--refmap=", "--", self.name, *words, timeout_s=timeout_s,
         )  # fmt: skip
 
     def push(self, moves: Sequence[Move]) -> None:
@@ -87,6 +89,11 @@ class Remote:
         """End what is under way, and refuse everything from now on."""
         with self._lock:
             self._closed = True
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """End what is under way; whoever waits for it gets RemoteFailed."""
+        with self._lock:
             running = list(self._running)
         for process in running:
             _end(process)
@@ -98,7 +105,8 @@ class Remote:
             out, complaint = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired as error:
             _end(process)
-            process.communicate()
+            with suppress(subprocess.TimeoutExpired):  # a process that left the group may hold the pipes for ever
+                process.communicate(timeout=LEFT_S)
             raise RemoteFailed(f"{self.name}: git {verb}: no answer within {timeout_s:g} s") from error
         finally:
             with self._lock:
