@@ -55,14 +55,12 @@ def _is_accepted(fleet: Fleet, fetched: str, known: str, local: str | None) -> b
 
     Where it was is remembered: a `main` that was only taken back has nothing else to be told by.
     """
+    before = git.tip(fleet.top, REFUSED)
+    if before is None and local is not None:
+        git.run(fleet.top, "update-ref", REFUSED, local)
     if local is None or not contains(fleet, fetched, local):
         return False
-    if not contains(fleet, known, local):
-        return True
-    before = git.tip(fleet.top, REFUSED)
-    if before is None:
-        git.run(fleet.top, "update-ref", REFUSED, local)
-    return before is not None and before != local
+    return not contains(fleet, known, local) or (before is not None and before != local)
 
 
 def _forget_refusal(fleet: Fleet) -> None:

@@ -18,7 +18,7 @@ TIMEOUT_S = 20.0
 """How long the remote may take to answer: several tries fit into one term."""
 FETCH_S = 300.0
 """The same for what may be large."""
-LEFT_S = 2.0
+LEFT_S = 0.5
 """How long it may take until nobody holds the pipes of a git that was ended."""
 LEADER = "refs/reconciler/leader"
 MAIN = "refs/heads/main"
@@ -105,14 +105,13 @@ class Remote:
             out, complaint = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired as error:
             _end(process)
-            with suppress(subprocess.TimeoutExpired):  # a process that left the group may hold the pipes for ever
-                process.communicate(timeout=LEFT_S)
+            _let_go(process)
             raise RemoteFailed(f"{self.name}: git {verb}: no answer within {timeout_s:g} s") from error
         finally:
             with self._lock:
                 self._running.discard(process)
         if process.returncode != 0:
-            raise RemoteFailed(self._advice(verb, git.first_line(complaint) or f"exit {process.returncode}"))
+            raise RemoteFailed(self._advice(verb, _refusal(complaint) or f"exit {process.returncode}"))
         return out
 
     def _advice(self, verb: str, said: str) -> str:
@@ -144,7 +143,23 @@ class Remote:
         return process
 
 
+def _refusal(complaint: bytes) -> str:
+    """What git complained about: of a push the ref that was refused itself, else the line that says most."""
+    lines = (line.strip(b" !") for line in complaint.splitlines() if b"rejected]" in line)
+    return git.first_line(next((line for line in lines if b"atomic" not in line), complaint))
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the process with those that it started to reach the remote."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    """Take leave of a process that was ended: one that it started and that left its group may hold the pipes."""
+    with suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=LEFT_S)
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    process.wait()
