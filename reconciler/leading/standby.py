@@ -4,6 +4,7 @@ It starts nothing on a host, and writes nothing to the remote but the one ref th
 """
 
 import asyncio
+import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -64,6 +65,8 @@ class Standby:
         self._stand = stand
         self._sight: Sight | None = None
         self._homeless: str | None = None
+        self._turn = secrets.randbelow(leadership.TURNS)
+        self._asked: dict[str, float] = {}
         self._standing = Standing(role="standby", remote=upstream.remote.name)
         self.news = asyncio.Event()
         """Set to have the remote looked at now."""
@@ -173,8 +176,10 @@ class Standby:
         upstream, remote = self._upstream, self._upstream.remote
         highest = termcommits.highest(upstream.fleet.top)
         term = leadership.following(last, highest, holder=upstream.holder, name=upstream.name)
+        term = replace(term, turn=self._turn)
         commit = termcommits.write(upstream.fleet.top, term, upstream.identity)
-        asked_s = upstream.clock_s()
+        # an earlier try of the same words may have arrived meanwhile, and have been seen by others since
+        asked_s = self._asked.setdefault(commit, upstream.clock_s())
         failure: RemoteFailed | None = None
         try:
             remote.push([Move(ref=LEADER, old=sight.commit, new=commit)])

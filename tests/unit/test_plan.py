@@ -12,6 +12,7 @@ from reconciler.core.desired import Adapter, Desired, Document, Host, Settings, 
 from reconciler.core.events import Assigned, Event, Finished, Regenerated, Released
 from reconciler.core.observed import ForgeSeen, Observed, ObservedHost, ObservedTask, Sighting
 from reconciler.core.plan import config_digest, plan
+from reconciler.core.standing import Halt
 from reconciler.repo import storage
 from reconciler.repo.yaml import documents
 
@@ -77,6 +78,8 @@ def observed_of(data: Mapping[str, Any], desired: Desired) -> Observed:
         sightings={name: storage.structure(Sighting, seen) for name, seen in data.get("sightings", {}).items()},
         silent=moments(data.get("silent", {})),
         forge=storage.structure(ForgeSeen, data["forge"]) if "forge" in data else None,
+        halts=tuple(storage.structure(Halt, halt) for halt in data.get("halts", ())),
+        unpushed=frozenset(data.get("unpushed", ())),
     )
 
 
