@@ -88,7 +88,7 @@ class Loop:
 
         It also ends when `moved` is set during a turn: then the fleet is to be opened again.
         """
-        async with self._watching(), contextlib.AsyncExitStack() as closing:
+        async with self._watching(stop), contextlib.AsyncExitStack() as closing:
             closing.push_async_callback(self._observer.close)
             closing.push_async_callback(self._dispatcher.close)
             closing.callback(self._edges.desk.close)
@@ -171,14 +171,12 @@ class Loop:
         return options.until_idle and is_idle(desired, observed, self._edges.now())
 
     @contextlib.asynccontextmanager
-    async def _watching(self) -> AsyncIterator[None]:
+    async def _watching(self, stop: asyncio.Event) -> AsyncIterator[None]:
         """Turn file changes into wake-ups, and put back what was changed in `state/observed/`."""
-        over = asyncio.Event()
-        task = asyncio.create_task(self._follow_files(over))
+        task = asyncio.create_task(self._follow_files(stop))
         try:
             yield
         finally:
-            over.set()  # the watcher may swallow a cancellation that comes as it hands over a change
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 

@@ -20,6 +20,8 @@ PACE = 10
 """Terms run out after six seconds."""
 LISTENS = re.compile(r"listening on http://127\.0\.0\.1:(\d+)$", re.MULTILINE)
 
+PARTS = re.compile(r"leading in term|leads no more")
+
 
 @dataclass(kw_only=True)
 class Clones:
@@ -88,7 +90,6 @@ class Started:
     """A reconciler in a clone, and what it says."""
 
     process: Reconciler
-    port: int | None = None
     _told: int = 0
 
     def until_said(self, *words: str, seconds: float = 40) -> str:
@@ -108,8 +109,12 @@ class Started:
         return self.process.said()[self._told :]
 
     def listens(self) -> int:
-        """Its port now: a change of its part may change it."""
-        return int(LISTENS.findall(self.until_said("listening on http://127.0.0.1:"))[-1])
+        """Its port, since it has the part that it has now."""
+
+        def found() -> list[str]:
+            return LISTENS.findall(PARTS.split(self.said())[-1])
+
+        return int(until(found)[-1])
 
     def ask(self, path: str) -> Answer:
         return request(self.listens(), "GET", path)
