@@ -284,7 +284,8 @@ def test_a_remote_may_be_added_renamed_and_taken_away_while_it_runs(clones: Clon
         git(one.root, "push", "-q", "origin", "main")
         first.until_said("leading in term 1, on origin")
         clones.until_phase("a", "completed")
-        git(clones.people.root, "pull", "-q", "origin", "main")
+        for fleet in (clones.people, two):
+            git(fleet.root, "pull", "-q", "origin", "main")
         with reconciling(two) as second:
             second.until_said(f"{one.root} leads in term 1")
             for number, settings in enumerate(({"remote": "other"}, {}), 2):
