@@ -100,7 +100,7 @@ async def session(place: Place, lead: Lead | None, options: Options, stop: async
         def looked(now: Desired) -> None:
             turned(now)
             place.tend()
-            if now.settings.remote != desired.settings.remote:
+            if now.settings.remote != (lead.remote if lead is not None else None):
                 moved.set()
 
         if lead is not None:

@@ -4,6 +4,7 @@ It reconciles nothing itself: whoever leads opens the fleet, and the loop does t
 """
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -20,18 +21,19 @@ from reconciler.edges.reads import Reads
 from reconciler.edges.tending import tending
 from reconciler.edges.view import Picture, View
 from reconciler.leading.leader import Leader
-from reconciler.leading.standby import Standby, Taken
+from reconciler.leading.standby import Named, NotLeading, RemoteChanged, Standby, Taken, left
 from reconciler.leading.upstream import Upstream
 from reconciler.loop import Ended, Options
 from reconciler.opening import Place, World, session
 from reconciler.repo import fleet as fleets
-from reconciler.repo import lock
+from reconciler.repo import git, lock
 from reconciler.repo.fleet import IN_FORCE, Fleet
 from reconciler.repo.journal import Journal
 from reconciler.repo.main.origin import Origin
 from reconciler.repo.observed import reading
 from reconciler.repo.observed.records import Recorded
 from reconciler.repo.remote import holder, record
+from reconciler.repo.remote.acceptance import LOCAL
 from reconciler.repo.remote.door import Remote
 from reconciler.repo.remote.standings import Standings
 from reconciler.repo.upkeep import Upkeep
@@ -58,7 +60,8 @@ async def reconcile(fleet: Fleet, options: Options, world: World, stop: asyncio.
             world.warn(journal.warning)
         tend = await closing.enter_async_context(tending(Upkeep(fleet, journal, world.now, world.warn), stop))
         while True:
-            place = Place(fleet=fleet, lock=held, journal=journal, world=world, tend=tend)
+            counted = fleets.as_it_counts(fleet)
+            place = Place(fleet=counted, lock=held, journal=journal, world=world, tend=tend)
             settings = (await asyncio.to_thread(place.files().refresh, world.now())).settings
             ended = await _play(place, settings, options, stop)
             if not ended.reopen or stop.is_set():
@@ -68,12 +71,16 @@ async def reconcile(fleet: Fleet, options: Options, world: World, stop: asyncio.
 async def _play(place: Place, settings: Settings, options: Options, stop: asyncio.Event) -> Ended:
     """One part, until it is over."""
     kept = Standings(place.journal)
-    if settings.remote is None:
+    named = settings.remote
+    if named is None and place.fleet.ref == IN_FORCE:
+        named = (await asyncio.to_thread(_named, place)).here
+        if named is None:
+            raise NotLeading(left("the reconciler that led last"))
+    if named is None:
         kept.drop()
-        fleet = fleets.on_work_tree(place.fleet)
-        return await session(replace(place, fleet=fleet), None, options, stop)
+        return await session(place, None, options, stop)
     fleet, world = replace(place.fleet, ref=IN_FORCE), place.world
-    remote = Remote(fleet.top, settings.remote)
+    remote = Remote(fleet.top, named)
     upstream = Upstream(
         fleet=fleet,
         remote=remote,
@@ -90,6 +97,9 @@ async def _play(place: Place, settings: Settings, options: Options, stop: asynci
     try:
         taken = await _StandingBy(place, upstream, kept).wait(settings, options, stop)
         return Ended() if taken is None else await _lead(place, upstream, kept, taken, (options, stop))
+    except RemoteChanged:
+        await asyncio.to_thread(_left_alone, place)
+        return Ended(reopen=True)
     finally:
         remote.close()
 
@@ -101,7 +111,8 @@ async def _lead(
     options, stop = wanted
     world, over = place.world, asyncio.Event()
     url = await asyncio.to_thread(upstream.remote.url)
-    held = Held(number=taken.term.number, until_s=leadership.certain_until(taken.asked_s, upstream.pace), url=url)
+    until_s = leadership.certain_until(taken.asked_s, upstream.pace)
+    held = Held(number=taken.term.number, until_s=until_s, remote=upstream.remote.name, url=url)
     lead = Lead(held, world.clock_s, over.set)
     for run_id in _unstarted(place, taken):
         lead.assigned(run_id)
@@ -121,7 +132,25 @@ async def _lead(
         raise defect
     if lead.deposed is not None:
         world.warn(f"this process leads no more: {lead.deposed} does; runs go on")
-    return replace(ended, reopen=True) if lead.deposed is not None and not stop.is_set() else ended
+        return replace(ended, reopen=not stop.is_set())
+    if ended.reopen:
+        await asyncio.to_thread(_left_alone, place)
+    return ended
+
+
+def _named(place: Place) -> Named:
+    """Which remote the settings name, in force and here."""
+    here = replace(place, fleet=replace(place.fleet, ref=LOCAL))
+    now = place.world.now()
+    in_force = place.files().refresh(now).settings.remote
+    return Named(in_force=in_force, here=in_force or here.files().refresh(now).settings.remote)
+
+
+def _left_alone(place: Place) -> None:
+    """Have the work tree count again where nobody else leads and the settings name no remote any more."""
+    named = _named(place)
+    if named.in_force is None and named.here is None:
+        fleets.leave_remote(place.fleet)
 
 
 def _unstarted(place: Place, taken: Taken) -> list[str]:
@@ -144,11 +173,15 @@ class _StandingBy:
     def __init__(self, place: Place, upstream: Upstream, kept: Standings) -> None:
         self._place = place
         self._kept = kept
-        self._standby = Standby(upstream, self._stand)
+        self._standby = Standby(upstream, self._names, self._stand)
+        self._remote = upstream.remote
         self._standing = Standing(role="standby", remote=upstream.remote.name)
         self._files = place.files()
+        self._reading = threading.Lock()
         self._recorded = Recorded()
         self._tip: str | None = None
+        self._named: str | None = None
+        self._named_at: str | None = None
         self._view = View(lambda: self._recorded.tasks)
         self._looked = asyncio.Event()
 
@@ -156,6 +189,7 @@ class _StandingBy:
         """The next term of this process, `None` when it is to stop; meanwhile it answers who reads."""
         patient = not (options.once or options.until_idle)
         waiting = asyncio.ensure_future(self._standby.wait(stop, patient=patient))
+        stopping = asyncio.ensure_future(self._interrupt(stop))
         try:
             await _either(waiting, self._looked)
             if waiting.done() or not patient:
@@ -168,8 +202,14 @@ class _StandingBy:
                     await _either(waiting, self._looked)
             return await waiting
         finally:
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
+            for one in (waiting, stopping):
+                one.cancel()
+            await asyncio.gather(waiting, stopping, return_exceptions=True)
+
+    async def _interrupt(self, stop: asyncio.Event) -> None:
+        """Wait for no answer of the remote when the program is to stop."""
+        await stop.wait()
+        self._remote.interrupt()
 
     def _reads(self) -> Reads:
         place = self._place
@@ -187,16 +227,26 @@ class _StandingBy:
         if tip != self._tip:
             self._tip, self._recorded = tip, reading.read(fleet)
         seen = self._recorded
-        desired = self._files.refresh(
-            self._place.world.now(),
-            observed_ids=seen.tasks.keys(),
-            finished_ids=frozenset(task_id for task_id, one in seen.tasks.items() if one.phase in TERMINAL),
-        )
+        with self._reading:
+            desired = self._files.refresh(
+                self._place.world.now(),
+                observed_ids=seen.tasks.keys(),
+                finished_ids=frozenset(task_id for task_id, one in seen.tasks.items() if one.phase in TERMINAL),
+            )
         wrong = standings.problems(self._standing, self._place.world.now())
         desired = replace(desired, problems=(*desired.problems, *wrong))
         observed = Observed(fleet=seen.fleet or "", tasks=seen.tasks, hosts=seen.hosts)
         self._view.show(Picture(desired=desired, observed=observed))
         return desired
+
+    def _names(self) -> Named:
+        """Which remote the settings name, read again where what is in force moved."""
+        tip = git.tip(self._place.fleet.top, IN_FORCE)
+        if tip != self._named_at:
+            with self._reading:
+                self._named = self._files.refresh(self._place.world.now()).settings.remote
+            self._named_at = tip
+        return Named(in_force=self._named, here=self._named) if self._named is not None else _named(self._place)
 
 
 async def _either(task: asyncio.Future[Taken | None], event: asyncio.Event) -> None:

@@ -42,15 +42,28 @@ class Term:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What a standby sees: the commit by which the term was last renewed, `None` for none, and since when it does."""
+    """What a standby sees: the commit by which the term was last renewed, `None` for none, and since when it does.
+
+    `looked_s` is when it last looked.
+    """
 
     commit: str | None
     since_s: float
+    looked_s: float
 
 
 def renewed(term: Term) -> Term:
     """The term as its next renewal says it."""
     return replace(term, turn=(term.turn + 1) % TURNS)
+
+
+def renewed_after(asked: Term, held: Term) -> Term:
+    """The renewal after one that was asked for in vain, though it may still arrive: another commit than all of these.
+
+    A push that asks for what is there already would move nothing, and so be bound to no term.
+    """
+    found = renewed(asked)
+    return renewed(found) if found.turn == held.turn else found
 
 
 def released(term: Term) -> Term:
@@ -63,18 +76,24 @@ def following(last: Term | None, number: int, *, holder: str, name: str) -> Term
     return Term(number=max(number, last.number if last is not None else 0) + 1, holder=holder, name=name)
 
 
-def seen(before: Sight | None, commit: str | None, now_s: float) -> Sight:
-    """What is seen now: the same sight for as long as nothing was renewed."""
-    return before if before is not None and before.commit == commit else Sight(commit=commit, since_s=now_s)
+def seen(before: Sight | None, commit: str | None, now_s: float, pace: Pace) -> Sight:
+    """What is seen now: the same sight for as long as nothing was renewed.
+
+    Whoever did not look for a whole term starts anew: meanwhile renewals may have come round to the same commit.
+    """
+    if before is not None and before.commit == commit and now_s - before.looked_s < pace.ttl_s:
+        return replace(before, looked_s=now_s)
+    return Sight(commit=commit, since_s=now_s, looked_s=now_s)
 
 
-def may_take_at(sight: Sight, last: Term | None, holder: str, pace: Pace) -> float:
+def may_take_at(sight: Sight, last: Term | None, holder: str, pace: Pace, *, first: bool) -> float:
     """When `holder` may take the next term, unless something is seen before.
 
-    At once where nobody holds one, and where the holder is the one who asks: then that one is a process of the same
-    place that has ended. Else when the term was not renewed for its whole time, counted from when that was seen here.
+    At once where nobody ever held one (`first`), where the last one was given back, and where its holder is the one who
+    asks: then that one is a process of the same place that has ended. Else when the term was not renewed for its whole
+    time, counted from when that was seen here; likewise where somebody removed the ref, or made it say nothing.
     """
-    if sight.commit is None or last is None or last.released or last.holder == holder:
+    if (sight.commit is None and first) or (last is not None and (last.released or last.holder == holder)):
         return sight.since_s
     return sight.since_s + pace.ttl_s
 

@@ -6,7 +6,7 @@ It asks no remote; whoever keeps the term tells it.
 import asyncio
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core import standing as standings
@@ -20,10 +20,14 @@ class TermUncertain(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A term when it begins: its number, until when it is certain, by the clock, and where the fleet lives."""
+    """A term when it begins: its number, until when it is certain, by the clock, and the remote where the fleet lives.
+
+    `remote` is its name in the settings, `url` where that is.
+    """
 
     number: int
     until_s: float
+    remote: str
     url: str
 
 
@@ -33,6 +37,7 @@ class Lead:
     def __init__(self, held: Held, clock_s: Callable[[], float], over: Callable[[], None]) -> None:
         """Lead in the term that is held; `over` is called when somebody else leads."""
         self.number = held.number
+        self.remote = held.remote
         self.url = held.url
         self._until_s = held.until_s
         self._clock_s = clock_s
@@ -125,15 +130,15 @@ class Lead:
 
     @property
     def standing(self) -> Standing | None:
-        """How the fleet stands."""
-        return self._standing
+        """How the fleet stands at this moment: a term that ran out meanwhile stands no more."""
+        known = self._standing
+        if known is None or known.stopped is not None or self.is_certain():
+            return known
+        return replace(known, stopped=self.uncertain)
 
     def halts(self) -> tuple[Halt, ...]:
         """Why nothing new starts now."""
-        known = standings.halts(self._standing)
-        if self.is_certain() or any(halt.silent for halt in known):
-            return known
-        return (*known, Halt(why=self.uncertain, who="operator", silent=True))
+        return standings.halts(self.standing)
 
     @property
     def uncertain(self) -> str:
@@ -144,7 +149,7 @@ class Lead:
 
     def problems(self, now: datetime) -> tuple[Problem, ...]:
         """What is wrong, beside the problems of files."""
-        return standings.problems(self._standing, now)
+        return standings.problems(self.standing, now)
 
     def _tell(self, *also: asyncio.Event) -> None:
         for event in (self.news, *also):

@@ -4,16 +4,19 @@ What it finds out it tells `Lead`, for everybody who starts something, and keeps
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from typing import assert_never
 
 from reconciler.core import leadership, printable
-from reconciler.core.standing import Standing
+from reconciler.core import standing as standings
+from reconciler.core.desired import Problem
+from reconciler.core.standing import FILE, Halt, Standing
 from reconciler.edges.lead import Lead
 from reconciler.leading import upstream as upstreams
 from reconciler.leading.pushing import Landed, NotLanded, Outcome, Overtaken, Pushing
 from reconciler.leading.standby import MAX_REASON, Taken, rest
-from reconciler.leading.upstream import Upstream
+from reconciler.leading.upstream import Intent, Upstream
 from reconciler.repo.git import GitFailed
 from reconciler.repo.remote import record
 from reconciler.repo.remote.door import RemoteFailed
@@ -41,6 +44,9 @@ class Leader:
         self._pushed_s = self._retry_s = self._look_s = upstream.clock_s()
         self._failures = 0
         self._ending = False
+        self._told: tuple[tuple[Halt, ...], tuple[Problem, ...]] = ((), ())
+        self._intent: asyncio.Future[Intent | str] | None = None
+        self._again = False
         now = upstream.now()
         self._standing = Standing(
             role="leader",
@@ -55,17 +61,23 @@ class Leader:
     async def keep(self) -> None:
         """Keep the term until another one leads, and say so then."""
         lead = self._lead
-        while not self._is_over():
-            lead.news.clear()
-            lead.urgent.clear()
-            if self._upstream.clock_s() >= self._look_s or lead.take_doubt():
-                await self._tried(self._look)
-            if not self._is_over() and await asyncio.to_thread(self._is_due):
-                await self._tried(self._push)
-            await asyncio.to_thread(self._note)
-            if not self._is_over():
-                await rest((lead.news,), self._pause_s())
-                await rest((lead.urgent,), GATHER_S)
+        try:
+            while not self._is_over():
+                lead.news.clear()
+                lead.urgent.clear()
+                if self._upstream.clock_s() >= self._look_s or lead.take_doubt():
+                    await self._tried(self._look)
+                if not self._is_over() and await asyncio.to_thread(self._is_due):
+                    await self._tried(self._push)
+                if self._intent is not None and self._intent.done():
+                    self._took(self._intent.result())
+                await asyncio.to_thread(self._note)
+                if not self._is_over():
+                    await rest((lead.news,), self._pause_s())
+                    await rest((lead.urgent,), GATHER_S)
+        finally:
+            if self._intent is not None:
+                self._intent.cancel()
 
     async def end(self, keeping: asyncio.Future[None]) -> None:
         """Have `keep` return once what it does now is done, or cannot be done soon."""
@@ -79,18 +91,24 @@ class Leader:
 
     async def release(self) -> None:
         """Push what is left of the record and give the term back; what cannot be pushed now is at the next start."""
-        ending = asyncio.ensure_future(asyncio.to_thread(self._pushing.release))
-        await asyncio.wait({ending}, timeout=END_S)
-        self._upstream.remote.close()
+        upstream = self._upstream
+        outcome: Outcome
         try:
-            outcome: Outcome = await ending
+            async with asyncio.timeout(END_S):
+                outcome = await asyncio.to_thread(self._pushing.release)
+        except TimeoutError:
+            upstream.remote.close()
+            outcome = NotLanded(reason=f"no answer within {END_S:g} s")
         except (RemoteFailed, GitFailed) as error:
             outcome = NotLanded(reason=str(error))
-        if not (isinstance(outcome, Landed) and outcome.whole):
-            left = await asyncio.to_thread(record.behind, self._upstream.fleet, self._pushing.observed)
+        left = await asyncio.to_thread(record.behind, upstream.fleet, self._pushing.observed)
+        if left.commits:
             why = f": {_short(outcome.reason)}" if isinstance(outcome, NotLanded) else ""
-            if left:
-                self._upstream.warn(f"{left} commits of observed are not on {self._upstream.remote.name} yet{why}")
+            upstream.warn(f"{left.commits} commits of observed are not on {upstream.remote.name} yet{why}")
+        if isinstance(outcome, Landed):
+            self._stand(
+                replace(self._standing, leader=None, stopped=None, behind=left.commits, behind_since=left.since)
+            )
 
     def _is_over(self) -> bool:
         return self._ending or self._lead.is_over()
@@ -109,35 +127,67 @@ class Leader:
         self._look_s = upstream.clock_s() + upstream.pace.fetch_s
         refs = await asyncio.to_thread(upstream.remote.refs)
         self._heard()
-        overtaken = await asyncio.to_thread(self._pushing.look, refs)
-        if overtaken is not None:
-            await self._deposed(overtaken)
+        outcome = await asyncio.to_thread(self._pushing.look, refs)
+        match outcome:
+            case Landed():
+                self._renewed(outcome)
+            case Overtaken():
+                await self._deposed(outcome)
+                return
+            case None:
+                pass
+            case _:
+                assert_never(outcome)
+        if self._intent is None:
+            self._intent = asyncio.ensure_future(_intent(upstream, refs))
+            self._intent.add_done_callback(lambda _: self._lead.news.set())
+        else:
+            self._again = True
+
+    def _took(self, intent: Intent | str) -> None:
+        """Tell what came of the last look at what people want; it takes its time beside, for the term does not wait."""
+        self._intent = None
+        if self._again:
+            self._again, self._look_s = False, self._upstream.clock_s()
+        known = self._standing
+        if isinstance(intent, str):
+            wrong = Problem(file=FILE, line=0, column=0, message=f"what was pushed may not be in force yet: {intent}")
+            self._standing = replace(known, problems=(wrong,))
             return
-        intent = await upstreams.take_intent(upstream, refs)
-        self._standing = replace(self._standing, refused=intent.refused, problems=intent.problems)
+        self._standing = replace(known, refused=intent.refused, problems=intent.problems)
         if intent.moved:
             self._lead.changed()
 
     async def _push(self) -> None:
         waiting = self._lead.unpushed
-        asked_s = self._upstream.clock_s()
+        self._pushed_s = self._upstream.clock_s()
         outcome: Outcome = await asyncio.to_thread(self._pushing.push)
-        self._pushed_s = asked_s
         self._heard()
         match outcome:
             case Landed():
                 self._failures, self._retry_s = 0, 0.0
-                self._renewed_s = outcome.asked_s
                 self._standing = replace(self._standing, reason=None)
-                self._lead.renewed(leadership.certain_until(outcome.asked_s, self._upstream.pace))
+                self._renewed(outcome)
                 self._lead.landed(waiting if outcome.whole else ())
             case NotLanded():
                 self._failed(outcome.reason)
             case Overtaken():
                 await self._deposed(outcome)
+            case _:
+                assert_never(outcome)
+
+    def _renewed(self, landed: Landed) -> None:
+        self._renewed_s = landed.asked_s
+        self._lead.renewed(leadership.certain_until(landed.asked_s, self._upstream.pace))
 
     async def _deposed(self, overtaken: Overtaken) -> None:
-        term = await upstreams.read_term(self._upstream, overtaken.commit)
+        """Somebody else leads: nothing may start any more, whether it can be found out who that is or not."""
+        self._lead.renewed(self._upstream.clock_s())
+        try:
+            term = await upstreams.read_term(self._upstream, overtaken.commit)
+        except (RemoteFailed, GitFailed):
+            self._lead.depose("another one")
+            return
         self._lead.depose(f"{term.name} (term {term.number})" if term is not None else "nobody")
 
     def _failed(self, reason: str) -> None:
@@ -159,30 +209,44 @@ class Leader:
             return False
         if now_s >= self._renewed_s + self._upstream.pace.renew_s:
             return True
-        return (bool(self._lead.unpushed) or now_s >= self._pushed_s + PUSH_S) and self._pushing.is_behind()
+        if self._pushing.rewritten is not None:
+            return False
+        return bool(self._lead.unpushed) or (now_s >= self._pushed_s + PUSH_S and self._pushing.is_behind())
 
     def _pause_s(self) -> float:
         """How long nothing is to be done, if nothing is recorded meanwhile."""
         now_s = self._upstream.clock_s()
         push_s = self._renewed_s + self._upstream.pace.renew_s
-        if self._standing.behind_since is not None and self._pushing.rewritten is None:
+        if self._standing.behind and self._pushing.rewritten is None:
             push_s = min(push_s, self._pushed_s + PUSH_S)
         return max(min(max(push_s, self._retry_s), self._look_s) - now_s, 0.0)
 
     def _note(self) -> None:
-        """Find out what waits to be pushed, and tell how the fleet stands."""
-        upstream, known = self._upstream, self._standing
-        behind = record.behind(upstream.fleet, self._pushing.observed)
-        since = (known.behind_since or upstream.now()) if behind else None
+        """Find out what waits to be pushed, tell how the fleet stands, and wake the loop where that changes a plan."""
+        upstream, lead = self._upstream, self._lead
+        left = record.behind(upstream.fleet, self._pushing.observed)
         stopped = self._pushing.rewritten
-        if stopped is None and not self._lead.is_certain():
-            stopped = self._lead.uncertain
-        self._standing = replace(known, behind=behind, behind_since=since, stopped=stopped)
+        if stopped is None and not lead.is_certain():
+            stopped = lead.uncertain
+        self._standing = replace(self._standing, behind=left.commits, behind_since=left.since, stopped=stopped)
         self._tell()
+        now = upstream.now()
+        told = (standings.halts(self._standing), standings.problems(self._standing, now))
+        before, self._told = self._told, told
+        if told != before:
+            lead.changed()
 
     def _tell(self) -> None:
         self._lead.stand(self._standing)
         self._stand(self._standing)
+
+
+async def _intent(upstream: Upstream, refs: Mapping[str, str]) -> Intent | str:
+    """What came of a look at what people want; what was met, where there came nothing."""
+    try:
+        return await upstreams.take_intent(upstream, refs)
+    except (RemoteFailed, GitFailed) as error:
+        return _short(str(error))
 
 
 def _short(reason: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from reconciler.core import leadership
 from reconciler.core.leadership import Term
-from reconciler.leading.standby import NotLeading, Standby, Taken
+from reconciler.leading.standby import Named, NotLeading, Standby, Taken
 from reconciler.leading.upstream import Upstream
 from reconciler.repo.git import GitFailed
 from reconciler.repo.observed.forgetting import Publish
@@ -24,7 +24,8 @@ def leading(upstream: Upstream) -> Iterator[Publish]:
 
     Raises NotLeading while another one leads, which takes a while to find out, and RemoteFailed.
     """
-    taken = asyncio.run(Standby(upstream, lambda _: None).wait(asyncio.Event(), patient=False))
+    named = Named(in_force=upstream.remote.name, here=upstream.remote.name)
+    taken = asyncio.run(Standby(upstream, lambda: named, lambda _: None).wait(asyncio.Event(), patient=False))
     if taken is None:
         raise NotLeading("no term was taken; try again")
     term = _Term(upstream, taken)

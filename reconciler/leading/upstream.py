@@ -13,7 +13,7 @@ from reconciler.core.leadership import Pace, Term
 from reconciler.repo import git
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.remote import acceptance, intent, termcommits
-from reconciler.repo.remote.door import LEADER, Remote
+from reconciler.repo.remote.door import LEADER, TIMEOUT_S, Remote
 
 FETCHED_LEADER = "refs/reconciler/fetched/leader"
 
@@ -61,9 +61,12 @@ def _take_intent(upstream: Upstream, refs: Mapping[str, str]) -> Intent:
 
 
 def _read_term(upstream: Upstream, commit: str) -> Term | None:
-    fleet = upstream.fleet
-    known = termcommits.read(fleet.top, commit)
+    top = upstream.fleet.top
+    known = termcommits.read(top, commit)
     if known is None:
-        upstream.remote.fetch({LEADER: FETCHED_LEADER})
-        known = termcommits.read(fleet.top, git.tip(fleet.top, FETCHED_LEADER) or commit)
+        upstream.remote.fetch({LEADER: FETCHED_LEADER}, TIMEOUT_S)
+        commit = git.tip(top, FETCHED_LEADER) or commit
+        known = termcommits.read(top, commit)
+    if known is not None:
+        termcommits.remember(top, commit, known)
     return known

@@ -79,15 +79,18 @@ def find(start: Path, explicit: Path | None = None) -> Fleet:
         raise NoFleet(
             f"{root} is in no git repository; run `git init` there, or `reconciler init PATH` for a new fleet"
         )
-    found = Fleet(root=root, top=top.resolve(), common=git.common_dir(root).resolve())
-    return replace(found, ref=IN_FORCE) if git.tip(found.top, IN_FORCE) is not None else found
+    return as_it_counts(Fleet(root=root, top=top.resolve(), common=git.common_dir(root).resolve()))
 
 
-def on_work_tree(fleet: Fleet) -> Fleet:
-    """The fleet where no remote counts: its people's wishes are those of the work tree and of its own branch."""
-    if git.tip(fleet.top, IN_FORCE) is not None:
-        git.run(fleet.top, "update-ref", "-d", IN_FORCE)
-    return replace(fleet, ref=f"refs/heads/{BRANCH}")
+def as_it_counts(fleet: Fleet) -> Fleet:
+    """The fleet with the ref from which people's wishes are read now."""
+    in_force = git.tip(fleet.top, IN_FORCE) is not None
+    return replace(fleet, ref=IN_FORCE if in_force else f"refs/heads/{BRANCH}")
+
+
+def leave_remote(fleet: Fleet) -> None:
+    """Have people's wishes be those of the work tree and of its own branch from now on."""
+    git.run(fleet.top, "update-ref", "-d", IN_FORCE)
 
 
 def exclude(fleet: Fleet) -> None:

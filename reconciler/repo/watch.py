@@ -96,7 +96,8 @@ async def _batches(watched: dict[Path, Look], stop: asyncio.Event, *, polling: b
 
 async def _pause(stop: asyncio.Event) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), TICK_S)
+        async with asyncio.timeout(TICK_S):
+            await stop.wait()
 
 
 def _folders(fleet: Fleet) -> tuple[Path, ...]:

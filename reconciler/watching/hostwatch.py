@@ -223,5 +223,6 @@ def _states(sightings: Mapping[str, Sighting]) -> dict[str, tuple[object, ...]]:
 
 
 async def _rest(wake: asyncio.Event, pause_s: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(wake.wait(), pause_s)
+    with contextlib.suppress(TimeoutError):  # wait_for would swallow a cancellation that comes along with a wake-up
+        async with asyncio.timeout(pause_s):
+            await wake.wait()

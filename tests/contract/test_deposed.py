@@ -61,7 +61,7 @@ class Leading(Lead):
     """A term that is certain for ever, as far as its holder knows; counts how often that is put in doubt."""
 
     def __init__(self, bench: "Bench", term: int) -> None:
-        held = Held(number=term, until_s=math.inf, url="")
+        held = Held(number=term, until_s=math.inf, remote="origin", url="")
         super().__init__(held, time.monotonic, lambda: None)
         self._bench = bench
 

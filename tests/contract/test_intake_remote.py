@@ -49,7 +49,7 @@ class Far(Bench):
     clock_s: float = 0.0
 
     async def taking(self, issues: Sequence[Issue], desired: Desired | None = None) -> None:
-        held = Held(number=1, until_s=1.0, url=self.url)
+        held = Held(number=1, until_s=1.0, remote="origin", url=self.url)
         self.edges = replace(self.edges, lead=Lead(held, lambda: self.clock_s, lambda: None))
         await super().taking(issues, desired)
 

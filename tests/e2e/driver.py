@@ -1,7 +1,7 @@
 """Runs the loop of one fleet as a process of its own, with a clock that a test may move; never used by the product.
 
 `python -m tests.e2e.driver FLEET [--until-idle]`. The file that CLOCK names holds seconds to add to the time; terms are
-kept and taken PACE times as fast as by the product.
+kept and taken PACE times as fast as by the product; with LISTEN it listens there.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from reconciler import opening, roles
+from reconciler import opening, roles, serving
 from reconciler.core.desired import Problem
 from reconciler.core.events import Event
 from reconciler.core.leadership import Pace
@@ -22,6 +22,8 @@ from reconciler.core.observed import ObservedTask
 from reconciler.loop import Options, Told
 from reconciler.repo import fleet as fleets
 from reconciler.repo.lock import Locked
+from reconciler.web import address
+from reconciler.web.listening import Door
 
 
 def say(text: str) -> None:
@@ -43,6 +45,11 @@ def pace(times: float) -> Pace:
     return Pace(**{one.name: getattr(usual, one.name) / times for one in fields(Pace)})
 
 
+def door() -> Door | None:
+    asked = os.environ.get("LISTEN")
+    return None if asked is None else Door(serve=serving.serve, told=say, warn=say, asked=address.parse(asked))
+
+
 def problem(found: Problem) -> None:
     say(f"problem {found.file}: {found.message}")
 
@@ -60,6 +67,7 @@ async def main() -> int:
         clock_s=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
         said=lambda text: say(f"said {text}"),
         warn=lambda text: say(f"warning {text}"),
+        door=door(),
         pace=pace(float(os.environ.get("PACE", "1"))),
     )
     stop = asyncio.Event()

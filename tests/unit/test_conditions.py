@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from reconciler.core import conditions
 from reconciler.core.desired import Adapter, Desired, Document, Drain, Forge, Host, Limits, Settings, Task
 from reconciler.core.observed import ForgeSeen, Held, Observed, ObservedHost, ObservedTask, Sighting
+from reconciler.core.standing import Halt
 from reconciler.core.terms import Delivery, ExecutionMode, Phase, Verdict, Wish
 from tests.unit import lives
 
@@ -35,6 +36,16 @@ def why(desired: Desired, observed: Observed, now: datetime = lives.NOON) -> lis
 
 def test_nothing_keeps_a_ready_task() -> None:
     assert why(DESIRED, happened()) == []
+
+
+def test_what_halts_the_fleet_keeps_a_task_and_a_run_that_was_assigned() -> None:
+    halted = (Halt(why="main was rewritten", who="operator"),)
+    assert why(DESIRED, replace(happened(), halts=halted)) == [("main was rewritten", "operator")]
+    seen = lives.live(lives.assigned())
+    waiting = replace(happened(seen), halts=halted, unpushed=frozenset({seen.runs[0].run_id}))
+    said = [text for text, _ in why(DESIRED, waiting)]
+    assert "main was rewritten" in said
+    assert any(text.startswith("the assignment of ") for text in said)
 
 
 def test_a_task_without_a_file_says_so() -> None:

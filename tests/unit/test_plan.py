@@ -14,6 +14,7 @@ from reconciler.core.desired import Adapter, Desired, Document, Host, Settings, 
 from reconciler.core.events import Assigned, Event, Finished, Regenerated, Released
 from reconciler.core.observed import ForgeSeen, Observed, ObservedHost, ObservedTask, Sighting
 from reconciler.core.plan import plan
+from reconciler.core.standing import Halt
 from reconciler.repo import storage
 from reconciler.repo.yaml import documents
 
@@ -80,6 +81,8 @@ def observed_of(data: Mapping[str, Any], desired: Desired) -> Observed:
         silent=moments(data.get("silent", {})),
         forge=storage.structure(ForgeSeen, data["forge"]) if "forge" in data else None,
         breakers={(one := storage.structure(Breaker, kept)).name: one for kept in data.get("breakers", ())},
+        halts=tuple(storage.structure(Halt, halt) for halt in data.get("halts", ())),
+        unpushed=frozenset(data.get("unpushed", ())),
     )
 
 

@@ -13,6 +13,8 @@ from reconciler.repo.git import GitFailed
 
 FETCHED_MAIN = "refs/reconciler/fetched/main"
 LOCAL = f"refs/heads/{BRANCH}"
+REFUSED = "refs/reconciler/refused"
+"""Where this clone's `main` was when the remote's was refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +34,17 @@ def accept(fleet: Fleet, remote: str, fetched: str | None) -> Verdict:
     if fetched is None:
         return Verdict(refused=f"{remote} has no branch {BRANCH}: push it, `git push {remote} {BRANCH}`")
     if fetched == known:
+        _forget_refusal(fleet)
         return Verdict()
-    if local is not None and not contains(fleet, fetched, local) and not contains(fleet, local, fetched):
-        return Verdict(refused=_diverged(fleet, remote, fetched, local))
     if known is not None and not contains(fleet, fetched, known) and not _is_accepted(fleet, fetched, known, local):
         return Verdict(refused=_rewritten(fleet, remote, fetched, known))
+    if local is not None and not contains(fleet, fetched, local) and not contains(fleet, local, fetched):
+        return Verdict(refused=_diverged(fleet, remote, fetched, local))
     words = ("update-ref", "-m", f"fetched from {remote}", IN_FORCE, fetched, known or "0" * len(fetched))
     moved = git.run(fleet.top, *words, check=False)
     if moved.exit != 0 and git.tip(fleet.top, IN_FORCE) == known:
         raise GitFailed(f"{IN_FORCE} cannot be moved: {git.first_line(moved.stderr)}")
+    _forget_refusal(fleet)
     return Verdict(moved=True)
 
 
@@ -50,8 +54,21 @@ def contains(fleet: Fleet, commit: str, older: str) -> bool:
 
 
 def _is_accepted(fleet: Fleet, fetched: str, known: str, local: str | None) -> bool:
-    """Whether a person has moved this clone's `main` from the line that is in force to the one that was fetched."""
-    return local is not None and contains(fleet, fetched, local) and not contains(fleet, known, local)
+    """Whether a person has moved this clone's `main` to the line that was fetched, since that was refused first.
+
+    Where it was is remembered: a `main` that was only taken back has nothing else to be told by.
+    """
+    before = git.tip(fleet.top, REFUSED)
+    if before is None and local is not None:
+        git.run(fleet.top, "update-ref", REFUSED, local)
+    if local is None or not contains(fleet, fetched, local):
+        return False
+    return not contains(fleet, known, local) or (before is not None and before != local)
+
+
+def _forget_refusal(fleet: Fleet) -> None:
+    if git.tip(fleet.top, REFUSED) is not None:
+        git.run(fleet.top, "update-ref", "-d", REFUSED)
 
 
 def follow(fleet: Fleet, remote: str) -> tuple[Problem, ...]:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ TIMEOUT_S = 20.0
 """How long the remote may take to answer: several tries fit into one term."""
 FETCH_S = 300.0
 """The same for what may be large."""
+LEFT_S = 0.5
+"""How long it may take until nobody holds the pipes of a git that was ended."""
 LEADER = "refs/reconciler/leader"
 MAIN = "refs/heads/main"
 OBSERVED = "refs/heads/observed"
@@ -49,7 +51,7 @@ class Remote:
         self._timeout_s = timeout_s
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
-        self._fetching = threading.Lock()
+        self._mains = threading.Lock()
         self._closed = False
         self._own_ssh = git.run(repository, "config", "core.sshCommand", check=False).exit == 0
 
@@ -64,13 +66,14 @@ class Remote:
         lines = (line.split("\t", 1) for line in said.decode(errors="replace").splitlines() if "\t" in line)
         return {ref: commit for commit, ref in lines}
 
-    def fetch(self, refs: Mapping[str, str]) -> None:
+    def fetch(self, refs: Mapping[str, str], timeout_s: float = FETCH_S) -> None:
         """Bring refs of the remote, and all that they need, to refs of this repository, whatever stood there."""
         words = [f"+{theirs}:{ours}" for theirs, ours in refs.items()]
-        with self._fetching:  # two at a time would be in each other's way at the same ref
+        alone = self._mains if MAIN in refs else nullcontext()  # two at a time would be in each other's way at its ref
+        with alone:
             self._run(
                 "fetch", "--quiet", "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head",
-                "--no-recurse-submodules", "--refmap=", "--", self.name, *words, timeout_s=FETCH_S,
+                "--no-recurse-submodules", "--refmap=", "--", self.name, *words, timeout_s=timeout_s,
             )  # fmt: skip
 
     def push(self, moves: Sequence[Move]) -> None:
@@ -105,13 +108,13 @@ class Remote:
             out, complaint = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired as error:
             _end(process)
-            process.communicate()
+            _let_go(process)
             raise RemoteFailed(f"{self.name}: git {verb}: no answer within {timeout_s:g} s") from error
         finally:
             with self._lock:
                 self._running.discard(process)
         if process.returncode != 0:
-            raise RemoteFailed(self._advice(verb, git.first_line(complaint) or f"exit {process.returncode}"))
+            raise RemoteFailed(self._advice(verb, _refusal(complaint) or f"exit {process.returncode}"))
         return out
 
     def _advice(self, verb: str, said: str) -> str:
@@ -143,7 +146,23 @@ class Remote:
         return process
 
 
+def _refusal(complaint: bytes) -> str:
+    """What git complained about: of a push the ref that was refused itself, else the line that says most."""
+    lines = (line.strip(b" !") for line in complaint.splitlines() if b"rejected]" in line)
+    return git.first_line(next((line for line in lines if b"atomic" not in line), complaint))
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the process with those that it started to reach the remote."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    """Take leave of a process that was ended: one that it started and that left its group may hold the pipes."""
+    with suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=LEFT_S)
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    process.wait()

@@ -4,6 +4,7 @@ It is for whoever does not write the branch at that moment. What is given up her
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from reconciler.repo import git
 from reconciler.repo.fleet import OBSERVED, Fleet
@@ -20,6 +21,14 @@ class Taken:
 
     moved: bool = False
     aside: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """What waits to be pushed: how many commits, and from when the oldest of them is."""
+
+    commits: int = 0
+    since: datetime | None = None
 
 
 def tip(fleet: Fleet) -> str | None:
@@ -56,13 +65,19 @@ def goes_on(fleet: Fleet, theirs: str) -> bool:
     return True
 
 
-def behind(fleet: Fleet, theirs: str | None) -> int:
-    """How many commits of the record the remote does not have."""
+def has(fleet: Fleet, commit: str) -> bool:
+    """Whether this clone has a commit with this id."""
+    return git.tip(fleet.top, commit) is not None
+
+
+def behind(fleet: Fleet, theirs: str | None) -> Behind:
+    """What of the record the remote does not have."""
     ours = tip(fleet)
     if ours is None or ours == theirs:
-        return 0
+        return Behind()
     span = f"{theirs}..{ours}" if theirs is not None else ours
-    return int(git.run(fleet.top, "rev-list", "--count", span).text)
+    times = git.run(fleet.top, "log", "--first-parent", "--no-show-signature", "--format=%ct", span, "--").text.split()
+    return Behind(commits=len(times), since=datetime.fromtimestamp(int(times[-1]), UTC) if times else None)
 
 
 def portion(fleet: Fleet, theirs: str | None, most: int) -> str | None:
@@ -70,7 +85,7 @@ def portion(fleet: Fleet, theirs: str | None, most: int) -> str | None:
     ours = tip(fleet)
     if ours is None or ours == theirs:
         return None
-    missing = behind(fleet, theirs)
+    missing = behind(fleet, theirs).commits
     if missing <= most:
         return ours
     return git.run(fleet.top, "rev-list", "--first-parent", "--max-count=1", f"--skip={missing - most}", ours).text

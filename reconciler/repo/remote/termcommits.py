@@ -14,6 +14,9 @@ from reconciler.repo.fleet import OBSERVED
 MAX_NAME = 200
 SEARCHED = 1000
 """How many of the newest commits of `observed` are looked through for the last term."""
+KNOWN = "refs/reconciler/term"
+"""The term with the highest number that this clone ever saw, so that no number is given twice."""
+MAX_DIGITS = 15
 RELEASED = "released"
 HELD = "held"
 
@@ -36,25 +39,43 @@ def read(repository: Path, commit: str) -> Term | None:
     said = dict(
         pair for line in found.stdout.decode(errors="replace").splitlines() if len(pair := line.split(": ", 1)) > 1
     )
-    number, turn = said.get("Term", ""), said.get("Turn", "")
-    if found.exit != 0 or not (number.isascii() and number.isdigit() and "Holder" in said):
+    number, turn = _number(said.get("Term", "")), _number(said.get("Turn", ""))
+    if found.exit != 0 or number is None or "Holder" not in said:
         return None
     return Term(
-        number=int(number),
+        number=number,
         holder=said["Holder"],
         name=printable.short(said.get("Name", said["Holder"]), MAX_NAME),
-        turn=int(turn) if turn.isascii() and turn.isdigit() else 0,
+        turn=turn or 0,
         released=said.get("State") == RELEASED,
     )
 
 
+def remember(repository: Path, commit: str, term: Term) -> None:
+    """Keep a term that was seen, where none with a higher number was."""
+    known = _known(repository)
+    if known is None or known.number < term.number:
+        git.run(repository, "update-ref", KNOWN, commit)
+
+
 def highest(repository: Path, ref: str = f"refs/heads/{OBSERVED}") -> int:
-    """The newest term in which something was recorded on the branch `observed` here; 0 where there is none."""
+    """The highest number of a term that was seen here, or told of on the branch `observed`; 0 where there is none."""
+    known = _known(repository)
+    seen = known.number if known is not None else 0
     if git.tip(repository, ref) is None:
-        return 0
+        return seen
     shape = "--format=%(trailers:key=Term,valueonly,separator=%x20)"
     words = git.run(repository, "log", f"--max-count={SEARCHED}", shape, ref).text.split()
-    return max((int(word) for word in words if word.isascii() and word.isdigit()), default=0)
+    return max((seen, *(number for word in words if (number := _number(word)) is not None)))
+
+
+def _known(repository: Path) -> Term | None:
+    commit = git.tip(repository, KNOWN)
+    return read(repository, commit) if commit is not None else None
+
+
+def _number(word: str) -> int | None:
+    return int(word) if word.isascii() and word.isdigit() and len(word) <= MAX_DIGITS else None
 
 
 def _plain(text: str) -> str:
