@@ -8,7 +8,7 @@ LONGEST = timedelta(days=40)
 """A limit that seems to end later than this was misread; monthly quotas are the longest that there are."""
 
 MOST_TEXT = 500
-"""How many characters may say it: an agent wrote them, and the patterns below take time that grows with their square."""
+"""How many characters may say it: an agent wrote them, and the time that patterns take grows by their square."""
 
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?", re.IGNORECASE)
 _EPOCH = re.compile(r"(?<!\d)(\d{10})(\d{3})?(?:\.\d+)?(?!\d)")

@@ -190,5 +190,5 @@ def state(name: str, word: str) -> State:
         case "absent" | "void" | "alive" | "ended" | "gone":
             return word
         case _:
-            message = f"{name}: {word[:80]!r} is no state of a run"
+            message = f"{name}: {word!r} is no state of a run"
             raise shell.ProtocolError(message)

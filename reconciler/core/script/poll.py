@@ -239,7 +239,7 @@ def parse_poll(completed: Completed) -> Polled:
         case ["host", _, boot_id] if len(boot_id) <= MOST_BOOT_ID:
             return Polled(boot_id=boot_id, runs=dict(_seen(line) for line in lines[1:-2]))
         case _:
-            message = f"poll: {lines[0][:80]!r} is no line about a host"
+            message = f"poll: {lines[0]!r} is no line about a host"
             raise shell.ProtocolError(message)
 
 
@@ -255,7 +255,7 @@ def _seen(line: str) -> tuple[str, Seen]:
                 stopping=stop_reason(stopping),
             )
         case _:
-            message = f"poll: {line[:80]!r} is no line about a run"
+            message = f"poll: {line!r} is no line about a run"
             raise shell.ProtocolError(message)
 
 

@@ -14,6 +14,7 @@ MARK = b"reconciler answers\n"
 MOST_DIGITS = 18
 """No size, time or tally of a host has more; Python refuses to read thousands."""
 
+MOST_MESSAGE = 400
 MOST_VALUE = 8192
 """How long one value of an answer may be, in characters: longer than any path, and short enough to be recorded."""
 
@@ -114,7 +115,11 @@ sweep() {
 
 
 class ProtocolError(Exception):
-    """A host answered something that this protocol does not have; the message is one line."""
+    """A host answered something that this protocol does not have; the message is one line, and never a long one."""
+
+    def __init__(self, message: str) -> None:
+        """Cut the message, which may quote what the host said, to `MOST_MESSAGE` characters."""
+        super().__init__(message[:MOST_MESSAGE])
 
 
 def take(*names: str) -> str:
@@ -196,7 +201,7 @@ def needed(name: str, found: dict[str, str], key: str) -> str:
 def number(name: str, value: str) -> int:
     """A count in an answer; ProtocolError for anything but digits, and for more of them than any count has."""
     if not (value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS):
-        message = f"{name}: {value[:80]!r} is no count"
+        message = f"{name}: {value!r} is no count"
         raise ProtocolError(message)
     return int(value)
 
