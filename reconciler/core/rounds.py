@@ -38,7 +38,7 @@ def about(task: ObservedTask, epoch: int) -> tuple[Review, ...]:
 
 
 def session_to_resume(seen: ObservedTask, host_id: str, adapter: str | None) -> str | None:
-    """The session that a run which goes on with earlier work resumes: the newest one of this host and adapter, unless it was lost.
+    """The session that a run which goes on with earlier work resumes: the newest of this host and adapter, if not lost.
 
     One in which two runs in a row failed in the same way is left alone: what ails it may be in its history.
     """

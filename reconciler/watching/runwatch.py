@@ -138,8 +138,9 @@ class RunWatch:
         blot = self._blot(meta)
         if stream == "stdout":
             self._catch_up(watched, meta)
-        while offset < MOST_COPIED if upto is None else offset < min(upto, MOST_COPIED):
-            command = read.read(watched.workdir, self._fleet_id, watched.name, stream, offset, CHUNK_BYTES)
+        while offset < MOST_COPIED and (upto is None or offset < upto):
+            most = min(CHUNK_BYTES, MOST_COPIED - offset)
+            command = read.read(watched.workdir, self._fleet_id, watched.name, stream, offset, most)
             chunk = read.parse_read(await self._run(command), offset)
             if chunk is None or not chunk.data:
                 return

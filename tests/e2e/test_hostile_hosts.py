@@ -1,5 +1,6 @@
 """A host whose answers are forged: it harms itself, and neither other hosts nor what is recorded."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -28,6 +29,7 @@ sys.exit(done.returncode)
 
 
 @pytest.mark.fault
+@pytest.mark.skipif("FAULT_SAMPLE" in os.environ, reason="only in the whole suite")
 def test_a_host_that_lies_harms_only_itself(fleet: Fleet, sshd: Sshd) -> None:
     how = fleet.folder / "how"
     how.write_text("truth")

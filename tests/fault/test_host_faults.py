@@ -24,6 +24,7 @@ LONG_S = 6.0 if SAMPLED else 30.0
 LINES = 400 if SAMPLED else 2000
 PRINTS = f"i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); sleep 0.01; done"
 BOOT = "/proc/sys/kernel/random/boot_id"
+WHOLE = pytest.mark.skipif(SAMPLED, reason="only in the whole suite")
 AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="mounts need root")
 
 
@@ -204,6 +205,7 @@ def test_a_run_whose_exit_cannot_be_written_is_no_success(fleet: Fleet) -> None:
     assert "exit_code" not in run
 
 
+@WHOLE
 def test_a_host_with_another_key_is_left_alone_and_its_run_is_taken_up_with_the_right_one(
     fleet: Fleet, sshd: Sshd
 ) -> None:
@@ -228,6 +230,7 @@ def test_a_host_with_another_key_is_left_alone_and_its_run_is_taken_up_with_the_
     assert (fleet.runs(), len(seen["runs"]), seen.get("attempts", 0)) == (["one.1"], 1, 0)
 
 
+@WHOLE
 def test_a_clock_that_jumps_either_way_ends_no_run(fleet: Fleet, sshd: Sshd) -> None:
     """The reconciler's clock jumps; the host's is always hours off, which its scripts never look at."""
     shims = fleet.folder / "host-bin"
