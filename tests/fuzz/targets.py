@@ -13,7 +13,7 @@ from reconciler.core import issues, output, prompt, report
 from reconciler.core.command import Completed
 from reconciler.core.desired import Adapter, Task
 from reconciler.core.issues import Issue
-from reconciler.core.observed import ObservedTask, Run
+from reconciler.core.observed import Meta, ObservedTask, Run
 from reconciler.core.output import Events
 from reconciler.core.script import clean, deliver, launch, poll, prepare, probe, read, stop
 from reconciler.core.script.shell import MARK, ProtocolError
@@ -263,6 +263,23 @@ def answers() -> list[bytes]:
     return [bytes([number]) + text for number, text in enumerate(texts)]
 
 
+def kept_metas() -> list[bytes]:
+    """A run's meta.json as it is written."""
+    meta = Meta(
+        run_id="0123456789ab.a.1",
+        task_id="a",
+        epoch=1,
+        kind=Kind.IMPLEMENT,
+        task=Task(title="t", goal="g", branch="task/a"),
+        adapter_id="x",
+        adapter=ADAPTERS[0],
+        run_dir="/w/0123456789ab/runs/a.1",
+        workspace="/w/0123456789ab/work/a",
+        branch="task/a",
+    )
+    return [metas.text(meta).encode()]
+
+
 def requests() -> list[bytes]:
     """Requests as clients send them."""
     body = b'{"ref": "refs/heads/x"}'
@@ -314,7 +331,7 @@ TARGETS: Mapping[str, Target] = {
     "issues": Target(
         check=issue, seeds=lambda: [b"Title\n\nGoal\n\n## Constraints\n- a\n- b\n"], words=MARKDOWN + LINES
     ),
-    "metas": Target(check=meta, seeds=lambda: [b'{"run_id": "x", "task": {}}'], words=JSON_WORDS + LINES),
+    "metas": Target(check=meta, seeds=kept_metas, words=JSON_WORDS + LINES),
     "outputs": Target(check=printed, seeds=lambda: list(outputs()), words=JSON_WORDS + LINES),
     "payloads": Target(check=payload, seeds=hooks, words=JSON_WORDS + LINES),
     "records": Target(check=record, seeds=lambda: [b"phase: created\nruns: []\n"], words=YAML_WORDS + LINES),
