@@ -76,7 +76,7 @@ def test_links_and_pipes_in_a_run_folder_show_nothing_and_hold_up_nobody(fleet: 
     with fleet.reconciling() as reconciler:
         reconciler.until_phase("pipes", "running")
         fleet.task("links", f"{begin}{LINKS}\nsleep 300", max_attempts=1)
-        reconciler.until_phase("links", "failed", seconds=15)
+        reconciler.until_phase("links", "failed", seconds=60)  # a pipe made under a poll's hands costs that poll
         fleet.task("honest", f"{fleet.ran}echo done")
         reconciler.until_phase("honest", "completed", seconds=15)
         let_go(fleet, "pipes")

@@ -123,23 +123,26 @@ quiet() {
     eval "line_$index=\"\$elapsed \$out \$err \$stopping\" of_${pid:-0}=$index of_${agent:-${pid:-0}}=$index"
     return 0
   fi
-  printf '%s\n\n%s\n' "$up" "$now" >activity
+  printf '%s\n\n%s\n' "$up" "$now" 1<>activity
   return 1
 }
 settle() {
   for index in $quiets; do
     eval "run=\$run_$index at=\$at_$index ticks=\$ticks_$index now=\$now_$index cpu=\$cpu_$index line=\$line_$index"
     if [ -z "$ticks" ]; then
-      printf '%s\n%s\n%s\n' "$at" "$cpu" "$now" >"$top/$run/activity"
+      printf '%s\n%s\n%s\n' "$at" "$cpu" "$now" 1<>"$top/$run/activity"
     elif [ "$cpu" -lt "$ticks" ] || [ $((2 * (cpu - ticks))) -gt $((up - at)) ]; then
       at=$up
-      printf '%s\n%s\n%s\n' "$at" "$cpu" "$now" >"$top/$run/activity"
+      printf '%s\n%s\n%s\n' "$at" "$cpu" "$now" 1<>"$top/$run/activity"
     fi
     printf 'run %s alive %s %s\n' "$run" $((up - at)) "$line"
   done
 }
 """
-"""`activity` holds when something last moved, the clock ticks at the first quiet poll after that, and what was seen."""
+"""`activity` holds when something last moved, the clock ticks at the first quiet poll after that, and what was seen.
+
+It is opened by `<>`, which waits for nobody where the agent put a pipe in its place; only its first three lines count.
+"""
 
 _POLL = (
     "set -u\numask 077\n"
