@@ -135,7 +135,7 @@ class Observer:
         workdir = metas.kept_workdir(self._edges.journal, run.run_id) or (
             host.value.workdir if host is not None else ""
         )
-        return Watched(task_id=task_id, run=run, workdir=workdir)
+        return Watched(task_id=task_id, run=run, workdir=workdir, desired=desired)
 
     async def _watch(
         self,

@@ -126,6 +126,8 @@ class _Parser(HTTPRequestParser):
             super().parse_header(header_plus)
         except ValueError as error:
             raise ParsingError("a number or an address in it cannot be read") from error
+        if (self.chunked and "CONTENT_LENGTH" in self.headers) or "TRANSFER_ENCODING" in self.headers:
+            raise ParsingError("where its body ends is said in two ways")
         if self.body_rcv is not None:
             self.body_rcv.buf = _Body(self.adj.inbuf_overflow)
 

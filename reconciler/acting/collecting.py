@@ -91,7 +91,7 @@ def _output(edges: Edges, action: Collect, meta: Meta, sighting: Sighting) -> Ra
     """Everything that the run left, from the local copies, with its secrets masked before anything is cut."""
     fleet, task_id, epoch = edges.fleet, action.task_id, action.run.epoch
     names = (*meta.task.secrets, *meta.adapter.secrets)
-    secrets = [value for name in names if (value := edges.secret(name)) is not None]
+    secrets = edges.hidden(names)
     events = Events(meta.adapter.output.format)
     for chunk in _masked(logs.read(fleet, task_id, epoch, "stdout"), secrets):
         events.feed(chunk)

@@ -219,8 +219,7 @@ def _number(url: str) -> int:
 
 def _secrets(edges: Edges, told: _Report) -> tuple[str, ...]:
     """The values that may stand in no record: those that the task names, and the agent's own token."""
-    values = (edges.secret(name) for name in told.task.secrets)
-    return (*told.said.secrets, *(value for value in values if value))
+    return (*told.said.secrets, *edges.hidden(told.task.secrets))
 
 
 def _text(text: str | None, secrets: Collection[str]) -> str | None:

@@ -3,14 +3,20 @@
 It decides nothing about what is said.
 """
 
+import codecs
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from reconciler.core import printable
+
+_DECODER = codecs.getincrementaldecoder("utf-8")
 
 HIDDEN = 0x7F
 """From NUL to here only what is printable may reach a terminal."""
@@ -38,6 +44,7 @@ class Screen:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         """Take standard output as it is now; `NO_COLOR` and `TERM` are looked up in `env`."""
+        self._decoders: dict[TextIO, codecs.IncrementalDecoder] = {}
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
@@ -87,16 +94,20 @@ class Screen:
         sys.stdout.write(text)
 
     def output(self, data: bytes) -> None:
-        """Bytes as they are."""
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        """Bytes as they are; on a terminal without what it would act on."""
+        self._write(sys.stdout, data)
 
     def error_output(self, data: bytes) -> None:
-        """Bytes as they are, on standard error."""
-        sys.stderr.flush()
-        sys.stderr.buffer.write(data)
-        sys.stderr.buffer.flush()
+        """The same on standard error."""
+        self._write(sys.stderr, data)
+
+    def _write(self, stream: TextIO, data: bytes) -> None:
+        stream.flush()
+        if stream.isatty():
+            decoder = self._decoders.setdefault(stream, _DECODER(errors="replace"))
+            data = printable.coloured(decoder.decode(data)).encode()
+        stream.buffer.write(data)
+        stream.buffer.flush()
 
     def clear(self) -> None:
         """Empty the terminal before the next picture; nothing in a pipe."""

@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.core import breakers, conditions, digests, ending, following, massdeath, placement, publications, review
+from reconciler.core import (
+    breakers,
+    conditions,
+    digests,
+    ending,
+    following,
+    massdeath,
+    placement,
+    publications,
+    review,
+    rounds,
+)  # fmt: skip
 from reconciler.core.actions import Action, Publish, Record
 from reconciler.core.askers import Askers
 from reconciler.core.conditions import Usage
@@ -232,7 +243,7 @@ class _Placing:
             pr_title=task.pr_title or task.title,
             adapter_version=_version(self._observed, host_id, task.adapter),
             claim=self._askers.take(task, host_id),
-            resumed=session_to_resume(seen, host_id, task.adapter) if _goes_on(seen) else None,
+            resumed=rounds.session_to_resume(seen, host_id, task.adapter) if _goes_on(seen) else None,
         )
 
 
@@ -255,16 +266,6 @@ def _home(seen: ObservedTask) -> str | None:
 def _version(observed: Observed, host_id: str, adapter: str | None) -> str | None:
     seen = observed.hosts.get(host_id)
     return seen.versions.get(adapter or "") if seen is not None else None
-
-
-def session_to_resume(seen: ObservedTask, host_id: str, adapter: str | None) -> str | None:
-    """The session that such a run goes on with: the newest one of this host and adapter, unless it was lost."""
-    for run in reversed(seen.runs):
-        if run.generation != seen.generation or run.outcome is Outcome.LOST or run.failure is Failure.SESSION:
-            return None
-        if run.session is not None:
-            return run.session if (run.host, run.adapter) == (host_id, adapter) else None
-    return None
 
 
 def _deletions(desired: Desired, observed: Observed, now: datetime) -> Iterator[datetime]:

@@ -3,8 +3,19 @@
 It takes nothing out of what can be seen; for text that becomes Markdown there is `markdown`.
 """
 
+import re
+
 LOOKED_AT = 10
 """How many times as much as is kept is looked at: a text may be megabytes of spaces."""
+
+
+_COMMANDS = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
+"""What a terminal acts on, but for colours, ends of lines, returns and tabs."""
+
+
+def coloured(text: str) -> str:
+    """The text as it was printed, with its colours and without what else a terminal would act on."""
+    return _COMMANDS.sub("", text)
 
 
 def line(text: str) -> str:

@@ -7,6 +7,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 LONGEST = timedelta(days=40)
 """A limit that seems to end later than this was misread; monthly quotas are the longest that there are."""
 
+MOST_TEXT = 500
+"""How many characters may say it: an agent wrote them, and the time that patterns take grows by their square."""
+
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?", re.IGNORECASE)
 _EPOCH = re.compile(r"(?<!\d)(\d{10})(\d{3})?(?:\.\d+)?(?!\d)")
 _SPAN = re.compile(
@@ -25,6 +28,7 @@ def parse(text: str, now: datetime) -> datetime | None:
     Understood: RFC 3339, seconds since 1970, spans (`in 2 hours 5 minutes`, `90s`), times of day (`3:45pm`, with a day
     like `Nov 25th` and a zone like `(Europe/Berlin)` where given; else the next such time in UTC).
     """
+    text = text[:MOST_TEXT]
     try:
         found = _stamp(text) or _epoch(text) or _span(text.lower(), now) or _clock(text, now)
     except (ValueError, OverflowError, OSError, ZoneInfoNotFoundError):

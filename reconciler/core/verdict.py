@@ -11,7 +11,7 @@ from typing import assert_never
 
 from reconciler.core import resets
 from reconciler.core.desired import Adapter, FailurePattern, Word
-from reconciler.core.output import RawOutput
+from reconciler.core.output import TAIL_BYTES, RawOutput
 from reconciler.core.terms import Failure, Outcome, StopReason
 
 SUMMARY_BYTES = 4 * 1024
@@ -156,7 +156,8 @@ def _cause(adapter: Adapter, output: RawOutput, said: Said, now: datetime) -> _C
     usable = [pattern for pattern in adapter.failures if pattern_problem(pattern) is None]
     sentence = said.error or _sentence(output)
     by_code = adapter.exit_codes.get(output.exit_code) if output.exit_code is not None else None
-    for pattern, found in _matches(usable, (said.error or "", output.stderr_tail, output.stdout_tail)):
+    error = (said.error or "")[:TAIL_BYTES]
+    for pattern, found in _matches(usable, (error, output.stderr_tail, output.stdout_tail)):
         if by_code in {None, pattern.failure}:
             end = found.group(pattern.resets) if pattern.resets is not None else None
             resets_at = resets.parse(end, now) if end else None

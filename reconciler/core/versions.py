@@ -4,12 +4,15 @@ import re
 
 from reconciler.core.desired import Version
 
+MOST_TEXT = 4096
+"""How many characters of what a CLI prints are looked at: as many as a probe brings."""
+
 _NUMBERS = re.compile(r"[^0-9]*(\d+(?:\.\d+)*)(-?)")
 
 
 def extract(pattern: str, text: str) -> str | None:
     """The first group of `pattern` in the text, `None` where it does not match or has no group."""
-    found = re.search(pattern, text)
+    found = re.search(pattern, text[:MOST_TEXT])
     return found.group(1) if found and found.re.groups else None
 
 

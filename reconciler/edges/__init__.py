@@ -4,7 +4,7 @@ Only values and functions to call: it does nothing by itself.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -77,6 +77,11 @@ class Edges:
         """A host refused us because it has seen a newer term: have that looked at."""
         if self.lead is not None:
             self.lead.doubt()
+
+    def hidden(self, names: Iterable[str]) -> tuple[str, ...]:
+        """What no output of a run may show: the values of these secrets, and those by which the forge is spoken to."""
+        values = (self.secret(name) for name in names)
+        return (*(value for value in values if value), *self.forge.secrets())
 
     async def run(self, host_id: str, host: Host, command: Command) -> Completed:
         """Run a command on a host; raises what the transport raises."""

@@ -63,6 +63,11 @@ class ForgeLink:
         values = (self._secret(name) for name in forge.webhook_secret_env) if forge is not None else ()
         return tuple(value for value in values if value)
 
+    def secrets(self) -> tuple[str, ...]:
+        """The token and the secrets of the forge: an agent on this machine may have found them. From any thread."""
+        token = self._token
+        return (*((token,) if token else ()), *self.webhook_secrets())
+
     def seen(self) -> ForgeSeen | None:
         """What is known of the forge, for the planner; `None` where it cannot be asked."""
         if self.client is None:

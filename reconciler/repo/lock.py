@@ -37,6 +37,7 @@ def acquire(path: Path) -> Lock:
     at most `GRACE_S`.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         _take(descriptor, path)

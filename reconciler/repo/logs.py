@@ -4,6 +4,7 @@ The size of a copy is the offset to go on from, so nothing is lost or doubled; i
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from reconciler.repo.fleet import Fleet
 
 CHUNK_BYTES = 1024 * 1024
 """How much of a copy is read at once."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+"""What a kept file may be called: nothing that leads out of its folder."""
 
 EXTRA = "files"
 """The folder for the adapter's `output.files` in a run's log folder."""
@@ -58,7 +62,9 @@ def read(fleet: Fleet, task_id: str, epoch: int, stream: str, offset: int = 0) -
 
 
 def keep_file(fleet: Fleet, task_id: str, epoch: int, name: str, data: bytes) -> None:
-    """Keep one of the adapter's output files under its name there."""
+    """Keep one of the adapter's output files under its name there; ValueError for a name that is none."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name for a file: letters, digits, '.', '_' and '-', at most 63")
     folder = fleet.logs(task_id, epoch) / EXTRA
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / f"{name}.new").write_bytes(data)

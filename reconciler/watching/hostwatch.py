@@ -11,13 +11,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypedDict, Unpack
 
-from reconciler.core import versions
+from reconciler.core import printable, versions
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Adapter, Document, Host
 from reconciler.core.observed import ObservedHost, Sighting
 from reconciler.core.script import poll, probe
 from reconciler.core.script.shell import ProtocolError
-from reconciler.edges import Edges
+from reconciler.edges import MEMORY_LOST, Edges
 from reconciler.repo.observed.draft import HostSeen
 from reconciler.transport import Misconfigured, Unreachable
 from reconciler.watching.runwatch import RunWatch, Watched
@@ -31,6 +31,9 @@ IDLE_S = 30.0
 
 RETRY_FIRST_S = 1.0
 RETRY_MOST_S = 30.0
+MOST_SAID = 400
+"""How many characters of what a host says are recorded: a record must stay small enough to be read again."""
+
 TOLD_AFTER = timedelta(seconds=10)
 """For how long a host may be silent before a commit says so."""
 
@@ -80,7 +83,7 @@ class HostWatch:
                 changed = await self._ask()
                 pause_s, failures = self._pause(pause_s, changed=changed), 0
             except Misconfigured as error:
-                await self._tell(reachable=False, misconfigured=True, reason=str(error))
+                await self._tell(reachable=False, misconfigured=True, reason=printable.short(str(error), MOST_SAID))
                 self._fell_silent()
                 return
             except (Unreachable, ProtocolError) as error:
@@ -91,6 +94,12 @@ class HostWatch:
             except OSError as error:
                 log.warning("watching %s: %s; trying again", self._host_id, error)
                 pause_s = RETRY_FIRST_S
+            except MEMORY_LOST:
+                raise
+            except Exception:
+                log.exception("watching %s met a defect of this program; please report it", self._host_id)
+                self._fell_silent()
+                pause_s = RETRY_MOST_S
             await _rest(self._wake, pause_s)
 
     def _pause(self, before_s: float, *, changed: bool) -> float:
@@ -130,7 +139,9 @@ class HostWatch:
         wrong = probe.problems(answer)
         if wrong is not None:
             raise Misconfigured(f"{self._host_id}: {wrong}")
-        await self._tell(reachable=True, boot_id=answer.boot_id, versions=self._versions(answer))
+        await self._tell(
+            reachable=True, boot_id=printable.short(answer.boot_id, MOST_SAID), versions=self._versions(answer)
+        )
         self._boot_id = answer.boot_id
         self._asked_for = frozenset(self.adapters)
         self._probed = True
@@ -151,12 +162,12 @@ class HostWatch:
         return allowed is None or adapter_id in allowed
 
     def _versions(self, answer: probe.Probe) -> dict[str, str]:
-        found = {"git": answer.git_version}
+        found = {"git": printable.short(answer.git_version, MOST_SAID)}
         for adapter_id, said in answer.versions.items():
             version = self.adapters[adapter_id].value.version
             if version is not None and said is not None:
                 number = versions.extract(version.pattern, said)
-                found |= {adapter_id: number} if number is not None else {}
+                found |= {adapter_id: printable.short(number, MOST_SAID)} if number is not None else {}
         return found
 
     async def _poll(self) -> dict[str, Sighting]:
@@ -172,6 +183,8 @@ class HostWatch:
             command = poll.poll(workdir, self._fleet_id, names, launcher, self._edges.term)
             polled = poll.parse_poll(await self._run(command))
             self._probed = polled.boot_id == self._boot_id and self.adapters.keys() <= self._asked_for
+            if not polled.runs.keys() >= set(names):
+                raise ProtocolError("poll: the answer is not about the runs that were asked for")
             for watched in group:
                 seen[watched.run.run_id] = await self._runs.see(watched, polled.runs[watched.name], polled.boot_id)
         return seen
@@ -192,7 +205,7 @@ class HostWatch:
         known = self._edges.branch.hosts().get(self._host_id)
         lasting = self.silent_since is not None and self._edges.now() - self.silent_since >= TOLD_AFTER
         if known is None or known.spec != self.document.spec or lasting:
-            await self._tell(reachable=False, reason=reason)
+            await self._tell(reachable=False, reason=printable.short(reason, MOST_SAID))
 
     async def _tell(self, *, reachable: bool, **news: Unpack[_News]) -> None:
         """Commit what is known of the host where it differs in more than words."""

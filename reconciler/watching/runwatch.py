@@ -12,11 +12,13 @@ from typing import Literal
 
 from reconciler.core import mask, report
 from reconciler.core.command import Command, Completed
+from reconciler.core.desired import Desired
 from reconciler.core.observed import Meta, Run, Sighting
 from reconciler.core.output import Events
 from reconciler.core.script import poll, read
 from reconciler.edges import Edges
 from reconciler.repo import logs, metas
+from reconciler.repo.desired import assigned
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,9 @@ CHUNK_BYTES = 4 * 1024 * 1024
 """How much of an output is fetched with one command."""
 
 Stream = Literal["stdout", "stderr"]
+
+MOST_COPIED = 1024**3
+"""How much of an output is copied to this machine: a host's disk may be larger, or only pretend to be."""
 
 CLAIM_BOOT = 2
 """Which word of a claim is the boot id."""
@@ -37,11 +42,15 @@ class _Looked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """One run to look at: `name` is that of its folder, `workdir` the one on the host that it was started under."""
+    """One run to look at: `name` is that of its folder, `workdir` the one on the host that it was started under.
+
+    `desired` is what people want now: what is left of what the run was given when the journal is lost.
+    """
 
     task_id: str
     run: Run
     workdir: str
+    desired: Desired
 
     @property
     def name(self) -> str:
@@ -56,7 +65,8 @@ class RunWatch:
         """Know nothing of any run yet."""
         self._fleet = edges.fleet
         self._fleet_id = edges.branch.fleet_id
-        self._secret = edges.secret
+        self._journal = edges.journal
+        self._hidden = edges.hidden
         self._run = run
         self._metas: dict[str, Meta | None] = {}
         self._outputs: dict[str, Events] = {}
@@ -90,15 +100,26 @@ class RunWatch:
         return read.parse_read_meta(await self._run(command))
 
     async def _meta(self, watched: Watched) -> Meta | None:
+        """What the run was started with, by the journal; the run folder, which the agent may write, is a stopgap."""
         run_id = watched.run.run_id
         if run_id not in self._metas:
-            text = (await self._folder(watched)).meta_json
+            text = self._journal.meta(run_id)
             try:
-                self._metas[run_id] = metas.read(text) if text is not None else None
+                self._metas[run_id] = metas.read(text) if text is not None else await self._restored(watched)
             except metas.UnreadableMeta as error:
                 log.warning("%s: %s", run_id, error)
                 self._metas[run_id] = None
         return self._metas[run_id]
+
+    async def _restored(self, watched: Watched) -> Meta | None:
+        """What the run folder holds, with all that git knows better in its place; raises `UnreadableMeta`."""
+        text = (await self._folder(watched)).meta_json
+        run, desired = watched.run, watched.desired
+        task = await asyncio.to_thread(assigned.task, self._fleet, desired, watched.task_id, run)
+        adapter = desired.adapters.get(run.adapter or "")
+        if text is None or task is None or adapter is None:
+            return None
+        return metas.restored(text, watched.task_id, run, task, adapter.value)
 
     async def _rebooted(self, watched: Watched, boot_id: str) -> bool:
         """Whether the run was claimed under another boot of the host."""
@@ -117,8 +138,9 @@ class RunWatch:
         blot = self._blot(meta)
         if stream == "stdout":
             self._catch_up(watched, meta)
-        while upto is None or offset < upto:
-            command = read.read(watched.workdir, self._fleet_id, watched.name, stream, offset, CHUNK_BYTES)
+        while offset < MOST_COPIED and (upto is None or offset < upto):
+            most = min(CHUNK_BYTES, MOST_COPIED - offset)
+            command = read.read(watched.workdir, self._fleet_id, watched.name, stream, offset, most)
             chunk = read.parse_read(await self._run(command), offset)
             if chunk is None or not chunk.data:
                 return
@@ -155,12 +177,16 @@ class RunWatch:
         """Fetch the adapter's output files of an ended run."""
         for name, path in meta.adapter.output.files.items() if meta is not None else ():
             inside = path.removeprefix("{run_dir}").removeprefix("/")
-            command = read.read_file(watched.workdir, self._fleet_id, watched.name, inside)
-            chunk = read.parse_read(await self._run(command))
-            if chunk is not None:
-                logs.keep_file(self._fleet, watched.task_id, watched.run.epoch, name, self._blot(meta).out(chunk.data))
+            try:
+                command = read.read_file(watched.workdir, self._fleet_id, watched.name, inside)
+                chunk = read.parse_read(await self._run(command))
+                if chunk is not None:
+                    data = self._blot(meta).out(chunk.data)
+                    logs.keep_file(self._fleet, watched.task_id, watched.run.epoch, name, data)
+            except ValueError as error:
+                log.warning("%s: output.files of its adapter: %s", watched.run.run_id, error)
 
     def _blot(self, meta: Meta | None) -> mask.Blot:
         """What keeps a run's secrets out of the copies on this machine."""
         names = (*meta.task.secrets, *meta.adapter.secrets) if meta is not None else ()
-        return mask.Blot([value for name in names if (value := self._secret(name)) is not None])
+        return mask.Blot(self._hidden(names))

@@ -187,6 +187,21 @@ def test_names_that_cannot_be_used_are_said_and_temporary_files_are_not(fleet: F
     ]
 
 
+def test_a_folder_that_is_a_link_is_not_followed(fleet: Fleet, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "stranger.yaml").write_text("transport: local\n")
+    (fleet.root / "state/tasks").mkdir(parents=True, exist_ok=True)
+    (fleet.root / "hosts").rename(fleet.root / "were-hosts")
+    (fleet.root / "hosts").symlink_to(elsewhere)
+    (fleet.root / "state/tasks/sub").symlink_to(elsewhere)
+    found = fleet.now()
+    assert (sorted(found.tasks), "stranger" in found.hosts) == ([], False)
+    assert ("hosts", "a link and not a folder") in [
+        (problem.file, problem.message.split(":")[0]) for problem in found.problems
+    ]
+
+
 @pytest.mark.parametrize(
     ("files", "problem"),
     [

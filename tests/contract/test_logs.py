@@ -38,3 +38,11 @@ def test_without_secrets_a_copy_is_the_original_and_its_owners_alone(fleet: Flee
     path = fleet.logs(COPY.task_id, COPY.epoch) / COPY.stream
     assert path.read_bytes() == b"one\n\xff\0two\n"
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IRUSR | stat.S_IWUSR
+
+
+@pytest.mark.parametrize("name", ["../planted", "a/b", "/etc/planted", "", ".", "..", "x" * 64, "a\nb"])
+def test_a_file_is_kept_under_a_plain_name_or_not_at_all(fleet: Fleet, name: str) -> None:
+    with pytest.raises(ValueError, match="is no name for a file"):
+        logs.keep_file(fleet, COPY.task_id, COPY.epoch, name, b"planted")
+    logs.keep_file(fleet, COPY.task_id, COPY.epoch, "usage.json", b"{}")
+    assert [path.name for path in fleet.root.rglob("*") if path.is_file()] == ["usage.json"]

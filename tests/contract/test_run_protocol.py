@@ -205,6 +205,13 @@ def test_an_agent_is_detached_with_signals_as_they_are_by_default(dash: World) -
     assert pid == group == session
 
 
+def test_an_agent_that_reads_where_nothing_comes_is_at_its_end_at_once(world: World) -> None:
+    world.launch("t.1", "", words=("sh", "-c", "cat; test ! -t 0 && echo no terminal"), prompt_on_stdin=False)
+    world.launch("t.2", "", words=("sh", "-c", "cat; cat"), prompt=b"all of it")
+    assert (world.ended("t.1"), world.ended("t.2")) == (0, 0)
+    assert (world.output("t.1"), world.output("t.2")) == (b"no terminal\n", b"all of it")
+
+
 def test_a_cli_that_is_not_there_exits_127(world: World) -> None:
     world.launch("t.1", "", words=("no-such-cli", "--x"))
     assert world.ended("t.1") == 127

@@ -215,6 +215,14 @@ def test_a_body_that_breaks_off_is_refused(web: Running, more: list[str]) -> Non
         (heads("Content-Length: 99999999999999") + BODY, 413),
         (heads("Transfer-Encoding: gzip") + BODY, 400),
         (heads("Transfer-Encoding: chunked") + b"zz\r\n", 400),
+        (heads("Transfer-Encoding: chunked", "Content-Length: 5") + b"0\r\n\r\n", 400),
+        (heads("Transfer-Encoding: chunked").replace(b"HTTP/1.1", b"HTTP/1.0") + b"0\r\n\r\n", 400),
+        (heads("Transfer-Encoding : chunked", "Content-Length: 24") + BODY, 400),
+        (heads("Transfer-Encoding: \x0bchunked", "Content-Length: 24") + BODY, 400),
+        (heads("X: a\rTransfer-Encoding: chunked", "Content-Length: 24") + BODY, 400),
+        (heads("Content-Length: +24") + BODY, 400),
+        (heads("Transfer-Encoding: chunked") + b"0x18\r\n" + BODY + b"\r\n0\r\n\r\n", 400),
+        (heads("Transfer-Encoding: chunked") + b"18;a\nb\r\n" + BODY + b"\r\n0\r\n\r\n", 400),
         (heads("X-Long: " + "x" * 100_000) + BODY, 431),
         (heads(f"Content-Length: {len(BODY)}", "X-Forgejo-Signature: x", "Connection: close") + BODY, 202),
         (heads(f"Content-Length: {len(BODY)}", "Content-Type: application/json", "Connection: close") + BODY, 415),
@@ -357,6 +365,19 @@ def test_a_second_request_that_comes_early_is_answered_after_the_first(web: Runn
     one = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
     answer = raw(web.port, one + b"\r\n" + one + b"Connection: close\r\n\r\n", end=False)
     assert answer.count(b"HTTP/1.1 200 OK") == 2
+
+
+@pytest.mark.parametrize(
+    "more",
+    [["Transfer-Encoding: chunked", "Content-Length: 5"], ["Transfer-Encoding : chunked"], ["Content-Length: 5, 5"]],
+    ids=["both", "space", "twice"],
+)
+def test_what_follows_a_request_of_doubtful_length_is_no_second_request(web: Running, more: list[str]) -> None:
+    second = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = raw(web.port, heads(*more) + b"0\r\n\r\n" + second)
+    assert answer.count(b"HTTP/1.") == 1
+    assert answer.split()[1] == b"400"
+    assert b"Connection: close" in answer
 
 
 def test_a_stop_frees_the_port_at_once_whoever_is_connected(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -267,3 +268,17 @@ def run_files(fleet: Fleet) -> list[Path]:
     """What a run was started with, as it stays on the host."""
     folder = fleet.run_folder("quiet", 1)
     return [path for path in folder.iterdir() if path.name not in {"stdout", "stderr"} and path.is_file()]
+
+
+def test_what_is_kept_here_and_on_a_host_is_its_owners_alone(fleet: Fleet) -> None:
+    fleet.task("one", WORK, repository=str(project(fleet.folder)))
+    (fleet.root / ".reconciler").mkdir(mode=0o755)
+    before = os.umask(0)
+    try:
+        ended = fleet.until_idle()
+    finally:
+        os.umask(before)
+    assert ended.process.returncode == 0, ended.said()
+    (on_host,) = (fleet.folder / "work").iterdir()
+    for folder in (fleet.root / ".reconciler", on_host):
+        assert stat.S_IMODE(folder.stat().st_mode) == stat.S_IRWXU

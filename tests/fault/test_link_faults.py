@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,13 +41,15 @@ class Link:
         self.ip("-n", self.name, "route", "del", "blackhole", f"{self.near}/32")
 
 
-@pytest.fixture
-def link() -> Iterator[Link]:
+@contextmanager
+def cable(number: int = 0) -> Iterator[Link]:
+    """A cable to a namespace of its own; a test may have a few, by number."""
     if os.getuid() != 0:
         pytest.skip("network namespaces need root")
-    third, fourth = divmod(os.getpid() % 16384, 64)  # 198.18.0.0/16 is set aside for such tests
+    third, fourth = divmod((4 * os.getpid() + number) % 16384, 64)  # 198.18.0.0/16 is set aside for such tests
     network = f"198.18.{third}"
-    made = Link(name=f"reach{os.getpid()}", near=f"{network}.{fourth * 4 + 1}", far=f"{network}.{fourth * 4 + 2}")
+    name = f"reach{os.getpid()}n{number}"
+    made = Link(name=name, near=f"{network}.{fourth * 4 + 1}", far=f"{network}.{fourth * 4 + 2}")
     made.ip("netns", "add", made.name)
     try:
         made.ip("link", "add", made.name, "type", "veth", "peer", "name", "far", "netns", made.name)
@@ -62,6 +65,12 @@ def link() -> Iterator[Link]:
             made.ip("link", "del", made.name)
     finally:
         made.ip("netns", "del", made.name)
+
+
+@pytest.fixture
+def link() -> Iterator[Link]:
+    with cable() as made:
+        yield made
 
 
 @pytest.fixture

@@ -153,3 +153,26 @@ def test_a_blot_keeps_every_other_byte_in_its_place() -> None:
     assert blot.longest >= len("hunter22")
     assert blot.out(b"a hunter22 b") == b"a ******** b"
     assert (Blot([]).longest, Blot([]).out(b"as it is")) == (0, b"as it is")
+
+
+DIGITS = b"9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("parse", "said"),
+    [
+        (poll.parse_poll, b"host 1 boot\nrun t.1 alive " + DIGITS + b" 0 0 0 -\nend\n"),
+        (poll.parse_poll, b"host 1 " + b"b" * 300_000 + b"\nend\n"),
+        (read.parse_read, b"size " + DIGITS + b"\n"),
+        (stop.parse_stop, b"state ended\nsurvivors " + DIGITS + b"\n"),
+        (deliver.parse_deliver, b"head " + b"a" * 40 + b"\nahead " + DIGITS + b"\n"),
+        (deliver.parse_deliver, b"undelivered " + b"x" * 300_000 + b"\n"),
+        (prepare.parse_prepare, b"failed " + b"x" * 300_000 + b"\n"),
+    ],
+)
+def test_an_answer_beyond_all_measure_is_a_protocol_error_and_its_message_is_short(
+    parse: Callable[[Completed], object], said: bytes
+) -> None:
+    with pytest.raises(ProtocolError) as caught:
+        parse(Completed(exit=0, stdout=MARK + said, stderr=b""))
+    assert len(str(caught.value)) <= shell.MOST_MESSAGE

@@ -30,6 +30,7 @@ answer
 in_use() {
   for other in "$root"/runs/*; do
     kept=
+    [ -f "$other/workspace" ] || continue
     { IFS= read -r kept; } 2>/dev/null <"$other/workspace" || continue
     if [ "$kept" = "$1" ] && cd "$other"; then
       look

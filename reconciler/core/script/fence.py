@@ -5,7 +5,7 @@ It never lowers what a host has seen, and takes no lock that a dead script could
 
 from reconciler.core.script import shell
 
-MOST_TERM = 10**18 - 1
+MOST_TERM = 999_999_999_999_999_999
 """What every `sh` can still compare."""
 
 FENCE = r"""

@@ -15,17 +15,21 @@ from reconciler.core.terms import StopReason
 
 POLL_TIMEOUT_S = 30.0
 MOST_RUNS = 1000
+MOST_BOOT_ID = 100
 
 _HEAD = r"""
 head_of() {
   head= space= sha=
+  [ -f workspace ] || return 0
   { IFS= read -r space; } 2>/dev/null <workspace || return 0
   space=$space/.git
   if [ -f "$space" ]; then { IFS= read -r space; } 2>/dev/null <"$space" || return 0; space=${space#gitdir: }; fi
+  [ -f "$space/HEAD" ] || return 0
   { IFS= read -r head; } 2>/dev/null <"$space/HEAD" || return 0
   case $head in "ref: "*) ;; *) return 0 ;; esac
   if [ -e "$space/commondir" ]; then space=$space/../..; fi
-  { IFS= read -r sha; } 2>/dev/null <"$space/${head#ref: }" || sha=packed
+  space=$space/${head#ref: }
+  if [ ! -f "$space" ] || ! { IFS= read -r sha; } 2>/dev/null <"$space"; then sha=packed; fi
   head="$head $sha"
 }
 """
@@ -110,6 +114,7 @@ quiet() {
   head_of
   now="$out $err $boot $head"
   quiet_since= ticks= was=
+  if [ -e activity ] && [ ! -f activity ]; then return 1; fi
   { IFS= read -r quiet_since && IFS= read -r ticks && IFS= read -r was; } 2>/dev/null <activity || quiet_since=
   case $quiet_since$ticks in '' | *[!0-9]*) quiet_since= ;; esac
   if [ -n "$quiet_since" ] && [ "$was" = "$now" ] && [ "$quiet_since" -le "$up" ]; then
@@ -118,23 +123,26 @@ quiet() {
     eval "line_$index=\"\$elapsed \$out \$err \$stopping\" of_${pid:-0}=$index of_${agent:-${pid:-0}}=$index"
     return 0
   fi
-  printf '%s\n\n%s\n' "$up" "$now" >activity
+  printf '%s\n\n%s\n' "$up" "$now" 1<>activity
   return 1
 }
 settle() {
   for index in $quiets; do
     eval "run=\$run_$index at=\$at_$index ticks=\$ticks_$index now=\$now_$index cpu=\$cpu_$index line=\$line_$index"
     if [ -z "$ticks" ]; then
-      printf '%s\n%s\n%s\n' "$at" "$cpu" "$now" >"$top/$run/activity"
+      printf '%s\n%s\n%s\n' "$at" "$cpu" "$now" 1<>"$top/$run/activity"
     elif [ "$cpu" -lt "$ticks" ] || [ $((2 * (cpu - ticks))) -gt $((up - at)) ]; then
       at=$up
-      printf '%s\n%s\n%s\n' "$at" "$cpu" "$now" >"$top/$run/activity"
+      printf '%s\n%s\n%s\n' "$at" "$cpu" "$now" 1<>"$top/$run/activity"
     fi
     printf 'run %s alive %s %s\n' "$run" $((up - at)) "$line"
   done
 }
 """
-"""`activity` holds when something last moved, the clock ticks at the first quiet poll after that, and what was seen."""
+"""`activity` holds when something last moved, the clock ticks at the first quiet poll after that, and what was seen.
+
+It is opened by `<>`, which waits for nobody where the agent put a pipe in its place; only its first three lines count.
+"""
 
 _POLL = (
     "set -u\numask 077\n"
@@ -176,7 +184,7 @@ for run in $runs; do
       case $claim in absent | gone) if job_lives; then claim=alive; fi ;; esac
     fi
     if [ -e env ] && [ -e stdout ]; then rm -f env; fi
-    if [ -e stop ]; then { read -r stopping rest; } 2>/dev/null <stop || stopping=-; fi
+    if [ -f stop ]; then { read -r stopping rest; } 2>/dev/null <stop || stopping=-; fi
     if [ -n "$since" ] && [ "$where" = "$boot" ]; then elapsed=$((up - since));
     elif [ -n "$engine" ] && [ -n "$wall" ]; then elapsed=$(($(date +%s) - wall)); fi
     if [ "$claim" = alive ] && quiet; then continue; fi
@@ -235,7 +243,7 @@ def parse_poll(completed: Completed) -> Polled:
     if lines[-2:] != ["end", ""]:
         raise shell.ProtocolError("poll: the answer is cut")
     match lines[0].split(" "):
-        case ["host", _, boot_id]:
+        case ["host", _, boot_id] if len(boot_id) <= MOST_BOOT_ID:
             return Polled(boot_id=boot_id, runs=dict(_seen(line) for line in lines[1:-2]))
         case _:
             message = f"poll: {lines[0]!r} is no line about a host"

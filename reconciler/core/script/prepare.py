@@ -20,7 +20,7 @@ folder_of() {
   if [ "$reuse" != 1 ]; then workspace=$root/work/$task.$epoch; return 0; fi
   before=$((epoch - 1))
   while [ "$before" -gt 0 ]; do
-    if [ -e "$root/runs/$task.$before/workspace" ]; then
+    if [ -f "$root/runs/$task.$before/workspace" ]; then
       { IFS= read -r workspace; } <"$root/runs/$task.$before/workspace"
       break
     fi
@@ -29,6 +29,7 @@ folder_of() {
   case $workspace in "$root/work/$task" | "$root/work/$task".*) ;; *) workspace=$root/work/$task ;; esac
   for folder in "$root/runs/$task".*; do
     kept=
+    [ -f "$folder/workspace" ] || continue
     { IFS= read -r kept; } 2>/dev/null <"$folder/workspace" || continue
     if [ "$kept" = "$workspace" ] && [ "$folder" != "$dir" ] && cd "$folder"; then
       look

@@ -47,12 +47,14 @@ _META = (
     + r"""
 look
 code=
-if [ -e exit ]; then { IFS= read -r code; } 2>/dev/null <exit || :; fi
+if [ -f exit ]; then { IFS= read -r code; } 2>/dev/null <exit || :; fi
 stopping=
-if [ -e stop ]; then { read -r stopping rest; } 2>/dev/null <stop || :; fi
+if [ -f stop ]; then { read -r stopping rest; } 2>/dev/null <stop || :; fi
 answer
 printf 'state %s\nexit %s\nstop %s\nmeta\n' "$claim" "$code" "$stopping"
-cat meta.json 2>/dev/null
+if [ -f meta.json ]; then head -c """
+    + str(MOST_BYTES)
+    + r""" meta.json 2>/dev/null; fi
 printf .
 """
 )
@@ -106,11 +108,11 @@ def parse_read(completed: Completed, offset: int = 0) -> Chunk | None:
     if answer == b"missing\n":
         return None
     head, newline, data = answer.partition(b"\n")
-    size = re.fullmatch(rb"size (\d+)", head)
-    if not newline or size is None:
+    word, _, size = shell.text(head).partition(" ")
+    if not newline or word != "size":
         message = f"read: {shell.text(head[:80])!r} is no size"
         raise shell.ProtocolError(message)
-    return Chunk(offset=offset, size=int(size[1]), data=data)
+    return Chunk(offset=offset, size=shell.number("read", size), data=data)
 
 
 def read_meta(workdir: str, fleet: str, run: str) -> Command:

@@ -11,6 +11,13 @@ from reconciler.core.command import Completed
 MARK = b"reconciler answers\n"
 """Where an answer begins; what a login shell's start-up files print before it is no part of it."""
 
+MOST_DIGITS = 18
+"""No size, time or tally of a host has more; Python refuses to read thousands."""
+
+MOST_MESSAGE = 400
+MOST_VALUE = 8192
+"""How long one value of an answer may be, in characters: longer than any path, and short enough to be recorded."""
+
 _RUN = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\.[1-9][0-9]{0,8}")
 _FLEET = re.compile(r"[0-9a-f]{12}")
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -53,19 +60,23 @@ look() {
   claim=absent pid= began= where= since= wall= agent= agent_began=
   [ -e started ] || return 0
   claim=gone
+  [ -f started ] || return 0
   { IFS=' ' read -r pid began where since wall; } 2>/dev/null <started || :
   if [ "$pid" = void ]; then claim=void; return 0; fi
   case $pid$began$since$wall in *[!0-9]*) pid= began= since= wall= ;; esac
   if [ -s exit ]; then claim=ended; fi
   if [ "$where" != "$boot" ]; then return 0; fi
-  if [ -e agent ]; then { read -r agent agent_began; } 2>/dev/null <agent || :; fi
+  if [ -f agent ]; then { read -r agent agent_began; } 2>/dev/null <agent || :; fi
   case $agent$agent_began in *[!0-9]*) agent= agent_began= ;; esac
   if [ "$claim" = ended ]; then return 0; fi
   if lives "$pid" "$began" || lives "$agent" "$agent_began"; then claim=alive; return 0; fi
   if [ -s exit ]; then claim=ended; fi
 }
 """
-"""In a run folder, `look` sets `claim` to absent, void, alive, ended or gone; `exit` is asked again after a death."""
+"""In a run folder, `look` sets `claim` to absent, void, alive, ended or gone; `exit` is asked again after a death.
+
+The folder is the agent's to write as well: what is no plain file is not read, because a pipe would never end.
+"""
 
 TAGGED = r"""
 with_tag() {
@@ -105,7 +116,11 @@ sweep() {
 
 
 class ProtocolError(Exception):
-    """A host answered something that this protocol does not have; the message is one line."""
+    """A host answered something that this protocol does not have; the message is one line, and never a long one."""
+
+    def __init__(self, message: str) -> None:
+        """Cut the message, which may quote what the host said, to `MOST_MESSAGE` characters."""
+        super().__init__(message[:MOST_MESSAGE])
 
 
 class Fenced(Exception):
@@ -177,12 +192,15 @@ def body(name: str, completed: Completed) -> bytes:
 
 
 def fields(name: str, answer: bytes) -> dict[str, str]:
-    """The lines `key value` of an answer; ProtocolError when one line is no such pair or its last is cut."""
+    """The lines `key value` of an answer; ProtocolError when one is too long or the last is cut."""
     if answer and not answer.endswith(b"\n"):
         message = f"{name}: the answer is cut: {text(answer)[-80:]!r}"
         raise ProtocolError(message)
     found: dict[str, str] = {}
     for line in text(answer).split("\n")[:-1]:
+        if len(line) > MOST_VALUE:
+            message = f"{name}: a line of the answer is longer than {MOST_VALUE}: {line[:80]!r}"
+            raise ProtocolError(message)
         key, _, value = line.partition(" ")
         found[key] = value
     return found
@@ -197,8 +215,8 @@ def needed(name: str, found: dict[str, str], key: str) -> str:
 
 
 def number(name: str, value: str) -> int:
-    """A count in an answer; ProtocolError for anything but digits."""
-    if not (value.isascii() and value.isdigit()):
+    """A count in an answer; ProtocolError for anything but digits, and for more of them than any count has."""
+    if not (value.isascii() and value.isdigit() and len(value) <= MOST_DIGITS):
         message = f"{name}: {value!r} is no count"
         raise ProtocolError(message)
     return int(value)

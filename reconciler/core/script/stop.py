@@ -78,7 +78,7 @@ finish() {
   tell killed
 }
 asked=
-{ read -r first asked rest; } 2>/dev/null <stop || :
+if [ -f stop ]; then { read -r first asked rest; } 2>/dev/null <stop || :; fi
 case $asked in
   '' | *[!0-9]*) group TERM; sleep "$grace"; finish ;;
 esac

@@ -16,7 +16,7 @@ def task(fleet: Fleet, desired: Desired, task_id: str, run: Run) -> Task | None:
     spec = run.spec or ""
     if current is not None and current.spec == spec:
         return current.value
-    content = git.read_blobs(fleet.top, [spec]).get(spec)
+    content = git.read_blobs(fleet.top, [spec]).get(spec) if spec else None
     if content is not None:
         parsed = documents.parse(content, f"{task_id}.yaml")
         return with_settings(task_id, storage.structure(Task, parsed.data), desired.settings)

@@ -153,6 +153,9 @@ def _bad_name(path: str, message: str) -> Problem:
 
 
 def _scan(root: Path, folder: str, listing: Listing, *, deep: bool) -> None:
+    if (root / folder).is_symlink():
+        listing.problems.append(_bad_name(folder, "a link and not a folder: put the folder itself here"))
+        return
     for name, entry in _entries(root / folder):
         path = f"{folder}/{name}"
         if entry.is_dir(follow_symlinks=False):
