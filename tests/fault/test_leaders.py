@@ -24,7 +24,6 @@ pytestmark = pytest.mark.fault
 
 SAMPLED = "FAULT_SAMPLE" in os.environ
 TASKS = 12 if SAMPLED else 24
-WAVES = 3
 ALONE = "refs/reconciler/superseded"
 
 link = test_link_faults.link
@@ -98,22 +97,21 @@ def test_a_leader_that_is_stopped_or_killed_is_followed_and_nothing_runs_twice(
             standby.until_said("standing by: ")
             under_way(clones)
             leader.signal(how)
-            began, landed = time.monotonic(), git(clones.bare.path, "rev-parse", "refs/reconciler/leader")
-            took_over(standby, began, how.name, 30)
-            assert landed
+            took_over(standby, time.monotonic(), how.name, 30)
             names += load(clones, 2, 4)
             if how is signal.SIGSTOP:
-                each_once(clones, names[:-4])
-                before = clones.people.runs()
+                before = leader.said()
                 leader.signal(signal.SIGCONT)
-                leader.until_said("this process leads no more: ", "standing by: ")
-                assert not [run for run in clones.people.runs()[len(before) :] if not run.startswith("t2-")]
+                said = leader.until_said("this process leads no more: ", "standing by: ").removeprefix(before)
+                assert "created -> assigned" not in said
             each_once(clones, names)
+            if how is signal.SIGSTOP:
+                until(lambda: len({git(place, "rev-parse", "observed") for place in (one.root, clones.bare.path)}) == 1)
+                print(f"recorded alone and kept: {alone(one)}")  # noqa: T201 - a figure to be read
     finally:
         leader.signal(signal.SIGCONT)
         leader.process.kill()
-    tips = {git(fleet.root, "rev-parse", "observed") for fleet in (one, two)}
-    assert how is signal.SIGKILL or tips == {git(clones.bare.path, "rev-parse", "observed")}
+    assert clones.terms() == sorted(clones.terms())  # nothing was written in a term that was over
 
 
 def test_at_the_products_own_pace_a_standby_leads_within_ninety_seconds(clones: Clones) -> None:
@@ -184,6 +182,7 @@ def test_a_leader_that_is_cut_off_goes_on_with_its_runs_and_hands_them_over(
     assert kept == warned
     for ref in kept:
         assert git(one.root, "merge-base", ref, "observed")
+    assert clones.terms() == sorted(clones.terms())
 
 
 def test_a_remote_that_is_gone_for_long_delays_only_what_is_new_and_is_caught_up_in_order(clones: Clones) -> None:
