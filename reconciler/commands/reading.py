@@ -20,7 +20,7 @@ from reconciler.core.terms import TERMINAL
 from reconciler.opening import key
 from reconciler.repo import fleet as fleets
 from reconciler.repo.desired.files import DesiredFiles
-from reconciler.repo.fleet import Fleet
+from reconciler.repo.fleet import IN_FORCE, Fleet
 from reconciler.repo.journal import Journal
 from reconciler.repo.observed import reading as happened
 from reconciler.repo.observed.records import Recorded
@@ -99,7 +99,8 @@ class Reader:
             live_hosts=[seen.live_run.host for seen in tasks.values() if seen.live_run is not None],
         )
         forge = self._forge(desired.settings)
-        standing = kept.read(self._journal) if desired.settings.remote is not None else None
+        follows = desired.settings.remote is not None or self.fleet.ref == IN_FORCE
+        standing = kept.read(self._journal) if follows else None
         observed = Observed(
             fleet=recorded.fleet or UNKNOWN_FLEET,
             tasks=tasks,

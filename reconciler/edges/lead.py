@@ -46,6 +46,8 @@ class Lead:
         self._doubted = False
         self._landed = threading.Condition()
         self._unpushed: frozenset[str] = frozenset()
+        self._recorded, self._arrived = 1, 0
+        self._awaiting = 0
         self._standing: Standing | None = None
         self.deposed: str | None = None
         """Who leads now, once somebody else does."""
@@ -95,17 +97,26 @@ class Lead:
     def assigned(self, run_id: str) -> None:
         """A run was assigned in a commit that is on disk here. From any thread."""
         with self._landed:
+            self._recorded += 1
             self._unpushed |= {run_id}
         self._tell(self.urgent)
 
     def recorded(self) -> None:
         """Something was recorded. From any thread."""
+        with self._landed:
+            self._recorded += 1
         self._tell()
 
-    def landed(self, run_ids: Collection[str]) -> None:
-        """The remote has the assignments of these runs."""
+    @property
+    def mark(self) -> int:
+        """How much was recorded until now: to be asked before the record is pushed."""
+        return self._recorded
+
+    def landed(self, run_ids: Collection[str], mark: int) -> None:
+        """The remote has the assignments of these runs, and all that was recorded until that mark."""
         with self._landed:
             self._unpushed -= frozenset(run_ids)
+            self._arrived = max(self._arrived, mark)
             self._landed.notify_all()
         if run_ids:
             self.changed()
@@ -123,6 +134,22 @@ class Lead:
         """Whether the remote has the assignment of a run within that time, so that it may be handed over. Waits."""
         with self._landed:
             return self._landed.wait_for(lambda: run_id not in self._unpushed, wait_s) and self.is_certain()
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for the record to be on the remote."""
+        return self._awaiting > 0
+
+    def keeps(self, wait_s: float) -> bool:
+        """Whether the remote has in that time all that was recorded until now, so that nobody can lose it. Waits."""
+        with self._landed:
+            mark = self._recorded
+            self._awaiting += 1
+        self._tell(self.urgent)
+        with self._landed:
+            kept = self._landed.wait_for(lambda: self._arrived >= mark, wait_s)
+            self._awaiting -= 1
+        return kept
 
     def stand(self, standing: Standing) -> None:
         """From now on this is how the fleet stands."""

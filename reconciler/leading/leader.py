@@ -159,7 +159,7 @@ class Leader:
             self._lead.changed()
 
     async def _push(self) -> None:
-        waiting = self._lead.unpushed
+        waiting, mark = self._lead.unpushed, self._lead.mark
         self._pushed_s = self._upstream.clock_s()
         outcome: Outcome = await asyncio.to_thread(self._pushing.push)
         self._heard()
@@ -168,7 +168,8 @@ class Leader:
                 self._failures, self._retry_s = 0, 0.0
                 self._standing = replace(self._standing, reason=None)
                 self._renewed(outcome)
-                self._lead.landed(waiting if outcome.whole else ())
+                if outcome.whole:
+                    self._lead.landed(waiting, mark)
             case NotLanded():
                 self._failed(outcome.reason)
             case Overtaken():
@@ -211,7 +212,8 @@ class Leader:
             return True
         if self._pushing.rewritten is not None:
             return False
-        return bool(self._lead.unpushed) or (now_s >= self._pushed_s + PUSH_S and self._pushing.is_behind())
+        awaited = self._lead.is_awaited or bool(self._lead.unpushed)
+        return awaited or (now_s >= self._pushed_s + PUSH_S and self._pushing.is_behind())
 
     def _pause_s(self) -> float:
         """How long nothing is to be done, if nothing is recorded meanwhile."""

@@ -109,8 +109,10 @@ class Standby:
         self._sight = sight = leadership.seen(self._sight, refs.get(LEADER), upstream.clock_s(), upstream.pace)
         term = await upstreams.read_term(upstream, sight.commit)
         await self._follow(refs, term)
-        self._homeless = await asyncio.to_thread(self._where, term)
+        before, self._homeless = self._homeless, await asyncio.to_thread(self._where, term)
         if self._homeless is not None:
+            if self._homeless != before:
+                upstream.warn(self._homeless)
             self._stand(replace(self._standing, refused=self._homeless))
             return None, upstream.pace.look_s
         first = await asyncio.to_thread(termcommits.highest, upstream.fleet.top) == 0

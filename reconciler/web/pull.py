@@ -26,6 +26,9 @@ from reconciler.web.problems import Invalid, Refused
 CROWDED_S = 5
 """How soon to ask again when as many agents as may wait do so."""
 RETRY_AFTER_S = 5
+KEEP_S = 5.0
+"""How long the end of a run may take to reach the fleet's remote: what only this place knows may be overtaken."""
+NOT_KEPT = "it is not on the fleet's remote yet, so it may still be lost: say the same again"
 """The same when nothing can be kept."""
 
 
@@ -86,12 +89,14 @@ class Status:
         self._api = outside
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
-        """200 once it is recorded; the same end again is answered as before."""
+        """200 once it is recorded, an end also on the fleet's remote; the same end again is answered as before."""
         agent, edges = self._api.tokens.agent(req), self._api.leading()
         with _refusals():
             holding.seen_by(edges, agent.host_id, task_id)
             said = storage.structure(Said, bodies.message(req, "http-status-request"))
             held = reporting.report(edges, agent.host_id, task_id, replace(said, secrets=(agent.token,)))
+        if said.phase != "running" and edges.lead is not None and not edges.lead.keeps(KEEP_S):
+            raise falcon.HTTPServiceUnavailable(description=NOT_KEPT, retry_after=RETRY_AFTER_S)
         resp.cache_control = ["no-store"]
         resp.media = {
             "task": task_id,

@@ -24,7 +24,6 @@ pytestmark = pytest.mark.fault
 
 SAMPLED = "FAULT_SAMPLE" in os.environ
 TASKS = 12 if SAMPLED else 24
-WAVES = 3
 ALONE = "refs/reconciler/superseded"
 
 link = test_link_faults.link
@@ -35,6 +34,12 @@ def clones(tmp_path: Path) -> Iterator[Clones]:
     made = Clones.make(tmp_path)
     yield made
     made.end()
+
+
+def sampled_out(whether: bool = True) -> None:  # noqa: FBT001, FBT002 - said at its one place
+    """A sample of all faults must be short, and this one is long."""
+    if SAMPLED and whether:
+        pytest.skip("it is left out of the sample")
 
 
 def load(clones: Clones, wave: int, count: int = TASKS) -> list[str]:
@@ -82,6 +87,7 @@ def alone(fleet: Fleet) -> list[str]:
 def test_a_leader_that_is_stopped_or_killed_is_followed_and_nothing_runs_twice(
     clones: Clones, how: signal.Signals
 ) -> None:
+    sampled_out(how is signal.SIGKILL)
     one, two = clones.clone("one"), clones.clone("two")
     names = load(clones, 1)
     leader = start(one)
@@ -91,27 +97,25 @@ def test_a_leader_that_is_stopped_or_killed_is_followed_and_nothing_runs_twice(
             standby.until_said("standing by: ")
             under_way(clones)
             leader.signal(how)
-            began, landed = time.monotonic(), git(clones.bare.path, "rev-parse", "refs/reconciler/leader")
-            took_over(standby, began, how.name, 30)
-            assert landed
+            took_over(standby, time.monotonic(), how.name, 30)
             names += load(clones, 2, 4)
             if how is signal.SIGSTOP:
-                each_once(clones, names[:-4])
-                before = clones.people.runs()
+                before = leader.said()
                 leader.signal(signal.SIGCONT)
-                leader.until_said("this process leads no more: ", "standing by: ")
-                assert not [run for run in clones.people.runs()[len(before) :] if not run.startswith("t2-")]
+                said = leader.until_said("this process leads no more: ", "standing by: ").removeprefix(before)
+                assert "created -> assigned" not in said
             each_once(clones, names)
+            if how is signal.SIGSTOP:
+                until(lambda: len({git(place, "rev-parse", "observed") for place in (one.root, clones.bare.path)}) == 1)
+                print(f"recorded alone and kept: {alone(one)}")  # noqa: T201 - a figure to be read
     finally:
         leader.signal(signal.SIGCONT)
         leader.process.kill()
-    tips = {git(fleet.root, "rev-parse", "observed") for fleet in (one, two)}
-    assert how is signal.SIGKILL or tips == {git(clones.bare.path, "rev-parse", "observed")}
+    assert clones.terms() == sorted(clones.terms())  # nothing was written in a term that was over
 
 
 def test_at_the_products_own_pace_a_standby_leads_within_ninety_seconds(clones: Clones) -> None:
-    if SAMPLED:
-        pytest.skip("it waits for a whole term")
+    sampled_out()
     one, two = clones.clone("one"), clones.clone("two")
     names = load(clones, 1, 4)
     leader = start(one, PACE="1")
@@ -154,6 +158,7 @@ def daemon(link: test_link_faults.Link, clones: Clones) -> Iterator[str]:
 def test_a_leader_that_is_cut_off_goes_on_with_its_runs_and_hands_them_over(
     clones: Clones, link: test_link_faults.Link, daemon: str
 ) -> None:
+    sampled_out()
     one, two = clones.clone("one", daemon), clones.clone("two")
     names = load(clones, 1)
     with reconciling(one) as leader:
@@ -163,8 +168,8 @@ def test_a_leader_that_is_cut_off_goes_on_with_its_runs_and_hands_them_over(
             under_way(clones)
             link.cut()
             began = time.monotonic()
+            took_over(standby, began, "a cut", 30)
             leader.until_said("could not be renewed in time, so nothing new starts; runs go on", seconds=60)
-            took_over(standby, began, "a cut", 40)
             names += load(clones, 2, 4)
             each_once(clones, names)
             link.mend()
@@ -177,9 +182,11 @@ def test_a_leader_that_is_cut_off_goes_on_with_its_runs_and_hands_them_over(
     assert kept == warned
     for ref in kept:
         assert git(one.root, "merge-base", ref, "observed")
+    assert clones.terms() == sorted(clones.terms())
 
 
 def test_a_remote_that_is_gone_for_long_delays_only_what_is_new_and_is_caught_up_in_order(clones: Clones) -> None:
+    sampled_out()
     one = clones.clone("one")
     waits = f"{clones.people.ran}until [ -e {clones.folder}/go ]; do sleep 0.05; done"
     running = [f"w{number}" for number in range(6)]
@@ -197,7 +204,7 @@ def test_a_remote_that_is_gone_for_long_delays_only_what_is_new_and_is_caught_up
             leader.process.until_phase(name, "completed")
         delayed_s = time.monotonic() - began
         leader.until_said("could not be renewed in time, so nothing new starts; runs go on")
-        until(lambda: time.monotonic() - began > (8 if SAMPLED else 40), seconds=60)
+        until(lambda: time.monotonic() - began > 40, seconds=60)
         here = git(one.root, "rev-parse", "observed")
         away.rename(clones.bare.path)
         names = load(clones, 1, 6)
