@@ -26,10 +26,10 @@ from reconciler.web.problems import Invalid, Refused
 CROWDED_S = 5
 """How soon to ask again when as many agents as may wait do so."""
 RETRY_AFTER_S = 5
+"""The same when nothing can be kept."""
 KEEP_S = 5.0
 """How long the end of a run may take to reach the fleet's remote: what only this place knows may be overtaken."""
 NOT_KEPT = "it is not on the fleet's remote yet, so it may still be lost: say the same again"
-"""The same when nothing can be kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

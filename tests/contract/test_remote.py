@@ -248,6 +248,24 @@ def test_a_rewritten_main_changes_nothing_until_it_is_put_back_or_accepted(
     assert (in_force(fleet), follow(fleet), accept(fleet)) == (made, [], acceptance.Verdict())
 
 
+@pytest.mark.parametrize("trusting", [False, True])
+def test_a_merge_the_wrong_way_round_counts_only_where_it_does_not_matter_whose_commits_are_in_it(
+    fleet: Fleet, bare: Bare, *, trusting: bool
+) -> None:
+    rules = "trust: {authors: [ada@example.org]}\n" if trusting else "# whoever may push\n"
+    known = push(fleet, "state/settings.yaml", f"remote: origin\n{rules}")
+    accept(fleet)
+    side = git.run(
+        bare.path, *git.identity_words(PERSON), "commit-tree", "-p", f"{known}~1", "-m", "Aside", f"{known}~1^{{tree}}"
+    ).text
+    words = ("commit-tree", "-p", side, "-p", known, "-m", "Merge main into mine", f"{known}^{{tree}}")
+    turned = git.run(bare.path, *git.identity_words(PERSON), *words).text
+    bare.git("update-ref", MAIN, turned)
+    refused = accept(fleet).refused
+    assert (refused is not None, in_force(fleet)) == (trusting, known if trusting else turned)
+    assert refused is None or "main on origin was merged the wrong way round" in refused
+
+
 def test_a_clone_that_diverged_is_a_refusal_and_commits_that_are_not_pushed_a_problem(
     fleet: Fleet, bare: Bare, tmp_path: Path
 ) -> None:

@@ -5,8 +5,9 @@ It never rewrites a branch, and never touches what somebody edited in the work t
 
 from dataclasses import dataclass
 
-from reconciler.core.desired import Problem
+from reconciler.core.desired import Problem, Settings
 from reconciler.repo import git
+from reconciler.repo.desired import history, loading
 from reconciler.repo.desired.fleetfiles import SETTINGS
 from reconciler.repo.fleet import BRANCH, IN_FORCE, Fleet
 from reconciler.repo.git import GitFailed
@@ -38,6 +39,8 @@ def accept(fleet: Fleet, remote: str, fetched: str | None) -> Verdict:
         return Verdict()
     if known is not None and not contains(fleet, fetched, known) and not _is_accepted(fleet, fetched, known, local):
         return Verdict(refused=_rewritten(fleet, remote, fetched, known))
+    if known is not None and _is_turned(fleet, fetched, known):
+        return Verdict(refused=_turned(remote, fetched, known))
     if local is not None and not contains(fleet, fetched, local) and not contains(fleet, local, fetched):
         return Verdict(refused=_diverged(fleet, remote, fetched, local))
     words = ("update-ref", "-m", f"fetched from {remote}", IN_FORCE, fetched, known or "0" * len(fetched))
@@ -64,6 +67,27 @@ def _is_accepted(fleet: Fleet, fetched: str, known: str, local: str | None) -> b
     if local is None or not contains(fleet, fetched, local):
         return False
     return not contains(fleet, known, local) or (before is not None and before != local)
+
+
+def _is_turned(fleet: Fleet, fetched: str, known: str) -> bool:
+    """Whether what is in force came in by a merge's second parent, though it counts whose commit each step is.
+
+    Then the merge would be the one step, and all that it takes from its first parent be taken for trusted.
+    """
+    if not contains(fleet, fetched, known) or history.follows(fleet.top, known, fetched):
+        return False
+    place = f"{known}:{fleet.prefix}{SETTINGS}"
+    found = git.run(fleet.top, "cat-file", "blob", place, check=False).stdout
+    value = loading.load("settings", found, SETTINGS).value if b"trust" in found else None
+    return isinstance(value, Settings) and value.trust is not None
+
+
+def _turned(remote: str, fetched: str, known: str) -> str:
+    return (
+        f"{BRANCH} on {remote} was merged the wrong way round: first parents do not lead from {_short(fetched)} "
+        f"back to {_short(known)}, which stays in force; nothing new starts. Put it back, and push a merge whose first "
+        "parent that is (`git pull --rebase` makes none)"
+    )
 
 
 def _forget_refusal(fleet: Fleet) -> None:
