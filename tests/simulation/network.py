@@ -36,13 +36,13 @@ Answer = asyncio.Future[Completed]
 
 @dataclass
 class Network:
-    """The links of one world. `run` carries a command out; `heard` is told of hosts whose poll is answered."""
+    """The links of one world. `run` carries a command out; `heard` is told of answers, and which are to polls."""
 
     weather: Weather
     loop: asyncio.AbstractEventLoop
     hosts: Mapping[str, Host]
     run: Callable[[Host, Command], Completed]
-    heard: Callable[[str], None]
+    heard: Callable[[str, bool], None]
     sent: int = 0
 
     def send(self, host: Host, command: Command) -> Answer:
@@ -93,8 +93,7 @@ class Network:
             self._fail_later(NOTICED_S, answer, f"{host.id}: no answer")
         elif not answer.done():
             arrived = self._garbled(completed, name)
-            if arrived is completed and name.startswith("poll "):
-                self.heard(host.id)
+            self.heard(host.id, arrived is completed and name.startswith("poll "))
             answer.set_result(arrived)
 
     def _garbled(self, completed: Completed, name: str) -> Completed:

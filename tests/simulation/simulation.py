@@ -27,6 +27,8 @@ CALM_MOST_S = 3 * 3600.0
 """In calm weather everything comes to rest within this time: an hour for the bound on launches, and some more."""
 
 LOOK_S = 10.0
+SEVERITIES = {0.02: 1.5, 1.0: 6.0, 2.0: 2.5}
+"""How bad the weather of a world is, and how often: in fair weather everything has to be prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,8 @@ def simulate(plan: Plan) -> Result:
     shared = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=shared if shared.is_dir() else None))
     clock = Clock()
-    weather = Weather(seed=plan.seed, until_s=plan.weather_s, severity=plan.severity, without=plan.without)
+    weather = Weather(seed=plan.seed, until_s=plan.weather_s, without=plan.without)
+    weather.severity = plan.severity * weather.choose(SEVERITIES, "severity")
     loop = VirtualLoop(clock, _threads(weather, clock))
     try:
         asyncio.set_event_loop(loop)
@@ -87,12 +90,14 @@ async def _through(world: World) -> None:
 async def _ending(world: World) -> None:
     while world.clock.now_s < world.weather.until_s:
         await asyncio.sleep(LOOK_S)
+        world.look()
         if world.book.broken:
             return
     world.mishaps.end()
     world.people.mend()
     while world.clock.now_s < world.weather.until_s + CALM_MOST_S:
         await asyncio.sleep(LOOK_S)
+        world.look()
         if world.book.broken or not world.at_rest():
             return
     world.truth.broke("nothing is stuck", ", ".join(world.at_rest()))

@@ -11,6 +11,7 @@ from reconciler.core.events import Assigned, Event, Finished, Merged, Regenerate
 from reconciler.core.observed import ObservedTask, Run
 from reconciler.core.terms import Failure, Outcome, Phase
 from tests.simulation.agents import SECRET
+from tests.simulation.clock import BEGIN
 from tests.simulation.hosts import Folder, Host
 from tests.simulation.ledger import Ledger, run_of, seconds
 from tests.simulation.pulltruth import PullTruth
@@ -22,8 +23,11 @@ HEARD_SLACK_S = 62.0
 """Since when a host is silent is committed anew only where that differs by a minute."""
 
 LAUNCHES_PER_HOUR = 6
-PROMPT_S = 20.0
-"""In calm weather the end of an agent is recorded within this time."""
+PROMPT_S, FAIR_AFTER_S = 20.0, 60.0
+"""Where nothing went wrong for a while, the end of an agent is recorded within this time."""
+
+LOST_SLACK_S, UP_S = 300.0, 120.0
+"""How much later than its time a run may be given up as lost, by a program that was up for so long."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 300.0
 
@@ -39,9 +43,15 @@ class Truth(Ledger):
     pauses: dict[str, tuple[float, int]] = field(default_factory=dict)
     slots: dict[str, int] = field(default_factory=dict)
     demands: dict[str, set[str]] = field(default_factory=dict)
+    specs: dict[str, tuple[str, float]] = field(default_factory=dict)
+    answered_s: dict[str, float] = field(default_factory=dict)
+    restarted_s: float = 0.0
 
-    def heard(self, host_id: str) -> None:
-        """The answer of the host to a poll has reached the program."""
+    def heard(self, host_id: str, polled: bool) -> None:  # noqa: FBT001 - one of two
+        """An answer of the host has reached the program; `polled`: it was one to a poll."""
+        self.answered_s[host_id] = self.now_s
+        if not polled:
+            return
         times = self.heard_s.setdefault(host_id, [])
         times.append(self.now_s)
         del times[:-50]
@@ -84,6 +94,7 @@ class Truth(Ledger):
             ends = {(run.epoch, run.outcome) for run in known.runs if run.outcome is not None}
             self.must(now.epoch >= known.epoch and ends <= set(kept), "nothing recorded is lost", task_id)
         self.book.tasks = dict(tasks)
+        self.restarted_s = self.now_s
 
     def recorded(self, task_id: str, before: ObservedTask, after: ObservedTask, event: Event) -> None:
         """Something was recorded, and is on disk."""
@@ -213,10 +224,24 @@ class Truth(Ledger):
         )
 
     def _prompt(self, name: str, born_s: float, ended_s: float) -> None:
-        calm_s = (
-            max(self.book.weather.until_s, self.book.weather.struck[-1].at_s if self.book.weather.struck else 0.0)
-            + 120.0
-        )
-        if born_s > calm_s:
+        fair_s = max(self.book.weather.fair_since_s(), self.restarted_s)
+        if born_s > fair_s + FAIR_AFTER_S:
             late_s = self.now_s - ended_s
-            self.must(late_s <= PROMPT_S, "in calm weather nothing waits", f"{name}: recorded {late_s:.0f} s later")
+            self.must(late_s <= PROMPT_S, "in fair weather nothing waits", f"{name}: recorded {late_s:.0f} s later")
+
+    def look(self, specs: Mapping[str, str]) -> None:
+        """What cannot be reached for long enough is given up: `specs` are the hosts' files as they are now."""
+        for host_id, spec in specs.items():
+            if self.specs.get(host_id, ("", 0.0))[0] != spec:
+                self.specs[host_id] = (spec, self.now_s)
+        after_s = self.book.fleet.settings.lost_after.ssh.total_seconds() + LOST_SLACK_S
+        if self.now_s < self.restarted_s + UP_S:
+            return
+        for task_id, seen in self.book.tasks.items():
+            run = seen.live_run
+            if run is None or run.claim is not None or run.host not in specs:
+                continue
+            known_s = max(self.answered_s.get(run.host, 0.0), self.specs[run.host][1])
+            since_s = max(known_s, (run.assigned_at - BEGIN).total_seconds())
+            late = self.now_s - since_s > after_s
+            self.must(not late, "what is lost is given up in time", f"{task_id}.{run.epoch} on {run.host}")

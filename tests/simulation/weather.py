@@ -12,6 +12,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+ACTS = ("a person", "an agent: ")
+"""How kinds begin that are no faults of machines."""
+
 STORM_S = 90.0
 STORM_SHARE, CALM_SHARE = 0.2, 0.4
 STORM_FACTOR, CALM_FACTOR = 4.0, 0.15
@@ -77,6 +80,11 @@ class Weather:
         """A fault happened."""
         self.struck.append(Struck(now_s, kind, decision))
         self.kinds[kind] += 1
+
+    def fair_since_s(self) -> float:
+        """Since when nothing went wrong between machines, whatever people and agents did."""
+        wrong = (one.at_s for one in reversed(self.struck) if not one.kind.startswith(ACTS))
+        return next(wrong, 0.0)
 
     def _intensity(self, now_s: float) -> float:
         """Storms and calms take turns."""

@@ -112,6 +112,11 @@ class World:
             connect=lambda life: connect(self.forge, life),
         )
 
+    def look(self) -> None:
+        """Compare what should have happened by now."""
+        if self.door.running is not None:
+            self.truth.look({name: file.spec for name, file in self.fleet.hosts.items() if name in self.hosts})
+
     def at_rest(self) -> list[str]:
         """What does not come to rest yet."""
         restless = [name for name in self.fleet.tasks if not self._is_settled(name)]
