@@ -158,15 +158,12 @@ BUGS = (
         name="a slot is leaked",
         changes=(
             Change(
-                module="reconciler/dispatch.py",
-                text=(
-                    "                async with self._lasting_on(action.run.host):\n"
-                    "                    event = await starting.start(self._edges, desired, action)\n"
-                ),
+                module="reconciler/core/placement.py",
+                text="    used.update(run.host for _, run in returned(observed))\n",
                 becomes=(
-                    "                await self._lasting_on(action.run.host).acquire()\n"
-                    "                event = await starting.start(self._edges, desired, action)\n"
-                    "                self._lasting_on(action.run.host).release()\n"
+                    "    used.update(run.host for _, run in returned(observed))\n"
+                    "    ended = (run for task in observed.tasks.values() for run in task.runs)\n"
+                    "    used.update(run.host for run in ended if run.outcome is Outcome.FAILED)\n"
                 ),
             ),
         ),

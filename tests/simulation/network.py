@@ -30,19 +30,23 @@ LOST, LATE, CUT, REFUSED, SILENT, HUNG = (
 )
 CHANCES: Mapping[str, float] = {LOST: 0.004, LATE: 0.004, CUT: 0.006, REFUSED: 0.006, SILENT: 0.012, HUNG: 0.01}
 GARBLED = "an answer is garbled"
+LONG, FAILS = "a fetch takes long", 0.5
+"""Half of those end by finding that the remote is away."""
 
 Answer = asyncio.Future[Completed]
 
 
 @dataclass
 class Network:
-    """The links of one world. `run` carries a command out; `heard` is told of answers, and which are to polls."""
+    """The links of one world. `run` carries a command out; `heard` is told of answers, and which are to polls;
+    `slowed` of tasks whose workspace takes long, and how long."""
 
     weather: Weather
     loop: asyncio.AbstractEventLoop
     hosts: Mapping[str, Host]
     run: Callable[[Host, Command], Completed]
     heard: Callable[[str, bool], None]
+    slowed: Callable[[str, float], None]
     sent: int = 0
 
     def send(self, host: Host, command: Command) -> Answer:
@@ -63,6 +67,10 @@ class Network:
         else:
             low, high = TAKES_S.get(command.name, (0.003, 0.03))
             takes_s = self.weather.between(low, high, f"takes {name}")
+            if command.name == "prepare" and self.weather.strikes(LONG, 0.04, name, self.loop.time()):
+                takes_s += self.weather.between(40.0, 300.0, f"takes long {name}")
+                self.slowed(command.words[2], takes_s)
+                fault = LONG
             self.loop.call_later(way_s + takes_s, self._carry_out, host, command, answer, (fault, name))
         return answer
 
@@ -77,7 +85,10 @@ class Network:
             self._fail_later(NOTICED_S, answer, f"{host.id}: no answer")
             return
         boot = host.boot
+        away = host.remote_away
+        host.remote_away = away or (fault == LONG and self.weather.draw(f"fails {name}") < FAILS)
         completed = self.run(host, command)
+        host.remote_away = away
         if host.link == "deaf" or fault == SILENT:
             self._fail_later(min(NOTICED_S, command.timeout_s), answer, f"{host.id}: no answer")
         elif fault == CUT:

@@ -143,6 +143,13 @@ class People:
         if self.weather.draw(f"revive {name} {self.clock.now_s:.0f}") < 0.5:
             self._later(f"revive {name}", lambda: self._released(name))
 
+    def change_their_mind(self, name: str, within_s: float) -> None:
+        """Somebody may cancel a task while it takes long to begin, and want it after all a little later."""
+        now_s = self.clock.now_s
+        if self.weather.strikes("a person changes their mind", 0.5, f"{name} at {now_s:.0f}", now_s):
+            self.after(within_s * 0.1, lambda: self.edit(name, desired=Wish.CANCEL))
+            self.after(within_s * 0.4, lambda: self._released(name))
+
     def _released(self, name: str) -> None:
         self.edit(name, desired=Wish.RUN)
 

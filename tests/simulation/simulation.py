@@ -73,6 +73,7 @@ async def _through(world: World) -> None:
     while not ending.done():
         world.door.running = Running(life=Life(weather=world.weather, clock=world.clock, began_s=world.clock.now_s))
         world.starts += 1
+        world.truth.restarted_s = world.clock.now_s
         life = asyncio.ensure_future(live(world.surroundings(), world.door.running, spared={ending}))
         await asyncio.wait({life, ending}, return_when=asyncio.FIRST_COMPLETED)
         world.door.running.stop.set()

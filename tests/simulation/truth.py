@@ -27,7 +27,7 @@ PROMPT_S, FAIR_AFTER_S = 20.0, 60.0
 """Where nothing went wrong for a while, the end of an agent is recorded within this time."""
 
 LOST_SLACK_S, UP_S = 300.0, 120.0
-"""How much later than its time a run may be given up as lost, by a program that was up for so long."""
+"""How much later than its time a run may be given up as lost, once a program up for so long met the silence."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 300.0
 
@@ -43,7 +43,7 @@ class Truth(Ledger):
     pauses: dict[str, tuple[float, int]] = field(default_factory=dict)
     slots: dict[str, int] = field(default_factory=dict)
     demands: dict[str, set[str]] = field(default_factory=dict)
-    specs: dict[str, tuple[str, float]] = field(default_factory=dict)
+    noted: dict[str, tuple[str, float, float]] = field(default_factory=dict)
     answered_s: dict[str, float] = field(default_factory=dict)
     restarted_s: float = 0.0
 
@@ -231,17 +231,19 @@ class Truth(Ledger):
 
     def look(self, specs: Mapping[str, str]) -> None:
         """What cannot be reached for long enough is given up: `specs` are the hosts' files as they are now."""
-        for host_id, spec in specs.items():
-            if self.specs.get(host_id, ("", 0.0))[0] != spec:
-                self.specs[host_id] = (spec, self.now_s)
-        after_s = self.book.fleet.settings.lost_after.ssh.total_seconds() + LOST_SLACK_S
         if self.now_s < self.restarted_s + UP_S:
             return
+        for host_id, spec in specs.items():
+            state = (spec, self.answered_s.get(host_id, 0.0))
+            if self.noted.get(host_id, ("", 0.0, 0.0))[:2] != state and self.now_s > state[1] + UP_S:
+                self.noted[host_id] = (*state, self.now_s)
+        after_s = self.book.fleet.settings.lost_after.ssh.total_seconds() + LOST_SLACK_S
         for task_id, seen in self.book.tasks.items():
             run = seen.live_run
-            if run is None or run.claim is not None or run.host not in specs:
+            if run is None or run.claim is not None or run.host not in self.noted:
                 continue
-            known_s = max(self.answered_s.get(run.host, 0.0), self.specs[run.host][1])
-            since_s = max(known_s, (run.assigned_at - BEGIN).total_seconds())
-            late = self.now_s - since_s > after_s
-            self.must(not late, "what is lost is given up in time", f"{task_id}.{run.epoch} on {run.host}")
+            spec, answered_s, noted_s = self.noted[run.host]
+            if (spec, answered_s) == (specs.get(run.host), self.answered_s.get(run.host, 0.0)):
+                since_s = max(noted_s, (run.assigned_at - BEGIN).total_seconds())
+                late = self.now_s - since_s > after_s
+                self.must(not late, "what is lost is given up in time", f"{task_id}.{run.epoch} on {run.host}")

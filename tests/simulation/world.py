@@ -48,9 +48,9 @@ class Plan:
 
     seed: int
     hosts: int = 3
-    tasks: int = 12
+    tasks: int = 16
     weather_s: float = 2400.0
-    severity: float = 1.0
+    severity: float = 1.2
     without: frozenset[str] = frozenset()
 
 
@@ -92,7 +92,12 @@ class World:
                 self.hosts[name] = Host(id=name, clock=self.clock, loop=self.loop, events=events)
         protocol = Protocol(self.remotes, self._slow_claim_s)
         self.network = Network(
-            weather=self.weather, loop=self.loop, hosts=self.hosts, run=protocol.run, heard=self.truth.heard
+            weather=self.weather,
+            loop=self.loop,
+            hosts=self.hosts,
+            run=protocol.run,
+            heard=self.truth.heard,
+            slowed=self.people.change_their_mind,
         )
         self.mishaps = Mishaps(
             weather=self.weather, loop=self.loop, hosts=self.hosts, kill=self._kill, stop=self._stop, forge=self.forge
