@@ -7,6 +7,7 @@ import argparse
 import itertools
 import multiprocessing
 import os
+import resource
 import secrets
 import sys
 import time
@@ -43,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
         if result.broken:
             failed = result
             break
-    _say(report.figures(total, wanted.plan.seed, time.monotonic() - began_s))
+    _say(report.figures(total, wanted.plan.seed, (time.monotonic() - began_s, _processor_s())))
     if failed is None:
         _say(["0 broken invariants"])
         return 0
@@ -71,6 +72,12 @@ def _results(wanted: _Wanted, until_s: float) -> Iterator[Result]:
             done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
             for one in done:
                 yield one.result()
+
+
+def _processor_s() -> float:
+    """What this process and those that it waited for used of the processor."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _wanted(argv: Sequence[str]) -> _Wanted:

@@ -38,18 +38,21 @@ class Disk:
 
     files: dict[str, bytes] = field(default_factory=dict)
     commits: int = 0
+    losses: int = 0
     journal: sqlite3.Connection | None = None
     blobs: dict[str, bytes] = field(default_factory=dict)
 
-    def holds_delivery(self) -> bool:
-        """Whether any webhook is kept."""
-        kept = self.journal is not None and self.journal.execute("SELECT count(*) FROM deliveries").fetchone()[0]
-        return bool(kept) and self.journal is not None and not self.journal.in_transaction
+    def deliveries(self) -> int:
+        """How many webhooks are remembered."""
+        if self.journal is None:
+            return 0
+        return int(self.journal.execute("SELECT count(*) FROM deliveries").fetchone()[0])
 
     def lose_journal(self) -> None:
         if self.journal is not None:
             self.journal.close()
         self.journal = None
+        self.losses += 1
 
 
 class SimulatedJournal(Journal):

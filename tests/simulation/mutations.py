@@ -44,11 +44,12 @@ class Bug:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What broke, and after how many worlds and seconds; `None`: nothing did."""
+    """What broke, and after how many worlds and seconds, also those of the processor; `None`: nothing did."""
 
     invariant: str | None
     worlds: int
     took_s: float
+    processor_s: float
     said: str
 
 
@@ -212,10 +213,15 @@ def hunt(bug: Bug, seed: int, within_s: float = WITHIN_S) -> Found:
     took_s = time.monotonic() - began_s
     broken = re.search(r"^BROKEN with seed \d+: ([^:]+):", done.stdout, re.MULTILINE)
     worlds = re.search(r"^seed \d+: (\d+) worlds", done.stdout, re.MULTILINE)
-    if done.returncode not in {0, 1} or worlds is None:
+    used = re.search(r", (\d+) s of processor time$", done.stdout, re.MULTILINE)
+    if done.returncode not in {0, 1} or worlds is None or used is None:
         raise RuntimeError(f"{bug.name}: the simulation itself failed: {done.stdout}{done.stderr}")
     return Found(
-        invariant=broken[1] if broken is not None else None, worlds=int(worlds[1]), took_s=took_s, said=done.stdout
+        invariant=broken[1] if broken is not None else None,
+        worlds=int(worlds[1]),
+        took_s=took_s,
+        processor_s=float(used[1]),
+        said=done.stdout,
     )
 
 
@@ -232,8 +238,8 @@ def main(argv: Sequence[str]) -> int:
             continue
         found = hunt(bug, said.seed, said.seconds)
         missed += found.invariant is None
-        how = found.invariant or "NOT FOUND"
-        sys.stdout.write(f"{bug.name}: {how} ({found.worlds} worlds, {found.took_s:.1f} s)\n")
+        took = f"{found.worlds} worlds, {found.took_s:.1f} s, {found.processor_s:.0f} s of processor time"
+        sys.stdout.write(f"{bug.name}: {found.invariant or 'NOT FOUND'} ({took})\n")
         sys.stdout.flush()
     return int(missed > 0)
 

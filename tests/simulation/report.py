@@ -37,11 +37,11 @@ class Sum:
         return sum(count for kind, count in self.kinds.items() if not kind.startswith(PEOPLE))
 
 
-def figures(total: Sum, seed: int, took_s: float) -> Iterator[str]:
-    """Everything that was counted."""
+def figures(total: Sum, seed: int, took: tuple[float, float]) -> Iterator[str]:
+    """Everything that was counted; `took` are seconds, and those of the processor."""
     counted = total.figures
     yield f"seed {seed}: {total.worlds} worlds, {counted['tasks']} tasks, {counted['runs']} runs"
-    yield f"simulated {total.simulated_s / 3600:.1f} h in {took_s:.0f} s"
+    yield f"simulated {total.simulated_s / 3600:.1f} h in {took[0]:.0f} s, {took[1]:.0f} s of processor time"
     yield (
         f"{counted['starts']} starts of the program, {counted['commands']} commands to hosts, "
         f"{counted['commits']} commits, {counted['taken']} webhooks taken"

@@ -120,6 +120,7 @@ class World:
     def look(self) -> None:
         """Compare what should have happened by now."""
         if self.door.running is not None:
+            self.door.look()
             self.truth.look({name: file.spec for name, file in self.fleet.hosts.items() if name in self.hosts})
 
     def at_rest(self) -> list[str]:
