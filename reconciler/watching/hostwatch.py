@@ -199,7 +199,8 @@ class HostWatch:
         """Commit that the host does not answer, once that has lasted or was never otherwise."""
         known = self._edges.branch.hosts().get(self._host_id)
         lasting = self.silent_since is not None and self._edges.now() - self.silent_since >= TOLD_AFTER
-        if known is None or known.spec != self.document.spec or lasting:
+        moved = known is not None and self._since(known, reachable=known.reachable) != known.since
+        if known is None or known.spec != self.document.spec or lasting or moved:
             await self._tell(reachable=False, reason=reason)
 
     async def _tell(self, *, reachable: bool, **news: Unpack[_News]) -> None:
