@@ -12,6 +12,7 @@ from reconciler.core.pulls import Pull
 from reconciler.core.terms import TERMINAL, Phase, Wish
 from reconciler.repo import metas
 from reconciler.repo.fleet import Fleet as Places
+from reconciler.repo.observed import records
 from reconciler.transport import Transport
 from tests.simulation import agents, people, reviewers
 from tests.simulation.agents import Act
@@ -133,7 +134,7 @@ class World:
         if seen.live_run is not None:
             return False
         if file.gone:
-            return seen.phase in TERMINAL or name not in self.book.tasks
+            return seen.phase in TERMINAL or records.is_untouched(seen)
         if not self._is_forge_known(name, seen):
             return False
         if seen.phase in {*TERMINAL, Phase.BLOCKED, Phase.REVIEW_PENDING}:
