@@ -34,7 +34,6 @@ class Door:
         for number in range(2):
             agent = Puller(
                 name=f"{host_id}/{number}",
-                host_id=host_id,
                 weather=self.truth.book.weather,
                 clock=self.truth.book.clock,
                 truth=self.truth.pulled,

@@ -6,7 +6,7 @@ They use the program's own web handlers, and compare what these say with what th
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from reconciler.core.terms import Outcome
@@ -44,7 +44,6 @@ class Puller:
     """One agent of a host. `post` sends a request; `answered` is called once, with what comes back."""
 
     name: str
-    host_id: str
     weather: Weather
     clock: Clock
     truth: PullTruth
@@ -56,8 +55,6 @@ class Puller:
     ends_s: float = 0.0
     key: str = ""
     asked: int = 0
-    runs: int = 0
-    _working: bool = field(default=False)
 
     def ask(self) -> None:
         """Ask for work, under a new key where the last request was answered."""
@@ -77,7 +74,7 @@ class Puller:
         self.after(PAUSE_S, self.ask)
 
     def _begin(self, order: dict[str, Any]) -> None:
-        self.task, self.epoch, self.runs = order["task"], order["epoch"], self.runs + 1
+        self.task, self.epoch = order["task"], order["epoch"]
         name = f"{self.task}.{self.epoch}"
         calm = self.clock.now_s >= self.weather.until_s
         self.kind = "good" if calm else self.weather.choose(KINDS, f"puller {name}")
@@ -87,7 +84,6 @@ class Puller:
             self.weather.note(f"an agent: {self.kind}", f"an agent: {name}", self.clock.now_s)
         self.truth.pulled(name, self.name)
         self.ends_s = self.clock.now_s + self.weather.between(2.0, 150.0, f"lasts {name}")
-        self._working = True
         self._status("running", self._beaten)
 
     def _beaten(self, status: int, said: dict[str, Any]) -> None:
@@ -96,7 +92,6 @@ class Puller:
             self._leave()
             return
         if self.kind == "dies":
-            self._working = False
             self.truth.left(f"{self.task}.{self.epoch}", self.name)
             self.after(self.weather.between(60.0, 400.0, f"reborn {self.task}.{self.epoch}"), self.ask)
             return
@@ -126,7 +121,6 @@ class Puller:
         self._status(phase, ended)
 
     def _leave(self) -> None:
-        self._working = False
         self.truth.left(f"{self.task}.{self.epoch}", self.name)
         self.after(1.0, self.ask)
 

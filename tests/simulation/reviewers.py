@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from reconciler.core.observed import Review
 from reconciler.core.pulls import Pull
@@ -36,7 +36,6 @@ class Team:
     post: Callable[[str, bytes, dict[str, str]], None]
     demanded: Callable[[Pull, Review], None]
     forge: SimulatedForge | None = None
-    visited: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def told(self, action: Action, pull: Pull, review: Review | None) -> None:
         """Something happened to a pull request: webhooks go out, and somebody may come and look."""
