@@ -5,9 +5,11 @@ It believes nothing that the program says of itself, and changes nothing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from reconciler.core.events import Finished
 from reconciler.core.terms import Outcome
+from tests.simulation.clock import BEGIN
 from tests.simulation.ledger import Ledger, run_of, seconds
 
 SLACK_S = 2.0
@@ -19,20 +21,20 @@ OK, SERVER_ERROR = 200, 500
 
 @dataclass
 class PullTruth(Ledger):
-    """Who works on which run, and when each run was last told that it is held."""
+    """Who works on which run, and until when their agents were told that they are held."""
 
     pulling: dict[str, str] = field(default_factory=dict)
     at_work: set[str] = field(default_factory=set)
-    beats_s: dict[str, list[float]] = field(default_factory=dict)
+    told_s: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
     def ended(self, name: str, event: Finished) -> None:
         """A pull agent's run is lost only after its lease and the patience after that."""
         if event.outcome is not Outcome.LOST:
             return
-        at_s, settings = seconds(event), self.book.fleet.settings
-        silent_s = at_s - max((one for one in self.beats_s.get(name, []) if one <= at_s), default=0.0)
-        held_s = (settings.lease + settings.lost_after.pull).total_seconds()
-        self.must(silent_s >= held_s - SLACK_S, "no lease ends early", f"{name}: silent for {silent_s:.0f} s")
+        at_s, patience = seconds(event), self.book.fleet.settings.lost_after.pull
+        held_s = max((until_s for told_s, until_s in self.told_s.get(name, []) if told_s <= at_s), default=0.0)
+        early = at_s < held_s + patience.total_seconds() - SLACK_S
+        self.must(not early, "no lease ends early", f"{name}: held until {held_s:.0f}, lost at {at_s:.0f}")
 
     def pulled(self, name: str, agent: str) -> None:
         """An agent that asked begins to work."""
@@ -63,7 +65,9 @@ class PullTruth(Ledger):
             return
         task_id = str(said.get("task") or path.split("/")[4])
         number = int(str(said.get("epoch") or epoch))
-        self.beats_s.setdefault(f"{task_id}.{number}", []).append(self.now_s)
+        if said.get("lease_expires_at"):
+            until_s = (datetime.fromisoformat(str(said["lease_expires_at"])) - BEGIN).total_seconds()
+            self.told_s.setdefault(f"{task_id}.{number}", []).append((self.now_s, until_s))
         run = run_of(self.book.tasks.get(task_id), number)
         self.must(run is not None, "nothing acknowledged is lost", f"{task_id}.{number}: {path}")
         wanted = SAID.get(str(body.get("phase")))

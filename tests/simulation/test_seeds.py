@@ -29,6 +29,7 @@ KEPT = (
     343,  # a silent host that answered one poll before a restart
     1007,
     8011,
+    300079,  # an agent that asks again is told how long it holds what it has, and no longer
     300045,  # a task that nobody began, cancelled, wanted again and deleted
     9001,  # a program that was down while a host was silent
 )
