@@ -17,7 +17,7 @@ from reconciler.core import plan
 from reconciler.core.actions import Action, Collect, Effect, GiveUp, Launch, Publish, Record, Stop
 from reconciler.core.breaker import Switch
 from reconciler.core.desired import Desired
-from reconciler.core.events import Assigned, Event
+from reconciler.core.events import Assigned, Event, NotStarted
 from reconciler.core.observed import Observed, Run
 from reconciler.core.script import stop
 from reconciler.core.script.shell import Fenced, ProtocolError
@@ -68,7 +68,7 @@ class Dispatcher:
     async def act(self, actions: Iterable[Action], desired: Desired, observed: Observed) -> None:
         """Commit what is to be recorded, all at once, and start every other effect that is not under way."""
         await self._switch([action for action in actions if isinstance(action, Switch)])
-        records = [action for action in actions if isinstance(action, Record)]
+        records = [action for action in actions if isinstance(action, Record) and not self._is_being_told(action)]
         await self._record(*[(action.task_id, await self._named(action, desired)) for action in records])
         for action in actions:
             if isinstance(action, Record | Switch):
@@ -92,6 +92,11 @@ class Dispatcher:
                 log.warning("%s, until %s", switch.breaker.sentence, switch.breaker.until.isoformat())
             elif switch.name in before:
                 log.warning("the breaker %s is closed: %s", switch.name, switch.why)
+
+    def _is_being_told(self, action: Record) -> bool:
+        """Whether an effect under way is about to record the same, and knows more: why a run was given up."""
+        given_up = isinstance(action.event, NotStarted)
+        return given_up and any((action.task_id, kind) in self._under_way for kind in (Launch, GiveUp))
 
     async def _named(self, action: Record, desired: Desired) -> Event:
         """The event with the name of the person in it, where the planner knows only that it was one."""

@@ -18,8 +18,9 @@ def remote(screen: Screen, view: View, now: datetime) -> None:
     if known is None:
         return
     screen.line()
-    role = "this reconciler leads" if known.role == "leader" else "this reconciler stands by"
+    part = "this reconciler leads" if known.role == "leader" else "this reconciler stands by"
     leader = f"{known.leader} leads in term {known.term}" if known.leader is not None else "nobody leads"
+    role = part if known.leader is not None else "the last term was given back"
     heard = f"heard {age(known.heard_at, now)}" if known.heard_at is not None else "never heard"
     screen.line(f"{known.remote}: {leader}; {role}; {heard}", style="" if known.silent_since is None else "red")
     if known.silent_since is not None:

@@ -139,4 +139,4 @@ def test_a_fleet_without_a_forge_says_so(tmp_path: Path) -> None:
     assert program.run("init", "fleet", cwd=tmp_path).exit == 0
     board = program.run("status", "--json", cwd=tmp_path / "fleet").json
     assert board["forge"] is None
-    assert list(board) == ["tasks", "hosts", "forge", "problems"]
+    assert list(board) == ["tasks", "hosts", "breakers", "forge", "remote", "problems"]

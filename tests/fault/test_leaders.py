@@ -23,7 +23,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.fault
 
 SAMPLED = "FAULT_SAMPLE" in os.environ
-TASKS = 12 if SAMPLED else 24
+TASKS = 8 if SAMPLED else 24
 ALONE = "refs/reconciler/superseded"
 
 link = test_link_faults.link
