@@ -69,7 +69,7 @@ class Network:
             takes_s = self.weather.between(low, high, f"takes {name}")
             if command.name == "prepare" and self.weather.strikes(LONG, 0.04, name, self.loop.time()):
                 takes_s += self.weather.between(40.0, 300.0, f"takes long {name}")
-                self.slowed(command.words[2], takes_s)
+                self.slowed(command.words[3], takes_s)
                 fault = LONG
             self.loop.call_later(way_s + takes_s, self._carry_out, host, command, answer, (fault, name))
         return answer

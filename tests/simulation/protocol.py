@@ -4,6 +4,7 @@ It reads a command's words and payload in the order in which the script takes th
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.script.shell import MARK
@@ -11,6 +12,8 @@ from tests.simulation.hosts import Folder, Host, Workspace
 from tests.simulation.remotes import MAIN, Remote
 
 AFTER_CLAIM_S = 0.01
+TERMLESS = frozenset({"read", "read-meta", "inspect"})
+"""The scripts that change nothing, and so bear no term."""
 
 
 class Protocol:
@@ -35,7 +38,10 @@ class Protocol:
         }
 
     def run(self, host: Host, command: Command) -> Completed:
-        """Carry the command out, now and at once."""
+        """Carry the command out, now and at once. Nobody else leads here, so the term that scripts bear is 0."""
+        if command.name not in TERMLESS:
+            workdir, fleet, _, *words = command.words
+            command = replace(command, words=(workdir, fleet, *words))
         return self._scripts[command.name](host, command)
 
     def _probe(self, host: Host, command: Command) -> Completed:
