@@ -22,6 +22,16 @@ HELP = {
     "cli": "the real agent CLIs instead, against a scripted model",
     "paths": "files or options for pytest",
 }
+SIMULATION_HELP = {
+    "seconds": "for how long new worlds begin",
+    "seed": "the seed of the first world; each further one has the next",
+    "worlds": "at most so many worlds",
+    "hosts": "hosts in each world",
+    "tasks": "tasks in each world",
+    "minutes": "how long the weather of a world lasts, in its own time",
+    "severity": "what every chance of a fault is multiplied by",
+    "jobs": "worlds at a time",
+}
 
 
 def run_tests(
@@ -55,8 +65,28 @@ def audit(context: Context) -> None:
     context.run(f"{PYTHON} -m tests.auditing {LOCK}")
 
 
+def simulate(  # noqa: PLR0913 - one for each option
+    context: Context,
+    *,
+    seconds: str = "40",
+    seed: str = "",
+    worlds: str = "",
+    hosts: str = "",
+    tasks: str = "",
+    minutes: str = "",
+    severity: str = "",
+    jobs: str = "",
+) -> None:
+    """Run the program in simulated worlds, in virtual time; at the first broken invariant say how to see it again."""
+    options = {"worlds": worlds, "hosts": hosts, "tasks": tasks, "minutes": minutes, "severity": severity, "jobs": jobs}
+    given = {"seconds": seconds, "seed": seed, **options}
+    words = " ".join(f"--{name} {shlex.quote(value)}" for name, value in given.items() if value)
+    context.run(f"{PYTHON} -m tests.simulation {words}")
+
+
 namespace.add_task(Task(run_tests, name="test", help=HELP))
 namespace.add_task(Task(lint))
 namespace.add_task(Task(fuzz, help={"seconds": "for how long", "target": "one or several targets; without any, all"}))
 namespace.add_task(Task(lock))
 namespace.add_task(Task(audit))
+namespace.add_task(Task(simulate, help=SIMULATION_HELP))

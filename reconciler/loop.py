@@ -18,7 +18,6 @@ from reconciler.dispatch import Dispatcher
 from reconciler.edges import Edges
 from reconciler.edges.view import Picture
 from reconciler.observe import Observer
-from reconciler.repo import watch
 from reconciler.repo.desired.files import DesiredFiles
 
 UNSETTLED = frozenset({Phase.FAILED, Phase.BLOCKED})
@@ -181,7 +180,7 @@ class Loop:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _follow_files(self, stop: asyncio.Event) -> None:
-        async for paths in watch.changes(self._edges.fleet, stop):
+        async for paths in self._edges.files_changed(self._edges.fleet, stop):
             inside = [path for path in paths if self._is_observed(path)]
             if inside or not paths:
                 for path in await asyncio.to_thread(self._edges.branch.restore, inside):

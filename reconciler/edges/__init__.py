@@ -4,9 +4,10 @@ Only values and functions to call: it does nothing by itself.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Host
@@ -15,6 +16,7 @@ from reconciler.edges.forgelink import ForgeLink
 from reconciler.edges.lead import Lead
 from reconciler.edges.reads import Reads
 from reconciler.edges.view import View
+from reconciler.repo import watch
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal, JournalFailed
@@ -37,7 +39,8 @@ class Edges:
     plan may need. `delivered` is set when a webhook was kept in the `inbox`. `warn` is told in one line what nobody
     waits for. `intakes` is what is remembered of issues that came in, the `mainline` takes the files of their tasks. At
     the `desk` pull agents wait for work; the `view` is what the last turn saw. `lead` is the term for which this
-    process leads, where the fleet lives on a remote.
+    process leads, where the fleet lives on a remote. `files_changed` tells which files of the fleet changed until an
+    event is set; an empty set asks for a look at everything.
     """
 
     fleet: Fleet
@@ -56,6 +59,7 @@ class Edges:
     desk: Desk
     view: View
     lead: Lead | None = None
+    files_changed: Callable[[Fleet, asyncio.Event], AsyncIterator[frozenset[Path]]] = watch.changes
 
     @property
     def reads(self) -> Reads:

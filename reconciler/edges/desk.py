@@ -58,11 +58,21 @@ class _Waiter:
 class Desk:
     """Those who ask for work now. Safe for many threads."""
 
-    def __init__(self, changed: Callable[[], None], tasks: Callable[[], Mapping[str, ObservedTask]]) -> None:
-        """`changed` wakes the loop; `tasks` gives what is recorded of all tasks now."""
+    def __init__(
+        self,
+        changed: Callable[[], None],
+        tasks: Callable[[], Mapping[str, ObservedTask]],
+        clock: Callable[[], float] = monotonic,
+        news: threading.Condition | None = None,
+    ) -> None:
+        """`changed` wakes the loop; `tasks` gives what is recorded of all tasks now.
+
+        `clock` counts seconds, and never backwards; on `news` those wait who ask.
+        """
         self._changed = changed
         self._tasks = tasks
-        self._news = threading.Condition()
+        self._clock = clock
+        self._news = news or threading.Condition()
         self._waiters: list[_Waiter] = []
         self._closed = False
         self.reachable = False
@@ -79,7 +89,7 @@ class Desk:
         even if that has ended since. Raises TooManyWaiting.
         """
         named = asking if asking.claim is not None else replace(asking, claim=secrets.token_hex(CLAIM_BYTES))
-        waiter = _Waiter(asking=named, patient=wait_s > 0, until_s=monotonic() + wait_s, gone=gone, stays=wait_s > 0)
+        waiter = _Waiter(asking=named, patient=wait_s > 0, until_s=self._clock() + wait_s, gone=gone, stays=wait_s > 0)
         self._register(waiter)
         try:
             again = self._again(asking) if asking.claim is not None else None
@@ -94,7 +104,7 @@ class Desk:
         Whoever is about to be let go is not among them: a task given to one of those would reach nobody.
         """
         with self._news:
-            now_s = monotonic()
+            now_s = self._clock()
             self._let_go_of_the_gone(now_s)
             waiting = [waiter for waiter in self._waiters if waiter.given is None and waiter.left_s(now_s) > 0]
             for waiter in waiting:
@@ -104,7 +114,7 @@ class Desk:
     def staying(self) -> tuple[Asking, ...]:
         """Those of them who have not hung up since, when the turn knows what there is to be given out."""
         with self._news:
-            self._let_go_of_the_gone(monotonic())
+            self._let_go_of_the_gone(self._clock())
             return tuple(
                 waiter.asking
                 for waiter in self._waiters
@@ -139,7 +149,7 @@ class Desk:
     def _register(self, waiter: _Waiter) -> None:
         with self._news:
             if waiter.patient and self._crowded():
-                self._let_go_of_the_gone(monotonic())
+                self._let_go_of_the_gone(self._clock())
             if waiter.patient and self._crowded():
                 raise TooManyWaiting(f"{MAX_WAITING} agents wait already; ask again in a while")
             self._waiters.append(waiter)
@@ -167,7 +177,7 @@ class Desk:
         self._changed()
         with self._news:
             while waiter.given is None and not self._closed:
-                left_s = waiter.left_s(monotonic())
+                left_s = waiter.left_s(self._clock())
                 if left_s <= 0:
                     break
                 self._news.wait(left_s)

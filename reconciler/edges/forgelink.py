@@ -27,12 +27,14 @@ class ForgeLink:
         secret: Callable[[str], str | None],
         now: Callable[[], datetime],
         changed: Callable[[], None],
+        connect: Callable[[Forge, str], Client] = Client,
     ) -> None:
-        """Know no forge yet; `use` names it."""
+        """Know no forge yet; `use` names it. `connect` makes the client for a forge and a token."""
         self._published = published
         self._secret = secret
         self._now = now
         self._changed = changed
+        self._connect = connect
         self._forge: Forge | None = None
         self._token: str | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -50,7 +52,7 @@ class ForgeLink:
         self._drop()
         if moved:
             self._published.answered()
-        self.client = Client(forge, token) if forge is not None and token else None
+        self.client = self._connect(forge, token) if forge is not None and token else None
 
     @property
     def named(self) -> Forge | None:

@@ -36,6 +36,8 @@ MOST_SAID = 400
 
 TOLD_AFTER = timedelta(seconds=10)
 """For how long a host may be silent before a commit says so."""
+HEARD_AGAIN = timedelta(minutes=1)
+"""How much later than it says a silent host may have answered a poll before another commit says so."""
 
 
 class _News(TypedDict, total=False):
@@ -56,6 +58,7 @@ class HostWatch:
         self.sightings: dict[str, Sighting] = {}
         self.silent_since: datetime | None = None
         self.asked = False
+        self._heard_at: datetime | None = None
         self._host_id = host_id
         self._edges = edges
         self._fleet_id = edges.branch.fleet_id
@@ -182,6 +185,7 @@ class HostWatch:
             launcher = self.document.value.launcher
             command = poll.poll(workdir, self._fleet_id, names, launcher, self._edges.term)
             polled = poll.parse_poll(await self._run(command))
+            self._heard()
             self._probed = polled.boot_id == self._boot_id and self.adapters.keys() <= self._asked_for
             if not polled.runs.keys() >= set(names):
                 raise ProtocolError("poll: the answer is not about the runs that were asked for")
@@ -192,19 +196,27 @@ class HostWatch:
     async def _run(self, command: Command) -> Completed:
         return await self._edges.run(self._host_id, self.document.value, command)
 
+    def _heard(self) -> None:
+        """It answered a poll: its runs are not lost, whatever else cannot be had from it."""
+        self._heard_at = self._edges.now()
+        if self.silent_since is not None:
+            self.silent_since = self._heard_at
+
     def _fell_silent(self) -> None:
         if self.silent_since is not None:
             return
         known = self._edges.branch.hosts().get(self._host_id)
         out_of_reach = known is not None and not known.reachable and known.spec == self.document.spec
-        self.silent_since = known.since if known is not None and out_of_reach else self._edges.now()
+        since = known.since if known is not None and out_of_reach else self._edges.now()
+        self.silent_since = max(since, self._heard_at or since)
         self._edges.changed()
 
     async def _tell_silence(self, reason: str) -> None:
         """Commit that the host does not answer, once that has lasted or was never otherwise."""
         known = self._edges.branch.hosts().get(self._host_id)
         lasting = self.silent_since is not None and self._edges.now() - self.silent_since >= TOLD_AFTER
-        if known is None or known.spec != self.document.spec or lasting:
+        moved = known is not None and self._since(known, reachable=known.reachable) != known.since
+        if known is None or known.spec != self.document.spec or lasting or moved:
             await self._tell(reachable=False, reason=printable.short(reason, MOST_SAID))
 
     async def _tell(self, *, reachable: bool, **news: Unpack[_News]) -> None:
@@ -216,7 +228,7 @@ class HostWatch:
             same = (known.reachable, known.misconfigured) == (host.reachable, host.misconfigured)
             host = replace(
                 host,
-                since=known.since if same else now,
+                since=self._since(known, reachable=reachable) if same else now,
                 versions=host.versions or known.versions,
                 boot_id=host.boot_id or known.boot_id,
                 reason=known.reason if same and not reachable and not host.misconfigured else host.reason,
@@ -225,6 +237,12 @@ class HostWatch:
             seen = HostSeen(host=host, at=now, actor=f"host:{self._host_id}")
             await asyncio.to_thread(self._edges.branch.record_host, self._host_id, seen)
             self._edges.changed()
+
+    def _since(self, known: ObservedHost, *, reachable: bool) -> datetime:
+        """Since when it is as it is known to be: a silent host that answered a poll meanwhile, since that."""
+        heard_at = self._heard_at
+        moved = not reachable and heard_at is not None and heard_at - known.since >= HEARD_AGAIN
+        return heard_at if moved and heard_at is not None else known.since
 
 
 def _states(sightings: Mapping[str, Sighting]) -> dict[str, tuple[object, ...]]:

@@ -4,6 +4,7 @@ It routes nothing, and repeats no schema: the bodies of the API are described by
 here only those of what no file is for.
 """
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -90,8 +91,8 @@ class Described:
     """`/openapi.json`."""
 
     def __init__(self) -> None:
-        """Make the document, once."""
-        self._body = json.dumps(document(), indent=1).encode()
+        """Make the document, once in a process."""
+        self._body = _body()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The document; 304 for whoever has it."""
@@ -99,6 +100,11 @@ class Described:
         etag.answer(req, resp, self._body)
 
     on_head = on_get
+
+
+@functools.cache
+def _body() -> bytes:
+    return json.dumps(document(), indent=1).encode()
 
 
 def document() -> Json:

@@ -1,0 +1,111 @@
+"""The command `invoke simulate`: worlds one after the other, each from a seed of its own, until the time is over.
+
+It ends with status 1 at the first broken invariant, after it has made the failure small.
+"""
+
+import argparse
+import itertools
+import multiprocessing
+import os
+import resource
+import secrets
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+
+from tests.simulation import report
+from tests.simulation.report import Sum
+from tests.simulation.shrink import shrunk
+from tests.simulation.simulation import Result, simulate
+from tests.simulation.world import Plan
+
+SHRINK_S = 90.0
+HASH_SEED = "PYTHONHASHSEED"
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    plan: Plan
+    seconds: float
+    worlds: int
+    jobs: int
+    shrink_s: float
+
+
+def main(argv: Sequence[str]) -> int:
+    """Live through worlds; the status of the process."""
+    wanted = _wanted(argv)
+    began_s, total = time.monotonic(), Sum()
+    failed: Result | None = None
+    for result in _results(wanted, began_s + wanted.seconds):
+        total.add(result)
+        if result.broken:
+            failed = result
+            break
+    _say(report.figures(total, wanted.plan.seed, (time.monotonic() - began_s, _processor_s())))
+    if failed is None:
+        _say(["0 broken invariants"])
+        return 0
+    _say(report.failure(failed, shrunk(failed, simulate, wanted.shrink_s) if wanted.shrink_s else failed))
+    return 1
+
+
+def _results(wanted: _Wanted, until_s: float) -> Iterator[Result]:
+    """Worlds as they end; no new one begins when the time is over."""
+    seeds = iter(range(wanted.plan.seed, wanted.plan.seed + wanted.worlds))
+    if wanted.jobs == 1:
+        for seed in seeds:
+            yield simulate(replace(wanted.plan, seed=seed))
+            if time.monotonic() >= until_s:
+                return
+        return
+    with ProcessPoolExecutor(wanted.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        under_way: set[Future[Result]] = set()
+        while True:
+            free = wanted.jobs - len(under_way) if time.monotonic() < until_s else 0
+            plans = [replace(wanted.plan, seed=seed) for seed in itertools.islice(seeds, free)]
+            under_way |= {pool.submit(simulate, plan) for plan in plans}
+            if not under_way:
+                return
+            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            for one in done:
+                yield one.result()
+
+
+def _processor_s() -> float:
+    """What this process and those that it waited for used of the processor."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _wanted(argv: Sequence[str]) -> _Wanted:
+    parser = argparse.ArgumentParser(prog="invoke simulate", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=40.0)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--worlds", type=int, default=10**9)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--hosts", type=int, default=Plan.hosts)
+    parser.add_argument("--tasks", type=int, default=Plan.tasks)
+    parser.add_argument("--minutes", type=float, default=Plan.weather_s / 60)
+    parser.add_argument("--severity", type=float, default=Plan.severity)
+    parser.add_argument("--shrink", type=float, default=SHRINK_S)
+    said = parser.parse_args(argv)
+    seed = secrets.randbelow(10**9) if said.seed is None else said.seed
+    plan = Plan(seed=seed, hosts=said.hosts, tasks=said.tasks, weather_s=said.minutes * 60, severity=said.severity)
+    return _Wanted(plan=plan, seconds=said.seconds, worlds=said.worlds, jobs=said.jobs, shrink_s=said.shrink)
+
+
+def _say(lines: Iterator[str] | Sequence[str]) -> None:
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    if os.environ.get(HASH_SEED) != "0":  # the order of sets of words is part of a history
+        os.execve(  # noqa: S606 - the same program again
+            sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]], {**os.environ, HASH_SEED: "0"}
+        )
+    sys.exit(main(sys.argv[1:]))

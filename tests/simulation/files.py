@@ -1,0 +1,105 @@
+"""The files that people write, as values: what is in force of them, as the program's own reader would say.
+
+It edits nothing by itself: `people` does.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from reconciler.core.desired import Desired, Document, Host, Problem, Settings, Task, with_settings
+from reconciler.repo import storage
+from reconciler.repo.desired.files import DesiredFiles
+from reconciler.repo.yaml import documents
+from tests.simulation import agents
+from tests.simulation.memory import Disk, blob_id
+
+T = TypeVar("T", Task, Host)
+
+
+@dataclass
+class File(Generic[T]):
+    """One file: its newest good version, whether what stands there now is broken, and whether it is there at all."""
+
+    value: T
+    spec: str
+    broken: bool = False
+    gone: bool = False
+
+
+@dataclass
+class Fleet:
+    """All files. `version` rises with every edit; `rebasing`: a git command is under way, so nothing is surely gone."""
+
+    disk: Disk
+    settings: Settings
+    tasks: dict[str, File[Task]] = field(default_factory=dict)
+    hosts: dict[str, File[Host]] = field(default_factory=dict)
+    version: int = 0
+    rebasing: bool = False
+    changed: Callable[[], None] = lambda: None
+
+    def write(self, kind: dict[str, File[T]], name: str, value: T) -> None:
+        """Save a file."""
+        content = documents.dump(storage.unstructure(value)) + f"# {self.version}\n".encode() * isinstance(value, Host)
+        spec = blob_id(content)
+        self.disk.blobs[spec] = content
+        kind[name] = File(value=value, spec=spec)
+        self.touched()
+
+    def touched(self) -> None:
+        self.version += 1
+        self.changed()
+
+
+class SimulatedFiles(DesiredFiles):
+    """What `DesiredFiles` says of the fleet; in the memory of one process, as there."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._since: dict[str, datetime] = {}
+        self._known: tuple[object, Desired] | None = None
+
+    def refresh(
+        self,
+        now: datetime,
+        *,
+        observed_ids: Collection[str] = (),
+        finished_ids: Collection[str] = frozenset(),
+        live_hosts: Collection[str] = (),
+    ) -> Desired:
+        state = (self._fleet.version, frozenset(live_hosts))
+        if self._known is None or self._known[0] != state:
+            self._known = (state, self._in_force_now(live_hosts))
+        desired = self._known[1]
+        missing = {one for one in observed_ids if one not in finished_ids} - self._present()
+        certain = set() if self._fleet.rebasing else missing
+        self._since = {one: self._since.get(one, now) for one in sorted(certain)}
+        unsure = dict.fromkeys(sorted(missing - certain), "the file is gone, and a rebase is under way: finish it")
+        return replace(desired, absent=dict(self._since), refused={**desired.refused, **unsure})
+
+    def host(self, host_id: str) -> Host | None:
+        file = self._fleet.hosts.get(host_id)
+        return file.value if file is not None else None
+
+    def _present(self) -> set[str]:
+        return {name for name, file in self._fleet.tasks.items() if not file.gone}
+
+    def _in_force_now(self, live_hosts: Collection[str]) -> Desired:
+        fleet = self._fleet
+        hosts = {name: file for name, file in fleet.hosts.items() if not file.gone or name in live_hosts}
+        broken = [f"state/tasks/{name}.yaml" for name, file in fleet.tasks.items() if file.broken and not file.gone]
+        return Desired(
+            settings=fleet.settings,
+            tasks={
+                name: Document(value=with_settings(name, file.value, fleet.settings), spec=file.spec)
+                for name, file in fleet.tasks.items()
+                if not file.gone
+            },
+            hosts={name: Document(value=file.value, spec=file.spec) for name, file in hosts.items()},
+            adapters={name: Document(value=value, spec=name) for name, value in agents.ADAPTERS.items()},
+            retired_hosts=frozenset(name for name, file in hosts.items() if file.gone or file.broken),
+            problems=tuple(Problem(file=name, line=1, column=1, message="broken") for name in broken),
+            secrets={agents.SECRET_NAME: "digest"},
+        )
