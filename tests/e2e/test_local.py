@@ -185,9 +185,7 @@ def test_what_a_person_changes_in_the_observed_folder_is_put_back(fleet: Fleet) 
         until(lambda: path.read_bytes() == good, seconds=60)
         path.unlink()
         until(path.exists, seconds=60)
-        (fleet.root / "state" / "observed").rename(
-            fleet.folder / "taken"
-        )  # in one step
+        (fleet.root / "state" / "observed").rename(fleet.folder / "taken")  # in one step
         until(path.exists, seconds=60)
     path.write_text("phase: failed\n")
     fleet.until_idle()
