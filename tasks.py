@@ -39,7 +39,7 @@ def run_tests(
 ) -> None:
     """Run the tests."""
     marks = "fault" if fault else "cli" if cli else "not fault and not cli"
-    context.run(f"{PYTHON} -m pytest -q -n 3 -m '{marks}' {paths}", env=SAMPLE if sample else {})
+    context.run(f"{PYTHON} -m pytest -q -n 3 --dist worksteal -m '{marks}' {paths}", env=SAMPLE if sample else {})
 
 
 def lint(context: Context) -> None:
