@@ -39,7 +39,8 @@ def run_tests(
 ) -> None:
     """Run the tests."""
     marks = "fault" if fault else "cli" if cli else "not fault and not cli"
-    context.run(f"{PYTHON} -m pytest -q -n 3 --dist worksteal -m '{marks}' {paths}", env=SAMPLE if sample else {})
+    workers = 2 if fault else 3
+    context.run(f"{PYTHON} -m pytest -q -n {workers} --dist worksteal -m '{marks}' {paths}", env=SAMPLE if sample else {})
 
 
 def lint(context: Context) -> None:
