@@ -40,7 +40,9 @@ def run_tests(
     """Run the tests."""
     marks = "fault" if fault else "cli" if cli else "not fault and not cli"
     workers = 2 if fault else 3
-    context.run(f"{PYTHON} -m pytest -q -n {workers} --dist worksteal -m '{marks}' {paths}", env=SAMPLE if sample else {})
+    context.run(
+        f"{PYTHON} -m pytest -q -n {workers} --dist worksteal -m '{marks}' {paths}", env=SAMPLE if sample else {}
+    )
 
 
 def lint(context: Context) -> None:

@@ -158,7 +158,11 @@ class Fleet:
     def observed(self, task_id: str) -> dict[str, Any]:
         """What the branch `observed` holds of a task; empty when there is nothing."""
         listed = git(self.root, "ls-tree", "-r", "--full-tree", "--name-only", "observed", check=False).splitlines()
-        paths = [path for path in listed if path.endswith(f"/{task_id}.yaml") and "/hosts/" not in path]
+        paths = [
+            path
+            for path in listed
+            if path.endswith(f"/{task_id}.yaml") and not {"hosts", "breakers"} & set(path.split("/"))
+        ]
         assert len(paths) <= 1, paths
         return self._document(paths[0]) if paths else {}
 
