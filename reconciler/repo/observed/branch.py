@@ -216,10 +216,14 @@ class Branch:
 
 
 def _remove_stale_keeps(packs: Path) -> None:
-    """Killed children leave their packs marked as not to be repacked, for ever; the lock says that none lives."""
+    """Killed children leave their packs marked as not to be repacked, for ever; the lock says that none lives.
+
+    One that was killed before it had written into the mark left an empty one, and no pack yet that it could keep.
+    """
     for keep in packs.glob("pack-*.keep"):
         with contextlib.suppress(FileNotFoundError):  # its own git, or another writer, was faster
-            if keep.read_bytes().strip() == b"fast-import":
+            said = keep.read_bytes().strip()
+            if said == b"fast-import" or (not said and not keep.with_suffix(".pack").exists()):
                 keep.unlink()
 
 
