@@ -16,7 +16,7 @@ from tests.simulation import mutations
 from tests.simulation.mutations import BUGS, Bug
 
 ROOT = Path(__file__).parents[2]
-SLICE_S = int(os.environ.get("SIMULATION_S", "15"))
+SLICE_S = int(os.environ.get("SIMULATION_S", "40"))
 MOST_S = 300.0
 HUNT_S = 240.0
 """How long a planted bug is hunted at most: on a machine of its own none takes a tenth of that."""
