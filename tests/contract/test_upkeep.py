@@ -61,7 +61,7 @@ class Tended:
         """Let the time pass, and do everything that is due then: which chores were done."""
         self.now += span
         before = self.done()
-        for _ in Chore:
+        for _ in range(2 * len(Chore)):  # many packs come first, again and again beside a writer that is quick
             keeping.look()
             keeping.wait(30)
             self.now += LAG
@@ -169,11 +169,11 @@ def test_no_commit_fails_while_the_clone_is_tended_all_the_time(fleet: Fleet, te
         worker = threading.Thread(target=work)
         worker.start()
         try:
-            done = {chore for _ in range(6) for chore in tended.pass_over(keeping, timedelta(days=7))}
+            for _ in range(6):
+                assert tended.pass_over(keeping, timedelta(days=7)) == [chore.value for chore in Chore]
         finally:
             over.set()
             worker.join()
-    assert done == {chore.value for chore in Chore}
     assert count(fleet) == len(answers) + 1 > 20
     assert git.run(fleet.top, "fsck", "--strict", "--no-dangling").exit == 0
     assert tended.warnings == []
