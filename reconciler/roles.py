@@ -54,6 +54,7 @@ async def reconcile(fleet: Fleet, options: Options, world: World, stop: asyncio.
     async with AsyncExitStack() as closing:
         held = lock.acquire(fleet.lock)
         closing.callback(held.release)
+        fleets.keep_gc_away(fleet)
         journal = Journal(fleet.journal)
         closing.callback(journal.close)
         if journal.warning is not None:

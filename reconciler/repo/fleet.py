@@ -1,6 +1,6 @@
 """Where a fleet's files are: its root, its repository, and what the program keeps beside them.
 
-It never makes a fleet, and never writes anything but the list of what git is to leave alone.
+It never makes a fleet, and never writes anything but what git is to leave alone there.
 """
 
 import os
@@ -14,6 +14,7 @@ IN_FORCE = "refs/reconciler/main"
 """The tip of a followed remote's branch that is in force; only the reconciler moves it, and only forward."""
 
 OBSERVED = "observed"
+_NO_GC = {"gc.auto": "0", "maintenance.auto": "false"}
 EXCLUDED = ("state/observed/", ".reconciler/")
 
 
@@ -91,6 +92,16 @@ def as_it_counts(fleet: Fleet) -> Fleet:
 def leave_remote(fleet: Fleet) -> None:
     """Have people's wishes be those of the work tree and of its own branch from now on."""
     git.run(fleet.top, "update-ref", "-d", IN_FORCE)
+
+
+def keep_gc_away(fleet: Fleet) -> None:
+    """Have git begin no `git gc` by itself here: beside a writer it can lose what was just written. May be repeated.
+
+    Upkeep does that work. What somebody has set for this repository stays.
+    """
+    for key, value in _NO_GC.items():
+        if git.run(fleet.top, "config", "--local", "--get", key, check=False).exit != 0:
+            git.run(fleet.top, "config", "--local", key, value)
 
 
 def exclude(fleet: Fleet) -> None:

@@ -37,16 +37,16 @@ AGE = "2.weeks.ago"
 """What nothing needs stays at least so long: whoever writes it now may need it in a moment."""
 CRUFT_PACKS = (2, 37)
 
-# packing refs and shortening their logs hold locks that a commit waits for: the one has a chore of its own, that is not
-# made to wait itself; the other is for whoever runs `git gc`
-_NO_REFS = ("-c", "gc.packRefs=false", "-c", "gc.reflogExpire=never", "-c", "gc.reflogExpireUnreachable=never")
 _COMMANDS = {
     Chore.PACKS: ("repack", "--geometric=2", "-d", "-n", "--quiet"),
     Chore.GRAPH: ("commit-graph", "write", "--reachable", "--split", "--changed-paths", "--no-progress"),
     Chore.REFS: ("pack-refs", "--all", "--prune"),
     Chore.PRUNE: ("prune", f"--expire={AGE}"),
-    Chore.WHOLE: (*_NO_REFS, "gc", "--quiet", f"--prune={AGE}"),
+    Chore.WHOLE: ("repack", "-d", "-l", "--quiet"),
 }
+"""What each chore is, never `git gc`: that takes the index of a pack which appears while it looks at the folder for one
+whose pack is lost, and removes it (seen with git 2.39); then nothing that was just written can be read.
+"""
 
 
 class Upkeep:
@@ -137,9 +137,11 @@ class Upkeep:
 
 def words_of(chore: Chore, version: tuple[int, ...]) -> tuple[str, ...]:
     """The git command that does the chore, by a git of this version."""
-    words = _COMMANDS[chore]
-    # without it every object that nothing needs becomes a file of its own
-    return (*words, "--cruft") if chore is Chore.WHOLE and version >= CRUFT_PACKS else words
+    if chore is not Chore.WHOLE:
+        return _COMMANDS[chore]
+    # without cruft packs every object that nothing needs becomes a file of its own
+    rest = ("--cruft", f"--cruft-expiration={AGE}") if version >= CRUFT_PACKS else ("-A", f"--unpack-unreachable={AGE}")
+    return (*_COMMANDS[chore], *rest)
 
 
 def foldable_packs(common: Path) -> int:

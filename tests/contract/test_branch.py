@@ -153,6 +153,23 @@ def test_packs_that_killed_children_kept_are_released(repository: Path) -> None:
         assert {keep.name for keep in packs.glob("*.keep")} == {"pack-mine.keep", f"{hers.stem}.keep"}
 
 
+def test_a_pack_that_lost_its_index_can_be_read_again(repository: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with writing(repository) as branch:
+        made = branch.commit(change("a"))
+    (index,) = (repository / ".git/objects/pack").glob("*.idx")
+    index.unlink()
+    (index.parent / "pack-torn.pack").write_bytes(b"")
+    assert git.tip(repository, made) is None
+    with writing(repository) as branch:
+        assert git.tip(repository, made) == made
+        branch.commit(change("b"))
+    told = sorted(message.rpartition("pack-")[2] for message in caplog.messages)
+    assert len(told) == 2
+    assert told[0].startswith(f"{index.stem.removeprefix('pack-')}.pack had lost its index")
+    assert told[1].startswith("torn.pack has no index and cannot be read")
+    assert git.run(repository, "fsck", "--strict").exit == 0
+
+
 def test_a_path_that_some_git_would_not_take_is_never_written(repository: Path) -> None:
     with writing(repository) as branch:
         for path in (".git/x", "a/../b", "/a", "a//b", "a\nb", "a/.git", ""):

@@ -49,6 +49,17 @@ def test_excluding_adds_what_is_missing_once_and_keeps_what_is_there(tmp_path: P
     assert git.run(fleet.top, "status", "--porcelain", "--untracked-files=all").stdout == b""
 
 
+def test_git_begins_no_gc_by_itself_unless_somebody_wants_it(tmp_path: Path) -> None:
+    fleet = new_fleet(tmp_path)
+    for _ in range(2):
+        fleets.keep_gc_away(fleet)
+    said = git.run(tmp_path, "config", "--local", "--get-regexp", r"^(gc|maintenance)\.auto$").text
+    assert said.splitlines() == ["gc.auto 0", "maintenance.auto false"]
+    git.run(tmp_path, "config", "--local", "gc.auto", "5000")
+    fleets.keep_gc_away(fleet)
+    assert git.run(tmp_path, "config", "--local", "gc.auto").text == "5000"
+
+
 def test_a_second_process_is_refused_and_told_who_holds_the_lock(tmp_path: Path) -> None:
     held = lock.acquire(tmp_path / "lock")
     program = (

@@ -114,9 +114,9 @@ def test_pull_requests_that_no_listing_shows_are_read_in_turns(
     ask, turns = asking(own=frozenset(numbers), matters=lambda _pull, _reopened: False), []
     for _ in range(3):
         known = look(forge, known, ask).known
-        turns.append([name for name in read(forge) if name != "pulls"])
+        turns.append({name for name in read(forge) if name != "pulls"})  # those of a turn are asked side by side
     one, two, three, four = (f"pulls/{number}" for number in numbers)
-    assert turns == [[one, two], [three, four], [one, two]]
+    assert turns == [{one, two}, {three, four}, {one, two}]
 
 
 def test_a_pull_request_that_is_gone_is_forgotten(forge: FakeForge) -> None:

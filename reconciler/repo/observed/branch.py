@@ -4,6 +4,7 @@ It never touches an index, HEAD or a work tree, never forces a branch, and never
 """
 
 import contextlib
+import logging
 import re
 import time
 from dataclasses import dataclass, replace
@@ -13,11 +14,14 @@ from reconciler.core.desired import Identity
 from reconciler.repo import git
 from reconciler.repo.observed.fastimport import Change, Importer, ImporterGone
 
+log = logging.getLogger(__name__)
+
 ATTEMPTS = 5
 COMMITS_PER_CHILD = 500
 """A child keeps the packs that it wrote from being folded until it ends."""
 STALE_LOCK_S = 1.0
 ABANDONED_LOCK_S = 10.0
+INDEX_S = 600.0
 MAX_FOREIGN = 1000
 
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -61,6 +65,7 @@ class Branch:
         self._made = 0
         self._number = 0
         _remove_stale_keeps(place.common / "objects" / "pack")
+        _restore_indexes(place)
         self.tip = self._read_tip()
         self._clear_own_lock(after_death=False)
 
@@ -225,6 +230,18 @@ def _remove_stale_keeps(packs: Path) -> None:
             said = keep.read_bytes().strip()
             if said == b"fast-import" or (not said and not keep.with_suffix(".pack").exists()):
                 keep.unlink()
+
+
+def _restore_indexes(place: Place) -> None:
+    """Make anew the index of each pack that has none: a `git gc` of somebody, beside a writer, may have removed it."""
+    for pack in (place.common / "objects" / "pack").glob("pack-*.pack"):
+        if pack.with_suffix(".idx").exists():
+            continue
+        made = git.run(place.repository, "index-pack", str(pack), check=False, timeout_s=INDEX_S)
+        if made.exit == 0:
+            log.warning("%s had lost its index, which was made anew; leave git gc to the reconciler", pack)
+        else:
+            log.warning("%s has no index and cannot be read: %s", pack, git.first_line(made.stderr))
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:
