@@ -25,8 +25,8 @@ from reconciler.repo.remote import acceptance, holder, record, standings, termco
 from reconciler.repo.remote.acceptance import FETCHED_MAIN
 from reconciler.repo.remote.door import LEADER, MAIN, OBSERVED, Move, Remote, RemoteFailed
 from reconciler.repo.remote.standings import Standings
-from tests.bares import SHIM, SPEECHLESS, WAITING, Bare, push
 from tests.recording import NOW, PERSON, assigned, foreign_commit, opened, own_git_config, person_commits
+from tests.remotes import SHIM, SPEECHLESS, WAITING, Bare, push
 from tests.waiting import until
 
 __all__ = ["own_git_config"]

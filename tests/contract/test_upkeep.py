@@ -1,5 +1,6 @@
 """The clone is tended by real git: folded, pruned, never beside somebody else, never in anybody's way."""
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -158,9 +159,10 @@ def test_everything_is_tended_around_a_living_writer(
     assert tended.warnings == []
 
 
-def test_no_commit_fails_while_the_clone_is_tended_all_the_time(fleet: Fleet, tended: Tended) -> None:
-    person_commits(fleet.top, "state/tasks/a.yaml", "title: a\n")
-    keeping, over, answers = tended.open(), threading.Event(), list[Phase]()
+@contextlib.contextmanager
+def busy(fleet: Fleet) -> Iterator[None]:
+    """A writer that records one fact after the other meanwhile; every one that it was told of is there afterwards."""
+    over, answers = threading.Event(), list[Phase]()
 
     def work() -> None:
         while not over.is_set():
@@ -171,15 +173,22 @@ def test_no_commit_fails_while_the_clone_is_tended_all_the_time(fleet: Fleet, te
         worker = threading.Thread(target=work)
         worker.start()
         try:
-            for _ in range(6):
-                # a writer that is quick makes so many packs that they come first again and again
-                done = tended.pass_over(keeping, timedelta(days=7), looks=2 * len(Chore))
-                assert done == [chore.value for chore in Chore], tended.warnings
+            yield
         finally:
             over.set()
             worker.join()
     assert count(fleet) == len(answers) + 1 > 20
     assert git.run(fleet.top, "fsck", "--strict", "--no-dangling").exit == 0
+
+
+def test_no_commit_fails_while_the_clone_is_tended_all_the_time(fleet: Fleet, tended: Tended) -> None:
+    person_commits(fleet.top, "state/tasks/a.yaml", "title: a\n")
+    keeping = tended.open()
+    with busy(fleet):
+        for _ in range(6):
+            # a writer that is quick makes so many packs that they come first again and again
+            done = tended.pass_over(keeping, timedelta(days=7), looks=2 * len(Chore))
+            assert done == [chore.value for chore in Chore], tended.warnings
     assert tended.warnings == []
 
 
@@ -187,25 +196,9 @@ def test_no_commit_fails_while_the_clone_is_tended_all_the_time(fleet: Fleet, te
 @pytest.mark.parametrize("chore", Chore)
 def test_no_chore_however_often_loses_what_is_written_beside_it(fleet: Fleet, chore: Chore) -> None:
     person_commits(fleet.top, "state/tasks/a.yaml", "title: a\n")
-    over, answers = threading.Event(), list[Phase]()
-    words = upkeep.words_of(chore, git.version(fleet.top))
-
-    def work() -> None:
-        while not over.is_set():
-            name = f"t{len(answers)}"
-            answers.append(branch.record(name, assigned(name)).phase)
-
-    with opened(fleet) as branch:
-        worker = threading.Thread(target=work)
-        worker.start()
-        try:
-            for _ in range(TIMES):
-                git.run(fleet.top, *words)
-        finally:
-            over.set()
-            worker.join()
-    assert count(fleet) == len(answers) + 1 > 20
-    assert git.run(fleet.top, "fsck", "--strict", "--no-dangling").exit == 0
+    with busy(fleet):
+        for _ in range(TIMES):
+            git.run(fleet.top, *upkeep.words_of(chore, git.version(fleet.top)))
 
 
 def test_what_was_done_is_remembered_and_what_was_not_is_caught_up(tended: Tended) -> None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.bares import Bare
 from tests.contract.web import Answer, request
 from tests.e2e.fleets import Fleet, Reconciler, git
+from tests.remotes import Bare
 from tests.waiting import until
 
 PACE = 10

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.bares import WAITING, Bare
 from tests.contract.web import Answer, request, signed
 from tests.e2e import program
 from tests.e2e.clones import Clones, reconciling, start
 from tests.e2e.fleets import Fleet, git
 from tests.e2e.pullers import Agent, Pull
 from tests.forge.server import FakeForge
+from tests.remotes import WAITING, Bare
 from tests.waiting import until
 
 LOCAL = {"LISTEN": "127.0.0.1:0"}
