@@ -99,8 +99,10 @@ def keep_gc_away(fleet: Fleet) -> None:
 
     Upkeep does that work. What somebody has set for this repository stays.
     """
+    words = ("config", "--local", "--name-only", "--get-regexp", r"^(gc|maintenance)\.auto$")
+    said = git.run(fleet.top, *words, check=False).text.split()
     for key, value in _NO_GC.items():
-        if git.run(fleet.top, "config", "--local", "--get", key, check=False).exit != 0:
+        if key not in said:
             git.run(fleet.top, "config", "--local", key, value)
 
 

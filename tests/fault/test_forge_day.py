@@ -22,8 +22,8 @@ from tests.waiting import until
 When = Literal["before", "after"]
 SAMPLED = "FAULT_SAMPLE" in os.environ
 STRIDE = 12
-GIT_STRIDE = 36
-"""Between two kills of one day; a day for each first one has every moment once."""
+GIT_STRIDE = 60
+"""Between two kills of one day; a day for each first one has every moment once. A start alone calls git 40 times."""
 MOST = 1000
 JOURNAL = Path(__file__).parent / "shims" / "journal"
 
@@ -187,7 +187,7 @@ def test_a_day_goes_well_with_kills_around_writes_to_the_journal(tmp_path: Path,
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["after"] if SAMPLED else ["before", "after"])
 @pytest.mark.parametrize("first", firsts(40, stride=GIT_STRIDE))
 def test_a_day_goes_well_with_kills_around_calls_of_git(tmp_path: Path, first: int, when: When) -> None:
     with killing(tmp_path, range(0), when) as team:
