@@ -4,8 +4,9 @@ It starts no run and records nothing.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from reconciler.commands.reading import View
 from reconciler.core import versions
@@ -17,23 +18,27 @@ from reconciler.transport import Misconfigured, Transport, Unreachable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What a host answered. `wrong` says in one line why it cannot take runs."""
+    """What a host answered. `wrong` says in one line why it cannot take runs.
+
+    `ahead_s`: how far its clock is ahead of ours, as exactly as the answer took; None where it was not told.
+    """
 
     reachable: bool
     took_s: float
     misconfigured: bool = False
     wrong: str | None = None
     boot_id: str | None = None
+    ahead_s: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-async def check(view: View, env: Mapping[str, str]) -> dict[str, Checked]:
+async def check(view: View, env: Mapping[str, str], now: Callable[[], datetime]) -> dict[str, Checked]:
     """Host id -> its answer, for every host that can be asked; all are asked at the same time."""
     hosts = {name: one.value for name, one in view.desired.hosts.items() if one.value.transport != "pull"}
     reaching = transports(env, hosts.get)
     try:
         answers = await asyncio.gather(
-            *(_ask(host_id, host, view, reaching[host.transport]) for host_id, host in hosts.items())
+            *(_ask(host_id, host, view, (reaching[host.transport], now)) for host_id, host in hosts.items())
         )
     finally:
         for transport in reaching.values():
@@ -41,7 +46,8 @@ async def check(view: View, env: Mapping[str, str]) -> dict[str, Checked]:
     return dict(zip(hosts, answers, strict=True))
 
 
-async def _ask(host_id: str, host: Host, view: View, transport: Transport) -> Checked:
+async def _ask(host_id: str, host: Host, view: View, means: tuple[Transport, Callable[[], datetime]]) -> Checked:
+    transport, now = means
     clock = asyncio.get_running_loop().time
     began = clock()
     asked = tuple(_version_questions(host, view.desired.adapters))
@@ -59,6 +65,7 @@ async def _ask(host_id: str, host: Host, view: View, transport: Transport) -> Ch
         misconfigured=wrong is not None,
         wrong=wrong,
         boot_id=answer.boot_id,
+        ahead_s=answer.clock_s - now().timestamp() if answer.clock_s is not None else None,
         versions={"git": answer.git_version} | _numbers(answer, view.desired.adapters),
     )
 

@@ -59,14 +59,21 @@ def forge(session: Session, asked: Asked) -> int:
         secret=_secret(session, settings) if changing else None,
         rotate=asked.rotate,
     )
-    token = _variable(session, settings.token_env, "forge.token_env", "a token for the forge's API")
-    findings = [*asyncio.run(_connect(wish, token)), *_notes(wish)]
+    findings = [*asyncio.run(_connect(wish, _token(session, settings))), *_notes(wish)]
     if asked.json:
         session.screen.json({"url": wish.url, "findings": [shapes.plain(one) for one in findings]})
     else:
         for one in findings:
             session.screen.line(f"{one.repository or settings.kind}: {one.message}", style=_STYLES[one.state])
     return 1 if any(one.state == "wrong" for one in findings) else 0
+
+
+async def look(session: Session, view: View) -> list[Finding]:
+    """What `forge check` finds, for others. Raises NotGood and WrongUsage as it does."""
+    settings = _forge(view)
+    url = _address(view.desired.settings.public_url or "", settings)
+    wish = Wish(forge=settings, url=url, repositories=_repositories(view, settings))
+    return await _connect(wish, _token(session, settings))
 
 
 async def _connect(wish: Wish, token: str) -> list[Finding]:
@@ -116,6 +123,10 @@ def _repositories(view: View, settings: Forge) -> tuple[str, ...]:
             "no repository to connect: list some in forge.repositories, or write a task with one of this forge"
         )
     return found
+
+
+def _token(session: Session, settings: Forge) -> str:
+    return _variable(session, settings.token_env, "forge.token_env", "a token for the forge's API")
 
 
 def _secret(session: Session, settings: Forge) -> str:

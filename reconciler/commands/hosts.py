@@ -22,7 +22,7 @@ def hosts(session: Session, *, check: bool = False, json: bool = False) -> int:
     With `--check` every host is asked now, and the exit code is 1 if one cannot take runs.
     """
     view = reading.load(session)
-    checked = asyncio.run(checking.check(view, session.env)) if check else {}
+    checked = asyncio.run(checking.check(view, session.env, session.now)) if check else {}
     if json:
         shown = [_shape(view, host_id, checked) for host_id in sorted(view.desired.hosts)]
         session.screen.json({"hosts": shown})
@@ -39,7 +39,7 @@ def adapters(session: Session, *, check: bool = False, json: bool = False) -> in
     With `--check` every host is asked now, and the exit code is 1 if an adapter with a version cannot run anywhere.
     """
     view = reading.load(session)
-    checked = asyncio.run(checking.check(view, session.env)) if check else {}
+    checked = asyncio.run(checking.check(view, session.env, session.now)) if check else {}
     shown = [
         _adapter(view, adapter_id, document.value, checked)
         for adapter_id, document in sorted(view.desired.adapters.items())

@@ -49,6 +49,18 @@ def acquire(path: Path) -> Lock:
     return Lock(descriptor)
 
 
+def holder(path: Path) -> str | None:
+    """Who holds the lock, in words; None where nobody does."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return None if _taken(descriptor) else _named(_holder(descriptor))
+    finally:
+        os.close(descriptor)
+
+
 def _take(descriptor: int, path: Path) -> None:
     deadline = time.monotonic() + GRACE_S
     while not _taken(descriptor):

@@ -255,7 +255,10 @@ def answers() -> list[bytes]:
         b"state void\n",
         b"host 1 b-c\nrun t.1 alive 0 1 2 3 -\nend\n",
         b"workspace /w\nrun_dir /r\nhome /h\nbase main\nbase_sha a\nstart_sha \nhead_sha b\n",
-        b"system Linux\nhome /h\nworkdir /w\nboot_id b\ngit git version 2\nmissing \npath /b\nwhy \nversion x 0\n1.2\n",
+        (
+            b"system Linux\nhome /h\nworkdir /w\nboot_id b\ngit git version 2\nmissing \npath /b\nwhy \nclock 1\n"
+            b"version x 0\n1.2\n"
+        ),
         b"size 3\nabc",
         b"state ended\nexit 0\nstop -\nmeta\n{}.",
         b"state killed\nsurvivors 0\n",

@@ -49,7 +49,7 @@ class Protocol:
         why = "Read-only file system" if missing else ""
         return _said(
             f"system Linux\nhome /h\nworkdir {command.words[0]}\nboot_id {host.boot_id}\ngit git version 2.43.0\n"
-            f"path /usr/bin:/bin\nmissing{missing}\nwhy {why}\n"
+            f"path /usr/bin:/bin\nmissing{missing}\nwhy {why}\nclock {int(host.clock.now_s)}\n"
         )
 
     def _poll(self, host: Host, command: Command) -> Completed:

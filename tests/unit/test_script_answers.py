@@ -50,7 +50,7 @@ def test_a_host_that_answers_nothing_is_quoted_with_what_it_complained_of() -> N
 
 
 def test_a_version_line_that_is_none_is_a_protocol_error() -> None:
-    head = "system Linux\nhome /h\nworkdir /w\nboot_id b\ngit git version 2.39.5\nmissing\npath /bin\nwhy\n"
+    head = "system Linux\nhome /h\nworkdir /w\nboot_id b\ngit git version 2.39.5\nmissing\npath /bin\nwhy\nclock 12\n"
     assert probe.parse_probe(answer(f"{head}version codex 0\ncodex-cli 1.2.3\n")).versions == {
         "codex": "codex-cli 1.2.3"
     }

@@ -61,6 +61,7 @@ while read -r name env_size command_size && [ "$name" != . ]; do
   ) </dev/null >/dev/null 2>&1 &
 done
 cd / || exit 96
+clock=$(date +%s 2>/dev/null) || clock=
 waits=0
 pending() {{
   for name in $names; do
@@ -78,8 +79,8 @@ for name in $names; do
   fi
 done
 answer
-printf 'system %s\nhome %s\nworkdir %s\nboot_id %s\ngit %s\npath %s\nmissing%s\nwhy %s\n' \
-  "$system" "$HOME" "$workdir" "$boot" "$git" "$PATH" "$missing" "$(printf %s "$why" | tr '\n' ' ')"
+printf 'system %s\nhome %s\nworkdir %s\nboot_id %s\ngit %s\npath %s\nmissing%s\nwhy %s\nclock %s\n' \
+  "$system" "$HOME" "$workdir" "$boot" "$git" "$PATH" "$missing" "$(printf %s "$why" | tr '\n' ' ')" "$clock"
 for name in $names; do
   code=
   {{ read -r code; }} 2>/dev/null <"$kept/$name/exit" || code=timeout
@@ -99,6 +100,7 @@ class Probe:
 
     `missing` names what a host must have and this one has not; `why` is what its shell said of the workdir. `versions`
     holds what each CLI printed, stdout first; None where it could not be run, failed, or did not end in time.
+    `clock_s` is the host's clock, in seconds since 1970; None where it has none.
     """
 
     system: str
@@ -110,6 +112,7 @@ class Probe:
     versions: Mapping[str, str | None]
     path: str
     why: str = ""
+    clock_s: int | None = None
 
 
 def probe(host: Host, versions: Sequence[tuple[str, tuple[str, ...]]], fleet: str = "0" * 12, term: int = 0) -> Command:
@@ -129,8 +132,9 @@ def parse_probe(completed: Completed) -> Probe:
     lines = shell.text(answer).split("\n")
     if lines[-1] != "":
         raise shell.ProtocolError("probe: the answer is cut")
-    head = [line for line in lines[:8] if not line.startswith("version ")]
+    head = [line for line in lines[:9] if not line.startswith("version ")]
     found = shell.fields("probe", "".join(f"{line}\n" for line in head).encode("utf-8", "surrogateescape"))
+    clock = shell.needed("probe", found, "clock")
     return Probe(
         system=shell.needed("probe", found, "system"),
         home=shell.needed("probe", found, "home"),
@@ -138,9 +142,10 @@ def parse_probe(completed: Completed) -> Probe:
         boot_id=shell.needed("probe", found, "boot_id"),
         git_version=shell.needed("probe", found, "git").removeprefix("git version "),
         missing=tuple(shell.needed("probe", found, "missing").split()),
-        versions=_versions(lines[8:-1]),
+        versions=_versions(lines[9:-1]),
         path=shell.needed("probe", found, "path"),
         why=shell.needed("probe", found, "why"),
+        clock_s=shell.number("probe", clock) if clock else None,
     )
 
 
