@@ -29,7 +29,7 @@ JSONL = Adapter(
         abort="events[?type=='loop'] | [0]",
     ),
     failures=(
-        FailurePattern(failure=Failure.USAGE_LIMIT, pattern="usage limit"),
+        FailurePattern(failure=Failure.USAGE_LIMIT, pattern=r"usage limit(?:, until (?P<until>\S+))?", resets="until"),
         FailurePattern(failure=Failure.PROVIDER, pattern="overloaded"),
         FailurePattern(failure=Failure.WAITING_INPUT, pattern="which of the two"),
         FailurePattern(failure=Failure.AUTH, pattern="not logged in"),
@@ -94,6 +94,9 @@ KINDS: Mapping[str, float] = {
 }
 """How often agents behave how, of a hundred or so."""
 
+SOON = ("usage limit", "provider", "logged out")
+"""How kinds begin that give up at once."""
+
 _SAID = {
     "usage limit": ("you hit the usage limit", False),
     "provider": ("the model is overloaded", False),
@@ -116,8 +119,9 @@ _WITHOUT_RESULT: Mapping[str, tuple[bytes | None, bool]] = {
 
 
 def act(weather: Weather, name: str, session: str, kind: str, *, text: bool) -> Act:
-    """What an agent of this kind does in the run `name`."""
-    lasts_s = weather.choose({4.0: 5, 20.0: 4, 90.0: 2, 400.0: 0.3}, f"lasts {name}")
+    """What an agent of this kind does in the run `name`; a kind may say more after a comma."""
+    lengths = {4.0: 1} if kind.startswith(SOON) else {4.0: 5, 20.0: 4, 90.0: 2, 400.0: 0.3}
+    lasts_s = weather.choose(lengths, f"lasts {name}")
     lasts_s *= weather.between(0.3, 1.2, f"lasts exactly {name}")
     begins = () if text else (Chunk(after_s=0.0, stream="stdout", data=_line(type="start", session=session)),)
     steps = tuple(
@@ -129,7 +133,9 @@ def act(weather: Weather, name: str, session: str, kind: str, *, text: bool) -> 
 
 
 def _ended(working: Act, kind: str, *, text: bool) -> Act:
-    said, counts = _SAID.get(kind, ("", False))
+    what, comma, more = kind.partition(",")
+    said, counts = _SAID.get(what, ("", False))
+    said += comma + more
     if said:
         failed = replace(_saying(working, said, error=True, text=text), counts=counts, works=False)
         lies = kind == "lies" and not text

@@ -179,6 +179,26 @@ BUGS = (
             ),
         ),
     ),
+    Bug(
+        name="a restart forgets a breaker",
+        changes=(
+            Change(
+                module="reconciler/repo/observed/records.py",
+                text="            breakers[found[1]] = _breaker(found[1], path, content)\n",
+                becomes="            _breaker(found[1], path, content)\n",
+            ),
+        ),
+    ),
+    Bug(
+        name="a breaker does not hold",
+        changes=(
+            Change(
+                module="reconciler/core/trials.py",
+                text="if one.holds(now) and _stands_before(one, task, desired):",
+                becomes="if one.holds(now) and one.trial and _stands_before(one, task, desired):",
+            ),
+        ),
+    ),
 )
 
 

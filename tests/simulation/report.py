@@ -66,7 +66,8 @@ def failure(first: Result, small: Result) -> Iterator[str]:
 
 def again(plan: Plan) -> str:
     """The command that lives through the same world."""
+    severity = f" --severity {plan.severity:g}" if plan.severity is not None else ""
     return (
         f"invoke simulate --seed {plan.seed} --worlds 1 --hosts {plan.hosts} --tasks {plan.tasks} "
-        f"--minutes {plan.weather_s / 60:g} --severity {plan.severity:g}"
+        f"--minutes {plan.weather_s / 60:g}{severity}"
     )
