@@ -3,7 +3,7 @@
 It believes nothing that the program says of itself, and changes nothing.
 """
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -51,9 +51,10 @@ class BreakerTruth(Ledger):
     limits: dict[str, tuple[float, float]] = field(default_factory=dict)
     accounts: dict[str, str] = field(default_factory=dict)
     mass_death_s: float | None = None
+    opened: Counter[str] = field(default_factory=Counter)
     _ended: deque[Ended] = field(default_factory=deque)
 
-    def opened(self) -> dict[str, datetime]:
+    def open(self) -> dict[str, datetime]:
         """When those were opened that are open."""
         return {name: one.breaker.opened_at for name, one in self.standing.items() if one.breaker.is_open}
 
@@ -71,14 +72,17 @@ class BreakerTruth(Ledger):
             self.closed_s[name] = self.now_s
             self.must(was is None or self._may_close(was), "a breaker closes for a reason", f"{name}: {after}")
         elif before is not None and before.is_open:
+            self.opened[after.scope] += after.openings > before.openings
             longer = after.until >= before.until and (
                 after.opened_at == before.opened_at
                 or (after.openings == before.openings + 1 and _seconds(before.until) <= self.now_s)
             )
             self.must(longer, "an open breaker stays open", f"{name}: {_said(before)} became {_said(after)}")
-        elif name in self.closed_s:
-            news = _seconds(after.since) > self.closed_s[name] - 1.0
-            self.must(news, "a breaker opens for what is new", f"{name}: closed at {self.closed_s[name]:.0f}, {after}")
+        else:
+            self.opened[after.scope] += 1
+            settled_s = self.closed_s.get(name, 0.0)
+            news = _seconds(after.since) > settled_s - 1.0
+            self.must(news, "a breaker opens for what is new", f"{name}: closed at {settled_s:.0f}, {_said(after)}")
         self.standing[name] = Standing(breaker=after, at_s=self.now_s, files=self._files(after))
 
     def assigned(self, task_id: str, event: Assigned) -> None:
@@ -111,6 +115,7 @@ class BreakerTruth(Ledger):
                 if tried and _covers_run(one.breaker, task_id, run):
                     self.well.setdefault(name, (now_s, one.breaker.opened_at))
         if run.failure is Failure.USAGE_LIMIT and run.account is not None:
+            self.must(not run.counts_as_attempt, "a usage limit charges nothing", f"{task_id}.{run.epoch}")
             told_s = _seconds(run.resets_at) if run.resets_at is not None else 0.0
             known_s = self.limits.get(run.account, (0.0, 0.0))[1]
             if told_s > max(known_s, now_s) or known_s <= now_s:
@@ -157,22 +162,26 @@ class BreakerTruth(Ledger):
         self.must(bool(holds), "a usage limit holds its account", f"{task_id}: until {until_s:.0f}: {said}")
 
     def _died_together(self) -> bool:
-        """Whether so many died within a window that began after the last breaker was closed, as was agreed."""
+        """Whether so many died within a window that holds the newest death, since the breaker was last closed."""
         mark = self.book.fleet.settings.closed_breakers.get(Scope.FLEET)
         settled_s = max(self.closed_s.get(Scope.FLEET, 0.0), _seconds(mark) if mark is not None else 0.0)
         fleet = self.standing.get(Scope.FLEET)
         if fleet is not None and fleet.breaker.is_open:
             return False
-        deaths = [one for one in self._ended if one.died and one.ended_s > settled_s + 1.0]
-        for first in deaths:
-            begin_s = first.ended_s
+        last_s = self._ended[-1].ended_s
+        deaths = [
+            one for one in self._ended if one.died and one.ended_s > max(settled_s + 1.0, last_s - WITHIN_S - 1.0)
+        ]
+        if len({one.task_id for one in deaths}) < DEATHS:
+            return False
+        live = [_seconds(run.assigned_at) // 1 for runs in self.book.live.values() for run in runs.values()]
+        for begin_s in {one.ended_s for one in deaths}:
             inside = [one for one in deaths if begin_s <= one.ended_s <= begin_s + WITHIN_S]
-            if len({one.task_id for one in inside}) >= DEATHS:
-                lived = [run for runs in self.book.live.values() for run in runs.values()]
-                live = sum(int(_seconds(run.assigned_at)) <= begin_s for run in lived)
-                live += sum(one.began_s <= begin_s <= one.ended_s for one in self._ended)
-                if sum(one.began_s <= begin_s for one in inside) >= SHARE * live:
-                    return True
+            lived = sum(began_s <= begin_s for began_s in live)
+            lived += sum(one.began_s <= begin_s <= one.ended_s for one in self._ended)
+            several = len({one.task_id for one in inside}) >= DEATHS
+            if several and sum(one.began_s <= begin_s for one in inside) >= SHARE * lived:
+                return True
         return False
 
     def _may_close(self, was: Standing) -> bool:

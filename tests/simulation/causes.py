@@ -6,7 +6,7 @@ It says what is true of agents that begin; what the program makes of their ends 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from reconciler.core.observed import Meta
 from tests.simulation.clock import BEGIN
@@ -80,10 +80,11 @@ class Causes:
             return "provider"
         if kind == "usage limit" and now_s >= self.limits.get(account, 0.0):
             self.limits[account] = float(int(now_s + self.weather.choose(LASTS_S, f"limit {name}")))
-        if now_s >= self.limits.get(account, 0.0):
-            return kind
-        told = self.weather.draw(f"tells {account}") < TOLD
-        return f"usage limit, until {self._stamp(self.limits[account])}" if told else "usage limit"
+        return "usage limit" if now_s < self.limits.get(account, 0.0) else kind
 
-    def _stamp(self, at_s: float) -> str:
-        return (BEGIN + timedelta(seconds=at_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def told(self, meta: Meta) -> datetime | None:
+        """What agents are told of the end of the limit of their account."""
+        account = self.account(meta)
+        if self.weather.draw(f"tells {account}") >= TOLD:
+            return None
+        return BEGIN + timedelta(seconds=self.limits[account])

@@ -53,11 +53,12 @@ class People:
         for number in range(pulling):
             pull = Host(transport="pull", slots=2, token_sha256=(TOKEN_SHA256,))
             self.fleet.write_host(f"agents-{number}", pull)
+        within_s = self.weather.until_s * self.weather.choose({0.7: 3, 0.05: 1}, "tasks arrive within")
         for number in range(tasks):
             name = f"task-{number}"
             if f"a task: {name}" in self.weather.without:
                 continue
-            when_s = self.weather.between(0.0, self.weather.until_s * 0.7, f"arrives {name}")
+            when_s = self.weather.between(0.0, within_s, f"arrives {name}")
             self.after(when_s, lambda name=name: self._arrives(name))  # type: ignore[misc]
 
     def tick(self) -> None:

@@ -30,8 +30,8 @@ LOOK_S = 10.0
 SEVERITIES = {0.024: 1.5, 1.2: 6.0, 2.4: 2.5}
 """How bad the weather of a world is, and how often: in fair weather everything has to be prompt."""
 
-READS_S = 4e-6
-"""How long the program looks at each file of a task in every turn: what happens meanwhile is one turn's matter."""
+READS_S = 2e-5
+"""How long a turn takes for each task, about as on a real machine: what happens meanwhile is the next turn's matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +170,7 @@ def _result(world: World) -> Result:
         commands=world.network.sent,
         commits=world.disk.commits,
         taken=world.door.taken,
+        **{f"{scope} breakers": count for scope, count in truth.breakers.opened.items()},
     )
     return Result(
         plan=world.plan,

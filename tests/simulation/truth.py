@@ -5,7 +5,7 @@ It believes nothing that the program says of itself, and changes nothing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from reconciler.core.events import Assigned, Event, Finished, Merged, Regenerated, Released, Reviewed, Revived
 from reconciler.core.observed import ObservedTask, Run
@@ -200,6 +200,8 @@ class Truth(Ledger):
             self.must(good and folder.exit is not None, "success is true", f"{name}: {folder.exit!r}, stop {stopped}")
         if run.counts_as_attempt:
             self._counted(name, folder, run)
+        if run.failure is Failure.USAGE_LIMIT:
+            self._limited(name, process.act.until, run, event)
         self.must(process.strays == 0, "nothing of an ended run lives on", name)
         self._prompt(name, process.born_s, process.ended_s or 0.0)
 
@@ -213,6 +215,12 @@ class Truth(Ledger):
         if run.failure is Failure.TIMED_OUT:
             true = true or lived_s >= self._timeout(folder.name).total_seconds() - SLACK_S
         self.must(true and not process.vanished, "attempts are charged for what counts", f"{name}: {run.failure}")
+
+    def _limited(self, name: str, told: datetime | None, run: Run, event: Finished) -> None:
+        """The end of a usage limit is what the agent was told, where that is still to come."""
+        known = run.resets_at is None if told is None else run.resets_at is not None and run.resets_at >= told
+        early = run.resets_at is None or told is None or run.resets_at <= max(told, event.at)
+        self.must(known and early, "a usage limit ends when it was said to", f"{name}: {run.resets_at}, not {told}")
 
     def _timeout(self, name: str) -> timedelta:
         file = self.book.fleet.tasks.get(name.rpartition(".")[0])

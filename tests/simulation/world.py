@@ -92,7 +92,7 @@ class World:
             clock=self.clock,
             fleet=self.fleet,
             after=self._after,
-            opened=self.truth.breakers.opened,
+            opened=self.truth.breakers.open,
         )
         self.people.found(self.plan.hosts, self.plan.tasks, self.weather.choose({0: 2, 1: 2}, "pull hosts"))
         events = Events(begins=self._begins, began=self.truth.began, ended=self.truth.ended)
@@ -187,9 +187,12 @@ class World:
             kind = "good"
         kind = self.causes.kind(kind, meta, name)
         if kind not in {"good", "forks", "tells the secret"}:
-            self.weather.note(f"an agent: {kind.partition(',')[0]}", f"an agent: {name}", self.clock.now_s)
+            self.weather.note(f"an agent: {kind}", f"an agent: {name}", self.clock.now_s)
         session = meta.session or meta.new_session or ""
-        return agents.act(self.weather, name, session, kind, text=meta.adapter_id == "text")
+        text = meta.adapter_id == "text"
+        if kind == "usage limit" and not text:
+            return agents.limited(self.weather, name, session, self.causes.told(meta))
+        return agents.act(self.weather, name, session, kind, text=text)
 
     def _slow_claim_s(self, host: Host, name: str) -> float:
         place = self.weather.numbered(f"claim {host.id} {name}")
