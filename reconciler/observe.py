@@ -33,6 +33,7 @@ class Observer:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._confirmed: set[str] = set()
         self._unknown_since: dict[str, datetime] = {}
+        self._workdirs: dict[str, str] = {}
 
     async def follow(self, desired: Desired) -> None:
         """Watch the hosts that are in force, on each the runs whose end was not seen, and the forge."""
@@ -113,6 +114,8 @@ class Observer:
         for task_id, seen in self._edges.branch.tasks().items():
             for run in self._open_runs(seen):
                 found.setdefault(run.host, {})[run.run_id] = self._watched(task_id, run, desired)
+        watched = {run_id for runs in found.values() for run_id in runs}
+        self._workdirs = {run_id: workdir for run_id, workdir in self._workdirs.items() if run_id in watched}
         return found
 
     def _open_runs(self, seen: ObservedTask) -> Iterator[Run]:
@@ -132,10 +135,17 @@ class Observer:
 
     def _watched(self, task_id: str, run: Run, desired: Desired) -> Watched:
         host = desired.hosts.get(run.host)
-        workdir = metas.kept_workdir(self._edges.journal, run.run_id) or (
-            host.value.workdir if host is not None else ""
-        )
+        workdir = self._kept_workdir(run) or (host.value.workdir if host is not None else "")
         return Watched(task_id=task_id, run=run, workdir=workdir, desired=desired)
+
+    def _kept_workdir(self, run: Run) -> str | None:
+        """Where the run was started; what the journal says of that never changes, and is read once."""
+        if run.run_id not in self._workdirs:
+            kept = metas.kept_workdir(self._edges.journal, run.run_id)
+            if kept is None:
+                return None
+            self._workdirs[run.run_id] = kept
+        return self._workdirs[run.run_id]
 
     async def _watch(
         self,

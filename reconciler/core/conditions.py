@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from reconciler.core import leases, massdeath, placement, publications, repositories, retry, trials
 from reconciler.core.desired import Desired, Forge, Task
 from reconciler.core.events import CancelReason
-from reconciler.core.observed import ForgeSeen, Observed, ObservedTask, PullRequest
+from reconciler.core.observed import UNTOUCHED, ForgeSeen, Observed, ObservedTask, PullRequest
 from reconciler.core.publications import OpenPull
 from reconciler.core.terms import TERMINAL, ExecutionMode, Outcome, Phase, Verdict, Wish
 
@@ -57,7 +57,7 @@ def cancel_reason(task_id: str, desired: Desired, now: datetime) -> CancelReason
 
 def obstacles(task_id: str, desired: Desired, observed: Observed, now: datetime) -> Iterator[Condition]:
     """Everything about the task itself that keeps the planner from assigning it; hosts and fleet limits apart."""
-    seen = observed.tasks.get(task_id, ObservedTask())
+    seen = observed.tasks.get(task_id, UNTOUCHED)
     if task_id not in desired.tasks:
         yield Condition(why=desired.refused.get(task_id, "it has no task file in force"), who="author")
         return
@@ -95,7 +95,7 @@ def waiting(task_id: str, desired: Desired, observed: Observed, now: datetime) -
     """Every condition that keeps the task from moving, hosts and limits too; empty: the next pass assigns it."""
     found = list(obstacles(task_id, desired, observed, now))
     document = desired.tasks.get(task_id)
-    seen = observed.tasks.get(task_id, ObservedTask())
+    seen = observed.tasks.get(task_id, UNTOUCHED)
     if document is None or seen.phase is not Phase.CREATED:
         return tuple(found)
     used = usage(observed)
@@ -134,7 +134,7 @@ def awaited(task_id: str, desired: Desired, observed: Observed, now: datetime) -
 
     How full their hosts are is not looked at.
     """
-    document, seen = desired.tasks.get(task_id), observed.tasks.get(task_id, ObservedTask())
+    document, seen = desired.tasks.get(task_id), observed.tasks.get(task_id, UNTOUCHED)
     if seen.live_run is not None:
         return _unheard(task_id, seen, desired, observed, now)
     if document is None or document.value.execution_mode is not ExecutionMode.HTTP_PULL:
@@ -271,7 +271,7 @@ def _time(seen: ObservedTask, desired: Desired, now: datetime) -> Iterator[Condi
 
 def _dependencies(task: Task, desired: Desired, observed: Observed) -> Iterator[Condition]:
     for other in task.depends_on:
-        before = observed.tasks.get(other, ObservedTask())
+        before = observed.tasks.get(other, UNTOUCHED)
         if before.phase is Phase.COMPLETED:
             if other in desired.tasks and desired.tasks[other].value.generation > before.generation:
                 yield Condition(why=f"it depends on {other}, which is to be done again", who="nobody")

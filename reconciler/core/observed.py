@@ -138,6 +138,10 @@ class ObservedTask:
         return run if run is not None and run.finished_at is None else None
 
 
+UNTOUCHED = ObservedTask()
+"""A task that was never assigned; every turn looks up each task, and making a value takes longer than that."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedHost:
     """What is known of a host, `since` when, judged by the host file with the blob id `spec`.

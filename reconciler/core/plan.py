@@ -25,7 +25,7 @@ from reconciler.core.conditions import Usage
 from reconciler.core.desired import Desired, Task
 from reconciler.core.events import Assigned, Cancelled, Event, Regenerated, Released, Reviewed, Revived
 from reconciler.core.following import Step
-from reconciler.core.observed import Observed, ObservedTask, run_id
+from reconciler.core.observed import UNTOUCHED, Observed, ObservedTask, run_id
 from reconciler.core.terms import TERMINAL, Failure, Kind, Outcome, Phase, Wish
 from reconciler.core.trials import Trials
 
@@ -97,7 +97,7 @@ def _settle(desired: Desired, observed: Observed, now: datetime) -> Iterator[tup
     """What people asked for, of tasks of which nothing runs."""
     never_assigned = (task_id for task_id in desired.tasks if task_id not in observed.tasks)
     for task_id in (*observed.tasks, *never_assigned):
-        seen = observed.tasks.get(task_id, ObservedTask())
+        seen = observed.tasks.get(task_id, UNTOUCHED)
         if seen.live_run is None:
             event = _asked(task_id, seen, desired, now) or _passed(seen, observed, now)
             if event is not None:
@@ -158,7 +158,7 @@ def _by_priority(desired: Desired, observed: Observed) -> list[str]:
     candidates = [
         task_id
         for task_id, document in desired.tasks.items()
-        if observed.tasks.get(task_id, ObservedTask()).phase is Phase.CREATED and document.value.desired is Wish.RUN
+        if observed.tasks.get(task_id, UNTOUCHED).phase is Phase.CREATED and document.value.desired is Wish.RUN
     ]
 
     def order(task_id: str) -> tuple[int, float, str]:
@@ -192,7 +192,7 @@ class _Placing:
         self.alarms.extend(condition.until for condition in blocking if condition.until is not None)
         if blocking or self._limited() or self._trials.waited_for(task) is not None:
             return
-        seen = self._observed.tasks.get(task_id, ObservedTask())
+        seen = self._observed.tasks.get(task_id, UNTOUCHED)
         fit = self._trials.narrowed(self._askers.narrowed(task, self._fit_hosts(task)))
         host_id = placement.best(fit, self._desired, self._used, _home(seen))
         if host_id is None:
@@ -288,6 +288,6 @@ def _outstanding(desired: Desired, observed: Observed) -> bool:
         return True
     return any(
         document.value.desired is Wish.RUN
-        and observed.tasks.get(task_id, ObservedTask()).phase in {Phase.CREATED, Phase.ASSIGNED, Phase.RUNNING}
+        and observed.tasks.get(task_id, UNTOUCHED).phase in {Phase.CREATED, Phase.ASSIGNED, Phase.RUNNING}
         for task_id, document in desired.tasks.items()
     )

@@ -135,7 +135,7 @@ class RunWatch:
         """
         fleet, task_id, epoch = self._fleet, watched.task_id, watched.run.epoch
         offset = logs.size(fleet, task_id, epoch, stream)
-        blot = self._blot(meta)
+        blot: mask.Blot | None = None
         if stream == "stdout":
             self._catch_up(watched, meta)
         while offset < MOST_COPIED and (upto is None or offset < upto):
@@ -145,6 +145,7 @@ class RunWatch:
             if chunk is None or not chunk.data:
                 return
             upto = chunk.size if upto is None else upto
+            blot = blot or self._blot(meta)
             copy = logs.Copy(task_id=task_id, epoch=epoch, stream=stream)
             await asyncio.to_thread(logs.append, fleet, copy, chunk.data, blot)
             offset = chunk.end

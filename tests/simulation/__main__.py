@@ -11,7 +11,7 @@ import resource
 import secrets
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 
@@ -32,6 +32,7 @@ class _Wanted:
     worlds: int
     jobs: int
     shrink_s: float
+    clock_s: Callable[[], float]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -39,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
     wanted = _wanted(argv)
     began_s, total = time.monotonic(), Sum()
     failed: Result | None = None
-    for result in _results(wanted, began_s + wanted.seconds):
+    for result in _results(wanted, wanted.clock_s() + wanted.seconds):
         total.add(result)
         if result.broken:
             failed = result
@@ -58,13 +59,13 @@ def _results(wanted: _Wanted, until_s: float) -> Iterator[Result]:
     if wanted.jobs == 1:
         for seed in seeds:
             yield simulate(replace(wanted.plan, seed=seed))
-            if time.monotonic() >= until_s:
+            if wanted.clock_s() >= until_s:
                 return
         return
     with ProcessPoolExecutor(wanted.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         under_way: set[Future[Result]] = set()
         while True:
-            free = wanted.jobs - len(under_way) if time.monotonic() < until_s else 0
+            free = wanted.jobs - len(under_way) if wanted.clock_s() < until_s else 0
             plans = [replace(wanted.plan, seed=seed) for seed in itertools.islice(seeds, free)]
             under_way |= {pool.submit(simulate, plan) for plan in plans}
             if not under_way:
@@ -91,10 +92,20 @@ def _wanted(argv: Sequence[str]) -> _Wanted:
     parser.add_argument("--minutes", type=float, default=Plan.weather_s / 60)
     parser.add_argument("--severity", type=float, default=Plan.severity)
     parser.add_argument("--shrink", type=float, default=SHRINK_S)
+    parser.add_argument("--busy", action="store_true", help="count seconds of the processor; one job alone")
     said = parser.parse_args(argv)
+    if said.busy and said.jobs != 1:
+        parser.error("--busy needs --jobs 1")
     seed = secrets.randbelow(10**9) if said.seed is None else said.seed
     plan = Plan(seed=seed, hosts=said.hosts, tasks=said.tasks, weather_s=said.minutes * 60, severity=said.severity)
-    return _Wanted(plan=plan, seconds=said.seconds, worlds=said.worlds, jobs=said.jobs, shrink_s=said.shrink)
+    return _Wanted(
+        plan=plan,
+        seconds=said.seconds,
+        worlds=said.worlds,
+        jobs=said.jobs,
+        shrink_s=said.shrink,
+        clock_s=time.process_time if said.busy else time.monotonic,
+    )
 
 
 def _say(lines: Iterator[str] | Sequence[str]) -> None:

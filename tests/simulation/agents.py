@@ -6,6 +6,7 @@ Nothing here knows the reconciler; `Act.good` and `Act.counts` are the truth tha
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from reconciler.core.desired import Adapter, FailurePattern, Output
 from reconciler.core.terms import Failure
@@ -29,7 +30,7 @@ JSONL = Adapter(
         abort="events[?type=='loop'] | [0]",
     ),
     failures=(
-        FailurePattern(failure=Failure.USAGE_LIMIT, pattern="usage limit"),
+        FailurePattern(failure=Failure.USAGE_LIMIT, pattern=r"usage limit(?:, until (?P<until>\S+))?", resets="until"),
         FailurePattern(failure=Failure.PROVIDER, pattern="overloaded"),
         FailurePattern(failure=Failure.WAITING_INPUT, pattern="which of the two"),
         FailurePattern(failure=Failure.AUTH, pattern="not logged in"),
@@ -55,6 +56,7 @@ class Act:
 
     `good`: it did its work and says so. `counts`: ended like this, it uses up an attempt. `dies_of_term_s`: how long
     after TERM it is gone, `None`: it ignores it. `busy`: it uses the processor when it prints nothing.
+    `until`: when the usage limit ends that it met, where it says so.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Act:
     busy: bool = True
     dies_of_term_s: float | None = 0.2
     strays: int = 0
+    until: datetime | None = None
 
 
 KINDS: Mapping[str, float] = {
@@ -94,6 +97,9 @@ KINDS: Mapping[str, float] = {
 }
 """How often agents behave how, of a hundred or so."""
 
+SOON = ("usage limit", "provider", "logged out")
+"""The kinds that give up at once."""
+
 _SAID = {
     "usage limit": ("you hit the usage limit", False),
     "provider": ("the model is overloaded", False),
@@ -117,7 +123,8 @@ _WITHOUT_RESULT: Mapping[str, tuple[bytes | None, bool]] = {
 
 def act(weather: Weather, name: str, session: str, kind: str, *, text: bool) -> Act:
     """What an agent of this kind does in the run `name`."""
-    lasts_s = weather.choose({4.0: 5, 20.0: 4, 90.0: 2, 400.0: 0.3}, f"lasts {name}")
+    lengths = {4.0: 1} if kind in SOON else {4.0: 5, 20.0: 4, 90.0: 2, 400.0: 0.3}
+    lasts_s = weather.choose(lengths, f"lasts {name}")
     lasts_s *= weather.between(0.3, 1.2, f"lasts exactly {name}")
     begins = () if text else (Chunk(after_s=0.0, stream="stdout", data=_line(type="start", session=session)),)
     steps = tuple(
@@ -126,6 +133,16 @@ def act(weather: Weather, name: str, session: str, kind: str, *, text: bool) -> 
     )
     working = Act(name=kind, lasts_s=lasts_s, chunks=(*begins, *steps))
     return _ended(working, kind, text=text)
+
+
+def limited(weather: Weather, name: str, session: str, until: datetime | None) -> Act:
+    """What an agent does whose account is at its limit: it may say until when."""
+    met = act(weather, name, session, "usage limit", text=False)
+    if until is None:
+        return met
+    said = f"{_SAID['usage limit'][0]}, until {until:%Y-%m-%dT%H:%M:%SZ}"
+    last = replace(met.chunks[-1], data=_line(type="result", text=said, error=True))
+    return replace(met, chunks=(*met.chunks[:-1], last), until=until)
 
 
 def _ended(working: Act, kind: str, *, text: bool) -> Act:

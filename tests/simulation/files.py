@@ -20,33 +20,58 @@ T = TypeVar("T", Task, Host)
 
 @dataclass
 class File(Generic[T]):
-    """One file: its newest good version, whether what stands there now is broken, and whether it is there at all."""
+    """One file: its newest good version as it was written and as it is in force, whether what stands there now is
+    broken, and whether it is there at all."""
 
     value: T
-    spec: str
+    document: Document[T]
     broken: bool = False
     gone: bool = False
+
+    @property
+    def spec(self) -> str:
+        return self.document.spec
 
 
 @dataclass
 class Fleet:
-    """All files. `version` rises with every edit; `rebasing`: a git command is under way, so nothing is surely gone."""
+    """All files. `version` rises with every edit; `rebasing`: a git command is under way, so nothing is surely gone.
+
+    `login` counts how often the secret was changed with which agents log in.
+    """
 
     disk: Disk
     settings: Settings
     tasks: dict[str, File[Task]] = field(default_factory=dict)
     hosts: dict[str, File[Host]] = field(default_factory=dict)
     version: int = 0
+    login: int = 0
     rebasing: bool = False
     changed: Callable[[], None] = lambda: None
 
-    def write(self, kind: dict[str, File[T]], name: str, value: T) -> None:
-        """Save a file."""
-        content = documents.dump(storage.unstructure(value)) + f"# {self.version}\n".encode() * isinstance(value, Host)
+    def write_task(self, name: str, task: Task) -> None:
+        """Save a task's file."""
+        spec = self._saved(documents.dump(storage.unstructure(task)))
+        document = Document(value=with_settings(name, task, self.settings), spec=spec)
+        self.tasks[name] = File(value=task, document=document)
+        self.touched()
+
+    def write_host(self, name: str, host: Host) -> None:
+        """Save a host's file; its content is never quite what it was before."""
+        spec = self._saved(documents.dump(storage.unstructure(host)) + f"# {self.version}\n".encode())
+        self.hosts[name] = File(value=host, document=Document(value=host, spec=spec))
+        self.touched()
+
+    def close_breaker(self, name: str, opened_at: datetime) -> None:
+        """Say in the settings, as the command does, that what opened the breaker is settled."""
+        closed = {**self.settings.closed_breakers, name: opened_at}
+        self.settings = replace(self.settings, closed_breakers=closed)
+        self.touched()
+
+    def _saved(self, content: bytes) -> str:
         spec = blob_id(content)
         self.disk.blobs[spec] = content
-        kind[name] = File(value=value, spec=spec)
-        self.touched()
+        return spec
 
     def touched(self) -> None:
         self.version += 1
@@ -60,6 +85,7 @@ class SimulatedFiles(DesiredFiles):
         self._fleet = fleet
         self._since: dict[str, datetime] = {}
         self._known: tuple[object, Desired] | None = None
+        self._away: frozenset[str] = frozenset()
 
     def refresh(
         self,
@@ -72,19 +98,17 @@ class SimulatedFiles(DesiredFiles):
         state = (self._fleet.version, frozenset(live_hosts))
         if self._known is None or self._known[0] != state:
             self._known = (state, self._in_force_now(live_hosts))
+            self._away = frozenset(name for name, file in self._fleet.tasks.items() if file.gone)
         desired = self._known[1]
-        missing = {one for one in observed_ids if one not in finished_ids} - self._present()
-        certain = set() if self._fleet.rebasing else missing
-        self._since = {one: self._since.get(one, now) for one in sorted(certain)}
-        unsure = dict.fromkeys(sorted(missing - certain), "the file is gone, and a rebase is under way: finish it")
-        return replace(desired, absent=dict(self._since), refused={**desired.refused, **unsure})
+        missing = sorted(one for one in self._away if one in observed_ids and one not in finished_ids)
+        certain = [] if self._fleet.rebasing else missing
+        self._since = {one: self._since.get(one, now) for one in certain}
+        unsure = dict.fromkeys(missing, "the file is gone, and a rebase is under way: finish it")
+        return replace(desired, absent=dict(self._since), refused={} if certain else unsure)
 
     def host(self, host_id: str) -> Host | None:
         file = self._fleet.hosts.get(host_id)
         return file.value if file is not None else None
-
-    def _present(self) -> set[str]:
-        return {name for name, file in self._fleet.tasks.items() if not file.gone}
 
     def _in_force_now(self, live_hosts: Collection[str]) -> Desired:
         fleet = self._fleet
@@ -92,14 +116,10 @@ class SimulatedFiles(DesiredFiles):
         broken = [f"state/tasks/{name}.yaml" for name, file in fleet.tasks.items() if file.broken and not file.gone]
         return Desired(
             settings=fleet.settings,
-            tasks={
-                name: Document(value=with_settings(name, file.value, fleet.settings), spec=file.spec)
-                for name, file in fleet.tasks.items()
-                if not file.gone
-            },
-            hosts={name: Document(value=file.value, spec=file.spec) for name, file in hosts.items()},
+            tasks={name: file.document for name, file in fleet.tasks.items() if not file.gone},
+            hosts={name: file.document for name, file in hosts.items()},
             adapters={name: Document(value=value, spec=name) for name, value in agents.ADAPTERS.items()},
             retired_hosts=frozenset(name for name, file in hosts.items() if file.gone or file.broken),
             problems=tuple(Problem(file=name, line=1, column=1, message="broken") for name in broken),
-            secrets={agents.SECRET_NAME: "digest"},
+            secrets={agents.SECRET_NAME: f"digest {fleet.login}"},
         )

@@ -4,6 +4,7 @@ It tells nobody anything: whoever is to hear of what happens is `told`.
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -37,7 +38,10 @@ Action = Literal["opened", "synchronized", "closed", "reopened", "reviewed"]
 
 @dataclass
 class SimulatedForge:
-    """One repository of it. `told` hears of each thing that happens to a pull request."""
+    """One repository of it. `told` hears of each thing that happens to a pull request.
+
+    `of_branch` are the pull requests of each branch, `by_age` all of them, those that changed last at the end.
+    """
 
     weather: Weather
     clock: Clock
@@ -45,6 +49,8 @@ class SimulatedForge:
     told: Callable[[Action, Pull, Review | None], None]
     away: bool = False
     pulls: dict[int, Pull] = field(default_factory=dict)
+    of_branch: dict[str, list[int]] = field(default_factory=dict)
+    by_age: dict[int, None] = field(default_factory=dict)
     reviews: dict[int, list[Review]] = field(default_factory=dict)
     comments: set[tuple[int, str]] = field(default_factory=set)
 
@@ -72,10 +78,15 @@ class SimulatedForge:
             updated_at=self.now(),
         )
         self.reviews[number] = []
+        self.of_branch.setdefault(branch, []).append(number)
         return self._is("opened", pull)
 
     def open_on(self, branch: str) -> Pull | None:
-        return next((one for one in self.pulls.values() if one.branch == branch and one.state == "open"), None)
+        return next((one for one in self.on(branch) if one.state == "open"), None)
+
+    def on(self, branch: str) -> list[Pull]:
+        """The pull requests for a branch, oldest first."""
+        return [self.pulls[number] for number in self.of_branch.get(branch, [])]
 
     def pushed(self, branch: str) -> None:
         """The branch has a new head."""
@@ -112,6 +123,8 @@ class SimulatedForge:
 
     def _is(self, action: Action, pull: Pull, review: Review | None = None) -> Pull:
         self.pulls[pull.number] = replace(pull, updated_at=self.now())
+        self.by_age.pop(pull.number, None)
+        self.by_age[pull.number] = None
         self.told(action, self.pulls[pull.number], review)
         return self.pulls[pull.number]
 
@@ -153,8 +166,8 @@ class SimulatedClient(Client):
         """Nothing is kept."""
 
     def _updated(self, since: datetime | None) -> list[Pull]:
-        found = [one for one in self._there.pulls.values() if since is None or _at(one) >= since]
-        return sorted(found, key=_at, reverse=True)
+        newest_first = (self._there.pulls[number] for number in reversed(self._there.by_age))
+        return list(itertools.takewhile(lambda one: since is None or _at(one) >= since, newest_first))
 
     def _opened(self, new: NewPull) -> Pull:
         if new.branch not in self._there.remote.refs:

@@ -5,10 +5,10 @@ It knows no command: `protocol` answers those out of what is here.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from tests.simulation.agents import Act
+from tests.simulation.agents import FOREVER_S, Act
 from tests.simulation.clock import Clock
 
 Link = Literal["up", "down", "silent", "deaf"]
@@ -97,6 +97,7 @@ class Host:
     folders: dict[str, Folder] = field(default_factory=dict)
     workspaces: dict[str, Workspace] = field(default_factory=dict)
     begun: dict[str, int] = field(default_factory=dict)
+    alive: dict[str, Folder] = field(default_factory=dict)
 
     @property
     def boot_id(self) -> str:
@@ -117,7 +118,7 @@ class Host:
         return "alive" if process is not None and process.alive and folder.claim[0] == self.boot else "gone"
 
     def living(self) -> list[Folder]:
-        return [one for one in self.folders.values() if one.process is not None and one.process.alive]
+        return list(self.alive.values())
 
     def claim(self, name: str, boot: int) -> None:
         """The supervisor's first act: it claims the folder and starts the agent, or leaves."""
@@ -133,6 +134,7 @@ class Host:
         act = self.events.begins(self, folder)
         process = Process(host=self, run=name, act=act, born_s=self.clock.now_s, boot=self.boot, strays=act.strays)
         folder.process = process
+        self.alive[name] = folder
         self.begun[name] = self.begun.get(name, 0) + 1
         process._timer = self.loop.call_later(act.lasts_s, self._ends, folder, act.exit)  # noqa: SLF001
         self.events.began(self, folder)
@@ -152,6 +154,13 @@ class Host:
             folder.process.strays = 0
             self._ends(folder, b"137")
 
+    def crash(self, folder: Folder) -> None:
+        """Something kills the agent, and that alone, before it is done."""
+        process = folder.process
+        if process is not None and process.alive and process.act.lasts_s < FOREVER_S:
+            process.act = replace(process.act, name=f"{process.act.name}, killed", good=False, counts=True)
+            self._ends(folder, b"139")
+
     def reboot(self) -> None:
         """Every process is gone, and the boot is another one."""
         for folder in self.living():
@@ -168,6 +177,7 @@ class Host:
         if process is None or not process.alive:
             return
         process.ended_s = self.clock.now_s
+        self.alive.pop(folder.name, None)
         if process._timer is not None:  # noqa: SLF001 - the life of a process is this host's matter
             process._timer.cancel()  # noqa: SLF001
         folder.exit = None if self.full or self.read_only else code

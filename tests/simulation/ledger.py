@@ -3,6 +3,7 @@
 It compares nothing itself.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.core.events import Event
@@ -23,7 +24,10 @@ class Broken:
 
 @dataclass
 class Book:
-    """What all who compare write into. `tasks` are as they were recorded last; `checked` counts comparisons."""
+    """What all who compare write into. `tasks` are as they were recorded last; `checked` counts comparisons.
+
+    `live` are their live runs by host and task, kept along, so that a comparison need not look at every task.
+    """
 
     clock: Clock
     weather: Weather
@@ -31,7 +35,23 @@ class Book:
     broken: list[Broken] = field(default_factory=list)
     history: list[tuple[float, str]] = field(default_factory=list)
     tasks: dict[str, ObservedTask] = field(default_factory=dict)
+    live: dict[str, dict[str, Run]] = field(default_factory=dict)
     checked: int = 0
+
+    def take(self, task_id: str, seen: ObservedTask) -> None:
+        """A task is recorded like this now."""
+        before = self.tasks.get(task_id)
+        if before is not None and before.live_run is not None:
+            self.live[before.live_run.host].pop(task_id, None)
+        self.tasks[task_id] = seen
+        if seen.live_run is not None:
+            self.live.setdefault(seen.live_run.host, {})[task_id] = seen.live_run
+
+    def take_all(self, tasks: Mapping[str, ObservedTask]) -> None:
+        """These are all the tasks that are recorded now."""
+        self.tasks, self.live = {}, {}
+        for task_id, seen in tasks.items():
+            self.take(task_id, seen)
 
 
 @dataclass

@@ -34,7 +34,7 @@ class Life:
         """A place where the process may be killed."""
         self.check()
         place = self.weather.numbered(f"{before_or_after} {what}")
-        if self.weather.strikes("the process is killed", chance, place, self.clock.now_s):
+        if self.weather.strikes("the process is killed", chance * self.weather.deadly, place, self.clock.now_s):
             self.die()
 
     def die(self) -> None:

@@ -14,10 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from reconciler.core.breaker import Switch
+from reconciler.core.breaker import Breaker, Switch
 from reconciler.core.events import Event
 from reconciler.core.observed import ObservedTask
-from reconciler.repo import git, journal
+from reconciler.repo import git, journal, storage
 from reconciler.repo.git import GitResult
 from reconciler.repo.journal import Journal, JournalFailed
 from reconciler.repo.observed import records
@@ -27,21 +27,56 @@ from reconciler.repo.observed.fastimport import Change
 from reconciler.repo.observed.funnel import MAX_BATCH, ObservedBranch, Setting
 from reconciler.repo.observed.projection import Projection
 from reconciler.repo.observed.records import Recorded
+from reconciler.repo.yaml import documents
 from tests.simulation.life import Life
 
 REFUSES, MOVES, LOSES = "git refuses a commit", "somebody commits on the branch", "the journal is lost"
 FULL = "the disk refuses the journal"
+BREAKERS = f"{records.ROOT}/breakers/"
 
 
 @dataclass
 class Disk:
-    """What is durable. `files` are those of the branch; `blobs` what task files ever said, by blob id."""
+    """What is durable. `files` are those of the branch; `blobs` what task files ever said, by blob id.
+
+    `switched` is told what a commit says of a breaker: its name, and the breaker where it is not removed.
+    """
 
     files: dict[str, bytes] = field(default_factory=dict)
     commits: int = 0
     losses: int = 0
     journal: sqlite3.Connection | None = None
     blobs: dict[str, bytes] = field(default_factory=dict)
+    switched: Callable[[str, Breaker | None], None] = lambda *_: None
+    _read: dict[str, tuple[bytes, Recorded]] = field(default_factory=dict)
+
+    def recorded(self) -> Recorded:
+        """What the branch says, by the program's own reader; a file that says what it said is not read again."""
+        for path, content in self.files.items():
+            if path not in self._read or self._read[path][0] is not content:
+                self._read[path] = (content, records.decode({path: content}))
+        parts = [self._read[path][1] for path in sorted(self.files)]
+        together = Recorded(
+            fleet=next((one.fleet for one in parts if one.fleet is not None), None),
+            tasks={name: task for one in parts for name, task in one.tasks.items()},
+            hosts={name: host for one in parts for name, host in one.hosts.items()},
+            breakers={name: breaker for one in parts for name, breaker in one.breakers.items()},
+            paths={name: path for one in parts for name, path in one.paths.items()},
+        )
+        return together if len(together.paths) == sum(len(one.paths) for one in parts) else records.decode(self.files)
+
+    def write(self, files: Mapping[str, bytes | None]) -> None:
+        """Make a commit; `None`: the file is removed."""
+        for path, content in files.items():
+            if content is None:
+                self.files.pop(path, None)
+            else:
+                self.files[path] = content
+            if path.startswith(BREAKERS):
+                name = path.removeprefix(BREAKERS).removesuffix(".yaml")
+                said = documents.parse(content, path).data if content is not None else None
+                self.switched(name, storage.structure(Breaker, said) if said is not None else None)
+        self.commits += 1
 
     def deliveries(self) -> int:
         """How many webhooks are remembered."""
@@ -77,7 +112,7 @@ class SimulatedJournal(Journal):
     def writing(self) -> Iterator[sqlite3.Connection]:
         self._life.may_end("before", "a journal write")
         weather = self._life.weather
-        if weather.strikes(FULL, 0.0003, weather.numbered("journal write"), self._life.clock.now_s):
+        if weather.strikes(FULL, 0.0003 * weather.deadly, weather.numbered("journal write"), self._life.clock.now_s):
             raise JournalFailed("journal.sqlite3: database or disk is full")
         with super().writing() as connection:
             yield connection
@@ -99,18 +134,13 @@ class SimulatedBranch(Branch):
         self._life.may_end("before", "a commit", 0.003)
         weather, now_s = self._life.weather, self._life.clock.now_s
         name = weather.numbered("commit")
-        if weather.strikes(REFUSES, 0.001, name, now_s):
+        if weather.strikes(REFUSES, 0.001 * weather.deadly, name, now_s):
             raise BranchFailed("the branch observed could not be written (simulated)")
         if self._disk.commits and weather.strikes(MOVES, 0.004, name, now_s):
             self._disk.commits += 1
         if self.tip != str(self._disk.commits):
             raise BranchAdvanced("the branch observed has moved on")
-        for path, content in change.files.items():
-            if content is None:
-                self._disk.files.pop(path, None)
-            else:
-                self._disk.files[path] = content
-        self._disk.commits += 1
+        self._disk.write(change.files)
         self.tip = str(self._disk.commits)
         self._life.may_end("after", "a commit", 0.003)
         return self.tip
@@ -169,7 +199,7 @@ class SimulatedRecord(ObservedBranch):
         return answers
 
     def _load(self) -> Recorded:
-        return records.decode(self._disk.files)
+        return self._disk.recorded()
 
     def _show_all(self) -> list[str]:
         return []

@@ -75,8 +75,7 @@ class Network:
         return answer
 
     def _fault(self, name: str) -> str:
-        now_s = self.loop.time()
-        return next((kind for kind, chance in CHANCES.items() if self.weather.strikes(kind, chance, name, now_s)), "")
+        return self.weather.first(CHANCES, name, self.loop.time())
 
     def _carry_out(self, host: Host, command: Command, answer: Answer, fate: tuple[str, str]) -> None:
         """The request has arrived and everything that it asks for is done."""

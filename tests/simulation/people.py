@@ -5,10 +5,11 @@ Each thing that somebody does is a decision of the weather, so that it can be ta
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from reconciler.core.desired import Drain, Forge, Host, LostAfter, Settings, Task
 from reconciler.core.terms import Delivery, ExecutionMode, Wish
+from tests.simulation import causes
 from tests.simulation.clock import Clock
 from tests.simulation.files import Fleet
 from tests.simulation.forge import REPOSITORY
@@ -17,8 +18,8 @@ from tests.simulation.reviewers import HOOK_SECRET_NAME
 from tests.simulation.weather import Weather
 
 TICK_S = 20.0
-PULLED = 0.3
-"""How many of the tasks are for agents that ask, where there are some."""
+PULLED, OTHERS = 0.3, 0.25
+"""How many of the tasks are for agents that ask, where there are some; and how many use an account of their own."""
 URL = f"https://git.sim/{REPOSITORY}.git"
 FORGE_TOKEN_NAME = "FORGE_TOKEN"  # noqa: S105 - a name
 SETTINGS = Settings(
@@ -35,42 +36,43 @@ FORGE = Forge(
 
 @dataclass
 class People:
-    """The people of one fleet."""
+    """The people of one fleet. `opened` says of the breakers that are open when they were opened."""
 
     weather: Weather
     clock: Clock
     fleet: Fleet
     after: Callable[[float, Callable[[], None]], object]
+    opened: Callable[[], Mapping[str, datetime]]
 
     def found(self, hosts: int, tasks: int, pulling: int) -> None:
         """The hosts' files at the beginning, and the tasks' over time."""
         for number in range(hosts):
             name = f"host-{number}"
             slots = self.weather.choose({1: 3, 2: 2, 3: 1}, f"slots {name}")
-            self.fleet.write(
-                self.fleet.hosts, name, Host(transport="ssh", address=name, slots=slots, workdir="/h/work")
-            )
+            self.fleet.write_host(name, Host(transport="ssh", address=name, slots=slots, workdir="/h/work"))
         for number in range(pulling):
             pull = Host(transport="pull", slots=2, token_sha256=(TOKEN_SHA256,))
-            self.fleet.write(self.fleet.hosts, f"agents-{number}", pull)
+            self.fleet.write_host(f"agents-{number}", pull)
+        within_s = self.weather.until_s * self.weather.choose({0.7: 3, 0.05: 1}, "tasks arrive within")
         for number in range(tasks):
             name = f"task-{number}"
             if f"a task: {name}" in self.weather.without:
                 continue
-            when_s = self.weather.between(0.0, self.weather.until_s * 0.7, f"arrives {name}")
+            when_s = self.weather.between(0.0, within_s, f"arrives {name}")
             self.after(when_s, lambda name=name: self._arrives(name))  # type: ignore[misc]
 
     def tick(self) -> None:
         """Somebody may do something now."""
         now_s = self.clock.now_s
-        for name in list(self.fleet.tasks):
-            for kind, (chance, do) in _TASK_EDITS.items():
-                if self.weather.strikes(kind, chance, f"{name} at {now_s:.0f}", now_s):
-                    do(self, name)
-        for name in list(self.fleet.hosts):
-            for kind, (chance, do) in _HOST_EDITS.items():
-                if self.weather.strikes(kind, chance, f"{name} at {now_s:.0f}", now_s):
-                    do(self, name)
+        for edits, names in ((_TASK_EDITS, self.fleet.tasks), (_HOST_EDITS, self.fleet.hosts)):
+            chances = {kind: chance for kind, (chance, _) in edits.items()}
+            for name in list(names):
+                kind = self.weather.first(chances, f"{name} at {now_s:.0f}", now_s)
+                if kind:
+                    edits[kind][1](self, name)
+        for name, opened_at in self.opened().items():
+            if self.weather.strikes("a person closes a breaker", 0.015, f"{name} at {now_s:.0f}", now_s):
+                self.fleet.close_breaker(name, opened_at)
         if self.weather.strikes("a person rebases", 0.004, f"at {now_s:.0f}", now_s):
             self.rebase()
 
@@ -80,7 +82,7 @@ class People:
         for task in self.fleet.tasks.values():
             task.broken = False
         for name, file in list(self.fleet.hosts.items()):
-            self.fleet.write(self.fleet.hosts, name, replace(file.value, drain=None))
+            self.fleet.write_host(name, replace(file.value, drain=None))
 
     def rebase(self) -> None:
         """All task files are gone for a while, under a rebase; then they are back, one of them as it was before."""
@@ -101,7 +103,7 @@ class People:
     def edit(self, name: str, **changes: object) -> None:
         file = self.fleet.tasks[name]
         if not file.gone:
-            self.fleet.write(self.fleet.tasks, name, replace(file.value, **changes))  # type: ignore[arg-type]
+            self.fleet.write_task(name, replace(file.value, **changes))  # type: ignore[arg-type]
 
     def _arrives(self, name: str) -> None:
         weather = self.weather
@@ -112,8 +114,9 @@ class People:
             Delivery.PULL_REQUEST: 6.0 if self.fleet.settings.forge else 0.0,
         }
         delivery = Delivery.NONE if pulled else weather.choose(kinds, f"delivery {name}")
-        others = [other for other in self.fleet.tasks if other != name]
+        others = list(self.fleet.tasks)
         depends = weather.choose({True: 1, False: 6}, f"depends {name}") and others
+        other = others[int(weather.draw(f"depends on {name}") * len(others))] if depends else ""
         task = Task(
             title=name,
             goal="work",
@@ -121,12 +124,13 @@ class People:
             repository=URL if delivery is not Delivery.NONE else None,
             delivery=delivery,
             execution_mode=ExecutionMode.HTTP_PULL if pulled else ExecutionMode.SSH_CLI,
-            depends_on=(others[0],) if depends else (),
+            env={causes.ACCOUNT: "other"} if weather.draw(f"account {name}") < OTHERS else {},
+            depends_on=(other,) if depends else (),
             priority=weather.choose({0: 4, 5: 1}, f"priority {name}"),
             timeout=timedelta(minutes=3),
             idle_timeout=timedelta(minutes=1),
         )
-        self.fleet.write(self.fleet.tasks, name, task)
+        self.fleet.write_task(name, task)
 
     def _has_agents(self) -> bool:
         return any(file.value.transport == "pull" for file in self.fleet.hosts.values())
@@ -173,11 +177,11 @@ class People:
 
     def _drain(self, name: str) -> None:
         host = self.fleet.hosts[name].value
-        self.fleet.write(self.fleet.hosts, name, replace(host, drain=Drain(reason="maintenance")))
+        self.fleet.write_host(name, replace(host, drain=Drain(reason="maintenance")))
         self._later(f"undrain {name}", lambda: self._undrain(name))
 
     def _undrain(self, name: str) -> None:
-        self.fleet.write(self.fleet.hosts, name, replace(self.fleet.hosts[name].value, drain=None))
+        self.fleet.write_host(name, replace(self.fleet.hosts[name].value, drain=None))
 
     def _remove_host(self, name: str) -> None:
         self.fleet.hosts[name].gone = True

@@ -4,6 +4,7 @@ It knows nothing of who pushes.
 """
 
 import hashlib
+import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,11 +13,15 @@ MAIN = "main"
 
 @dataclass
 class Remote:
-    """Branch -> commit; every commit with its parents. `moved` hears of branches that were pushed."""
+    """Branch -> commit; every commit with its parents, and as the how-manieth it was made: parents come first.
+
+    `moved` hears of branches that were pushed.
+    """
 
     url: str
     refs: dict[str, str] = field(default_factory=dict)
     parents: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
     moved: Callable[[str], None] = lambda _: None
 
     def __post_init__(self) -> None:
@@ -26,7 +31,7 @@ class Remote:
     def commit(self, *parents: str) -> str:
         """A new commit on top of these."""
         sha = hashlib.sha1(f"{self.url} {len(self.parents)}".encode(), usedforsecurity=False).hexdigest()
-        self.parents[sha] = parents
+        self.numbers[sha], self.parents[sha] = len(self.parents), parents
         return sha
 
     def push(self, branch: str, sha: str) -> None:
@@ -35,21 +40,26 @@ class Remote:
         self.moved(branch)
 
     def contains(self, tip: str, ancestor: str) -> bool:
-        return ancestor in self.history(tip)
-
-    def history(self, tip: str) -> set[str]:
-        """The commit and everything before it."""
-        found: set[str] = set()
-        left = [tip]
-        while left:
-            sha = left.pop()
-            if sha not in found:
-                found.add(sha)
-                left.extend(self.parents.get(sha, ()))
-        return found
+        return self.ahead(ancestor, tip) == 0
 
     def ahead(self, tip: str, base: str) -> int:
-        return len(self.history(tip) - self.history(base))
+        """How many commits of the tip's history are not in the base's; what is older than both need is not read."""
+        of_base, others, found = {base}, {tip} - {base}, 0
+        newest = [(-self.numbers[sha], sha) for sha in (*of_base, *others)]
+        heapq.heapify(newest)
+        while others:
+            sha = heapq.heappop(newest)[1]
+            before = self.parents[sha]
+            for parent in set(before) - of_base - others:
+                heapq.heappush(newest, (-self.numbers[parent], parent))
+            if sha in others:
+                found += 1
+                others.remove(sha)
+                others.update(set(before) - of_base)
+            else:
+                of_base.update(before)
+                others.difference_update(before)
+        return found
 
     def merge(self, branch: str) -> str:
         """Merge a branch into the default one."""

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from reconciler.core.terms import Scope
 from tests.simulation.simulation import Result
 from tests.simulation.world import Plan
 
@@ -46,6 +47,8 @@ def figures(total: Sum, seed: int, took: tuple[float, float]) -> Iterator[str]:
         f"{counted['starts']} starts of the program, {counted['commands']} commands to hosts, "
         f"{counted['commits']} commits, {counted['taken']} webhooks taken"
     )
+    opened = {scope: counted[f"{scope} breakers"] for scope in Scope}
+    yield f"{sum(opened.values())} times a breaker opened: {', '.join(f'{scope} {n}' for scope, n in opened.items())}"
     edits = sum(total.kinds.values()) - total.faults
     yield f"{total.faults} faults, {edits} acts of people, {counted['checks']} checks of invariants"
     for kind, count in sorted(total.kinds.items(), key=lambda one: (one[0].startswith(PEOPLE), -one[1])):
@@ -66,7 +69,8 @@ def failure(first: Result, small: Result) -> Iterator[str]:
 
 def again(plan: Plan) -> str:
     """The command that lives through the same world."""
+    severity = f" --severity {plan.severity:g}" if plan.severity is not None else ""
     return (
         f"invoke simulate --seed {plan.seed} --worlds 1 --hosts {plan.hosts} --tasks {plan.tasks} "
-        f"--minutes {plan.weather_s / 60:g} --severity {plan.severity:g}"
+        f"--minutes {plan.weather_s / 60:g}{severity}"
     )

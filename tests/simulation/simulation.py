@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.simulation import mishaps, people
-from tests.simulation.clock import Clock, VirtualLoop
+from tests.simulation.clock import Clock, Threads, VirtualLoop
 from tests.simulation.ledger import Broken
 from tests.simulation.life import Killed, Life
 from tests.simulation.memory import LOSES, git_door
@@ -27,8 +27,11 @@ CALM_MOST_S = 3 * 3600.0
 """In calm weather everything comes to rest within this time: an hour for the bound on launches, and some more."""
 
 LOOK_S = 10.0
-SEVERITIES = {0.02: 1.5, 1.0: 6.0, 2.0: 2.5}
+SEVERITIES = {0.024: 1.5, 1.2: 6.0, 2.4: 2.5}
 """How bad the weather of a world is, and how often: in fair weather everything has to be prompt."""
+
+READS_S = 2e-5
+"""How long a turn takes for each task, about as on a real machine: what happens meanwhile is the next turn's matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +53,9 @@ def simulate(plan: Plan) -> Result:
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=shared if shared.is_dir() else None))
     clock = Clock()
     weather = Weather(seed=plan.seed, until_s=plan.weather_s, without=plan.without)
-    weather.severity = plan.severity * weather.choose(SEVERITIES, "severity")
-    loop = VirtualLoop(clock, _threads(weather, clock))
+    weather.severity = weather.choose(SEVERITIES, "severity") if plan.severity is None else plan.severity
+    weather.deadly = Plan.hosts / max(plan.hosts, Plan.hosts)
+    loop = VirtualLoop(clock, _threads(weather, clock, READS_S * plan.tasks))
     try:
         asyncio.set_event_loop(loop)
         world = World(plan=plan, folder=folder, clock=clock, loop=loop, weather=weather)
@@ -69,6 +73,7 @@ async def _through(world: World) -> None:
     """Weather, then calm until everything rests, or something is broken."""
     _every(world, people.TICK_S, world.people.tick)
     _every(world, mishaps.TICK_S, world.mishaps.tick)
+    _every(world, mishaps.TICK_S, world.causes.tick)
     ending = asyncio.ensure_future(_ending(world))
     while not ending.done():
         world.door.running = Running(life=Life(weather=world.weather, clock=world.clock, began_s=world.clock.now_s))
@@ -95,13 +100,14 @@ async def _ending(world: World) -> None:
         if world.book.broken:
             return
     world.mishaps.end()
+    world.causes.end()
     world.people.mend()
     while world.clock.now_s < world.weather.until_s + CALM_MOST_S:
         await asyncio.sleep(LOOK_S)
         world.look()
-        if world.book.broken or not world.at_rest():
+        if world.book.broken or world.is_at_rest():
             return
-    world.truth.broke("nothing is stuck", ", ".join(world.at_rest()))
+    world.truth.broke("nothing is stuck", ", ".join(world.restless()))
 
 
 def _every(world: World, pause_s: float, do: Callable[[], None]) -> None:
@@ -113,11 +119,14 @@ def _every(world: World, pause_s: float, do: Callable[[], None]) -> None:
     world.loop.call_later(pause_s, again)
 
 
-def _threads(weather: Weather, clock: Clock) -> Callable[[Callable[..., object]], tuple[float, float]]:
+def _threads(weather: Weather, clock: Clock, refresh_s: float) -> Threads:
     """What is handed to a thread takes no time to speak of, but now and then the disk is slow."""
 
     def delays(func: Callable[..., object]) -> tuple[float, float]:
-        name = weather.numbered(f"thread {getattr(func, '__qualname__', '')}")
+        what = getattr(func, "__qualname__", "")
+        name = weather.numbered(f"thread {what}")
+        if what == "Loop._refresh":
+            return 0.0005, 0.0005 + refresh_s
         if not weather.strikes("the disk is slow", 0.01, name, clock.now_s):
             return 0.0005, 0.0005
         return weather.between(0.1, 4.0, f"before {name}"), weather.between(0.1, 4.0, f"after {name}")
@@ -161,6 +170,7 @@ def _result(world: World) -> Result:
         commands=world.network.sent,
         commits=world.disk.commits,
         taken=world.door.taken,
+        **{f"{scope} breakers": count for scope, count in truth.breakers.opened.items()},
     )
     return Result(
         plan=world.plan,

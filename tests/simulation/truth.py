@@ -5,12 +5,13 @@ It believes nothing that the program says of itself, and changes nothing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from reconciler.core.events import Assigned, Event, Finished, Merged, Regenerated, Released, Reviewed, Revived
 from reconciler.core.observed import ObservedTask, Run
 from reconciler.core.terms import Failure, Outcome, Phase
 from tests.simulation.agents import SECRET
+from tests.simulation.breakertruth import BreakerTruth
 from tests.simulation.clock import BEGIN
 from tests.simulation.hosts import Folder, Host
 from tests.simulation.ledger import Ledger, run_of, seconds
@@ -37,7 +38,9 @@ class Truth(Ledger):
     """What is known to be true of every run, and what was broken."""
 
     pulled: PullTruth
+    breakers: BreakerTruth
     places: dict[str, tuple[Host, Folder]] = field(default_factory=dict)
+    at_work: dict[str, dict[str, int]] = field(default_factory=dict)
     heard_s: dict[str, list[float]] = field(default_factory=dict)
     assigned_s: dict[str, list[float]] = field(default_factory=dict)
     pauses: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -74,16 +77,18 @@ class Truth(Ledger):
             "no host over its slots",
             f"{host.id}: {[one.name for one in host.living()]}",
         )
-        for name, (_, other) in self.places.items():
-            if name.rpartition(".")[0] == task_id and other.process is not None and other.process.alive:
-                older = run_of(self.book.tasks.get(task_id), int(name.rpartition(".")[2]))
-                lost = older is not None and older.outcome is Outcome.LOST
-                self.must(lost, "one live run per task", f"{folder.name} beside {name}")
+        at_work = self.at_work.setdefault(task_id, {})
+        for name, number in at_work.items():
+            older = run_of(self.book.tasks.get(task_id), number)
+            lost = older is not None and older.outcome is Outcome.LOST
+            self.must(lost, "one live run per task", f"{folder.name} beside {name}")
+        at_work[folder.name] = int(epoch)
         shared = [one.name for one in host.living() if one.workspace == folder.workspace and one is not folder]
         self.must(not shared, "no two agents in one workspace", f"{folder.name} beside {shared}")
         self.places[folder.name] = (host, folder)
 
     def ended(self, host: Host, folder: Folder) -> None:
+        self.at_work[folder.name.rpartition(".")[0]].pop(folder.name, None)
         self.say(f"{host.id}: {folder.name} ends with {folder.exit!r}")
 
     def reopened(self, tasks: Mapping[str, ObservedTask]) -> None:
@@ -93,7 +98,7 @@ class Truth(Ledger):
             kept = [(run.epoch, run.outcome) for run in now.runs]
             ends = {(run.epoch, run.outcome) for run in known.runs if run.outcome is not None}
             self.must(now.epoch >= known.epoch and ends <= set(kept), "nothing recorded is lost", task_id)
-        self.book.tasks = dict(tasks)
+        self.book.take_all(tasks)
         self.restarted_s = self.now_s
 
     def recorded(self, task_id: str, before: ObservedTask, after: ObservedTask, event: Event) -> None:
@@ -114,11 +119,12 @@ class Truth(Ledger):
                 self._assigned(task_id, before, event)
             case Finished():
                 self._finished(task_id, after, event)
+                self.breakers.ended(task_id, after.runs[-1], event)
             case Regenerated() | Released() | Revived() | Reviewed() | Merged():
                 self.pauses.pop(task_id, None)
             case _:
                 self._paused(task_id, after, event)
-        self.book.tasks[task_id] = after
+        self.book.take(task_id, after)
 
     def _ends_stay(self, task_id: str, before: ObservedTask, after: ObservedTask) -> None:
         for old, new in zip(before.runs, after.runs, strict=False):
@@ -135,13 +141,14 @@ class Truth(Ledger):
 
     def _assigned(self, task_id: str, before: ObservedTask, event: Assigned) -> None:
         now_s = seconds(event)
+        self.breakers.assigned(task_id, event)
         self.must(event.epoch == before.epoch + 1, "epochs follow one another", f"{task_id}.{event.epoch}")
         self.must(before.live_run is None, "one live run per task", f"{task_id}: assigned while one is not ended")
         recent = [at_s for at_s in self.assigned_s.get(task_id, []) if at_s > now_s - 3600 + SLACK_S]
         self.must(len(recent) < LAUNCHES_PER_HOUR, "launches per hour are bounded", task_id)
         self.assigned_s[task_id] = [*recent, now_s]
-        live = [one for one, seen in self.book.tasks.items() if seen.live_run and seen.live_run.host == event.host]
-        self.must(len(live) < self.slots.get(event.host, 0), "no host over its slots", f"{task_id} beside {live}")
+        live = self.book.live.get(event.host, {})
+        self.must(len(live) < self.slots.get(event.host, 0), "no host over its slots", f"{task_id} beside {list(live)}")
         ended_s, failures = self.pauses.pop(task_id, (now_s, 0))
         if failures:
             pause_s = min(FIRST_PAUSE_S * 2 ** (failures - 1), LONGEST_PAUSE_S)
@@ -193,6 +200,8 @@ class Truth(Ledger):
             self.must(good and folder.exit is not None, "success is true", f"{name}: {folder.exit!r}, stop {stopped}")
         if run.counts_as_attempt:
             self._counted(name, folder, run)
+        if run.failure is Failure.USAGE_LIMIT:
+            self._limited(name, process.act.until, run, event)
         self.must(process.strays == 0, "nothing of an ended run lives on", name)
         self._prompt(name, process.born_s, process.ended_s or 0.0)
 
@@ -206,6 +215,12 @@ class Truth(Ledger):
         if run.failure is Failure.TIMED_OUT:
             true = true or lived_s >= self._timeout(folder.name).total_seconds() - SLACK_S
         self.must(true and not process.vanished, "attempts are charged for what counts", f"{name}: {run.failure}")
+
+    def _limited(self, name: str, told: datetime | None, run: Run, event: Finished) -> None:
+        """The end of a usage limit is what the agent was told, where that is still to come."""
+        known = run.resets_at is None if told is None else run.resets_at is not None and run.resets_at >= told
+        early = run.resets_at is None or told is None or run.resets_at <= max(told, event.at)
+        self.must(known and early, "a usage limit ends when it was said to", f"{name}: {run.resets_at}, not {told}")
 
     def _timeout(self, name: str) -> timedelta:
         file = self.book.fleet.tasks.get(name.rpartition(".")[0])
@@ -231,6 +246,7 @@ class Truth(Ledger):
 
     def look(self, specs: Mapping[str, str]) -> None:
         """What cannot be reached for long enough is given up: `specs` are the hosts' files as they are now."""
+        self.breakers.look(self.restarted_s)
         if self.now_s < self.restarted_s + UP_S:
             return
         for host_id, spec in specs.items():
@@ -238,12 +254,9 @@ class Truth(Ledger):
             if self.noted.get(host_id, ("", 0.0, 0.0))[:2] != state and self.now_s > state[1] + UP_S:
                 self.noted[host_id] = (*state, self.now_s)
         after_s = self.book.fleet.settings.lost_after.ssh.total_seconds() + LOST_SLACK_S
-        for task_id, seen in self.book.tasks.items():
-            run = seen.live_run
-            if run is None or run.claim is not None or run.host not in self.noted:
+        for host_id, (spec, answered_s, noted_s) in self.noted.items():
+            if (spec, answered_s) != (specs.get(host_id), self.answered_s.get(host_id, 0.0)):
                 continue
-            spec, answered_s, noted_s = self.noted[run.host]
-            if (spec, answered_s) == (specs.get(run.host), self.answered_s.get(run.host, 0.0)):
-                since_s = max(noted_s, (run.assigned_at - BEGIN).total_seconds())
-                late = self.now_s - since_s > after_s
-                self.must(not late, "what is lost is given up in time", f"{task_id}.{run.epoch} on {run.host}")
+            for task_id, run in self.book.live.get(host_id, {}).items():
+                late = self.now_s - max(noted_s, (run.assigned_at - BEGIN).total_seconds()) > after_s
+                self.must(not late, "what is lost is given up in time", f"{task_id}.{run.epoch} on {host_id}")

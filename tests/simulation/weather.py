@@ -33,16 +33,20 @@ class Struck:
 class Weather:
     """The draws of one seed. `without` are decisions that are taken back; after `until_s` nothing goes wrong any more.
 
-    `severity` multiplies every chance.
+    `severity` multiplies every chance, and `deadly` the chance that one effect of the process is its last: where hosts
+    are many, so are the effects, and the process does not live shorter for that.
     """
 
     seed: int
     until_s: float
     severity: float = 1.0
+    deadly: float = 1.0
     without: frozenset[str] = frozenset()
     struck: list[Struck] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     _numbers: Counter[str] = field(default_factory=Counter)
+    _intensities: dict[int, float] = field(default_factory=dict)
+    _wrong_s: float = 0.0
 
     def draw(self, name: str) -> float:
         """A number from 0 up to 1 that belongs to this name."""
@@ -76,19 +80,37 @@ class Weather:
         self.note(kind, decision, now_s)
         return True
 
+    def first(self, chances: Mapping[str, float], name: str, now_s: float) -> str:
+        """Which of several faults that exclude each other happens here and now, by one draw; none: an empty word."""
+        if now_s >= self.until_s:
+            return ""
+        left = self.draw(f"which: {name}") / (self.severity * self._intensity(now_s))
+        for kind, chance in chances.items():
+            left -= chance
+            if left < 0:
+                decision = f"{kind}: {name}"
+                if decision in self.without:
+                    return ""
+                self.note(kind, decision, now_s)
+                return kind
+        return ""
+
     def note(self, kind: str, decision: str, now_s: float) -> None:
         """A fault happened."""
         self.struck.append(Struck(now_s, kind, decision))
         self.kinds[kind] += 1
+        if not kind.startswith(ACTS):
+            self._wrong_s = now_s
 
     def fair_since_s(self) -> float:
         """Since when nothing went wrong between machines, whatever people and agents did."""
-        wrong = (one.at_s for one in reversed(self.struck) if not one.kind.startswith(ACTS))
-        return next(wrong, 0.0)
+        return self._wrong_s
 
     def _intensity(self, now_s: float) -> float:
         """Storms and calms take turns."""
-        share = self.draw(f"storm {int(now_s / STORM_S)}")
-        if share < STORM_SHARE:
-            return STORM_FACTOR
-        return CALM_FACTOR if share > 1 - CALM_SHARE else 1.0
+        number = int(now_s / STORM_S)
+        if number not in self._intensities:
+            share = self.draw(f"storm {number}")
+            factor = CALM_FACTOR if share > 1 - CALM_SHARE else 1.0
+            self._intensities[number] = STORM_FACTOR if share < STORM_SHARE else factor
+        return self._intensities[number]

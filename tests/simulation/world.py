@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from reconciler.core.massdeath import MASS_DEATH
 from reconciler.core.observed import ObservedTask, Review
 from reconciler.core.pulls import Pull
 from reconciler.core.terms import TERMINAL, Phase, Wish
@@ -16,6 +17,8 @@ from reconciler.repo.observed import records
 from reconciler.transport import Transport
 from tests.simulation import agents, people, reviewers
 from tests.simulation.agents import Act
+from tests.simulation.breakertruth import BreakerTruth
+from tests.simulation.causes import Causes
 from tests.simulation.clock import Clock, VirtualLoop
 from tests.simulation.door import Door
 from tests.simulation.files import Fleet
@@ -45,13 +48,13 @@ SECRETS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How large a world is, and for how long its weather lasts."""
+    """How large a world is, for how long its weather lasts, and how bad that is; `None`: the seed says so."""
 
     seed: int
     hosts: int = 3
     tasks: int = 16
     weather_s: float = 2400.0
-    severity: float = 1.2
+    severity: float | None = None
     without: frozenset[str] = frozenset()
 
 
@@ -67,12 +70,14 @@ class World:
     disk: Disk = field(default_factory=Disk)
     hosts: dict[str, Host] = field(default_factory=dict)
     starts: int = 0
+    _awaited: str | None = None
 
     def __post_init__(self) -> None:
         forge = people.FORGE if self.weather.draw("forge") < 0.6 else None
         self.fleet = Fleet(disk=self.disk, settings=replace(people.SETTINGS, forge=forge), changed=self._edited)
         self.book = Book(clock=self.clock, weather=self.weather, fleet=self.fleet)
-        self.truth = Truth(book=self.book, pulled=PullTruth(book=self.book))
+        self.truth = Truth(book=self.book, pulled=PullTruth(book=self.book), breakers=BreakerTruth(book=self.book))
+        self.disk.switched = self.truth.breakers.switched
         self.remotes = {people.URL: Remote(url=people.URL)}
         self.strands = Strands(self.loop)
         self.door = Door(truth=self.truth, disk=self.disk, strands=self.strands)
@@ -82,7 +87,13 @@ class World:
         remote = self.remotes[people.URL]
         self.forge = SimulatedForge(weather=self.weather, clock=self.clock, remote=remote, told=self.team.told)
         self.team.forge, remote.moved = self.forge, self.forge.pushed
-        self.people = People(weather=self.weather, clock=self.clock, fleet=self.fleet, after=self._after)
+        self.people = People(
+            weather=self.weather,
+            clock=self.clock,
+            fleet=self.fleet,
+            after=self._after,
+            opened=self.truth.breakers.open,
+        )
         self.people.found(self.plan.hosts, self.plan.tasks, self.weather.choose({0: 2, 1: 2}, "pull hosts"))
         events = Events(begins=self._begins, began=self.truth.began, ended=self.truth.ended)
         for name, file in self.fleet.hosts.items():
@@ -100,6 +111,7 @@ class World:
             heard=self.truth.heard,
             slowed=self.people.change_their_mind,
         )
+        self.causes = Causes(weather=self.weather, loop=self.loop, hosts=self.hosts, fleet=self.fleet)
         self.mishaps = Mishaps(
             weather=self.weather, loop=self.loop, hosts=self.hosts, kill=self._kill, stop=self._stop, forge=self.forge
         )
@@ -124,10 +136,16 @@ class World:
             self.door.look()
             self.truth.look({name: file.spec for name, file in self.fleet.hosts.items() if name in self.hosts})
 
-    def at_rest(self) -> list[str]:
-        """What does not come to rest yet."""
-        restless = [name for name in self.fleet.tasks if not self._is_settled(name)]
-        return restless + [f"{host.id}:{one.name}" for host in self.hosts.values() for one in host.living()]
+    def is_at_rest(self) -> bool:
+        """Whether nothing moves any more. What moved when it was asked before is looked at first."""
+        if self._awaited is None or self._is_settled(self._awaited):
+            self._awaited = next((name for name in self.fleet.tasks if not self._is_settled(name)), None)
+        return self._awaited is None and not any(host.alive for host in self.hosts.values())
+
+    def restless(self) -> list[str]:
+        """What does not come to rest."""
+        tasks = [name for name in self.fleet.tasks if not self._is_settled(name)]
+        return tasks + [f"{host.id}:{name}" for host in self.hosts.values() for name in host.alive]
 
     def _is_settled(self, name: str) -> bool:
         seen, file = self.book.tasks.get(name, ObservedTask()), self.fleet.tasks[name]
@@ -137,6 +155,8 @@ class World:
             return seen.phase in TERMINAL or records.is_untouched(seen)
         if not self._is_forge_known(name, seen):
             return False
+        if seen.phase is Phase.BLOCKED and seen.reason == MASS_DEATH:
+            return False
         if seen.phase in {*TERMINAL, Phase.BLOCKED, Phase.REVIEW_PENDING}:
             return True
         before = [self.book.tasks.get(other, ObservedTask()).phase for other in file.value.depends_on]
@@ -145,13 +165,12 @@ class World:
 
     def _is_forge_known(self, name: str, seen: ObservedTask) -> bool:
         """Whether the record says what the forge shows of a task that was never done again."""
-        pulls = [one for one in self.forge.pulls.values() if one.branch == f"task/{name}"]
+        pulls = self.forge.on(f"task/{name}")
         if self.fleet.settings.forge is None or seen.generation > 1 or seen.past_prs:
             return True
         if not pulls:
             return seen.phase is not Phase.REVIEW_PENDING
-        newest = max(pulls, key=lambda one: one.number)
-        return seen.pr is not None and (seen.pr.number, seen.pr.state) == (newest.number, newest.state)
+        return seen.pr is not None and (seen.pr.number, seen.pr.state) == (pulls[-1].number, pulls[-1].state)
 
     def _after(self, after_s: float, do: Callable[[], None]) -> None:
         self.loop.call_later(after_s, do)
@@ -166,10 +185,14 @@ class World:
         kind = "good" if calm else self.weather.choose(agents.KINDS, f"agent {name}")
         if kind != "good" and f"an agent: {name}" in self.weather.without:
             kind = "good"
+        kind = self.causes.kind(kind, meta, name)
         if kind not in {"good", "forks", "tells the secret"}:
             self.weather.note(f"an agent: {kind}", f"an agent: {name}", self.clock.now_s)
         session = meta.session or meta.new_session or ""
-        return agents.act(self.weather, name, session, kind, text=meta.adapter_id == "text")
+        text = meta.adapter_id == "text"
+        if kind == "usage limit" and not text:
+            return agents.limited(self.weather, name, session, self.causes.told(meta))
+        return agents.act(self.weather, name, session, kind, text=text)
 
     def _slow_claim_s(self, host: Host, name: str) -> float:
         place = self.weather.numbered(f"claim {host.id} {name}")
