@@ -9,8 +9,7 @@ from reconciler.commands import pictures
 from reconciler.commands.command import Command
 from reconciler.commands.session import NotGood, Session, here
 from reconciler.repo import shapes
-from reconciler.repo.desired import files as desired
-from reconciler.repo.desired import fleetfiles
+from reconciler.repo.desired import fleetfiles, validation
 from reconciler.repo.fleet import Fleet
 
 
@@ -22,7 +21,7 @@ def validate(session: Session, *, paths: tuple[str, ...] = (), json: bool = Fals
     """
     fleet = session.fleet()
     wanted = [one for path in paths for one in _named(fleet, path)]
-    found = desired.validate_paths(fleet.root, wanted) if wanted or not paths else ()
+    found = validation.validate_paths(fleet.root, wanted) if wanted or not paths else ()
     if json:
         session.screen.json({"problems": [shapes.plain(one) for one in found]})
     else:

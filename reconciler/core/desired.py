@@ -4,8 +4,9 @@ The JSON Schemas in `schemas/` say the same, and a test says that they are equal
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Generic, Literal, TypeVar
 
 from reconciler.core.terms import Delivery, ExecutionMode, Failure, Permissions, Wish
@@ -257,12 +258,11 @@ class Document(Generic[T]):
 class Desired:
     """Everything that people wrote, as far as it is in force.
 
-    `tasks` are resolved: `with_settings` was applied. A task in `refused` may not start (no good version is known, a
-    duplicate stem, a cycle, a shared branch ...); the value is the sentence that says why. `absent` are ids whose file
-    is gone from the work tree and from the tip of the branch, since when. `retired_hosts` are hosts in `hosts` whose
-    file is broken or gone: their last good version serves live runs only. `archived` are ids that a dependency may name
-    beyond `tasks`. `since` is when each task was first seen. `secrets` maps each secret's name to a keyed digest of its
-    value; a missing name cannot be resolved.
+    `tasks` are resolved: `with_settings` was applied. A task in `refused` may not start; the value says why. `absent`
+    are ids whose file is gone from work tree and tip, since when. `retired_hosts` are hosts in `hosts` whose file is
+    broken or gone: their last good version serves live runs only. `archived` are ids that a dependency may name
+    beyond `tasks`. `since` is when each task was first seen. `secrets` maps each secret's name to a keyed digest of
+    its value; a missing name cannot be resolved.
     """
 
     settings: Settings = field(default_factory=Settings)
@@ -278,23 +278,23 @@ class Desired:
     problems: tuple[Problem, ...] = ()
 
 
+_KEYS = tuple(one.name for one in fields(Task))
+_values = attrgetter(*_KEYS)
+
+
 def with_settings(task_id: str, task: Task, settings: Settings) -> Task:
     """The task with everything filled in that its file leaves to its id or to the settings.
 
     `adapter` stays `None` where the settings have no default either: that is an error of the fleet.
     """
-    return replace(
-        task,
-        branch=task.branch or f"task/{task_id}",
-        pr_title=task.pr_title or task.title,
-        delivery=task.delivery or _delivery(task, settings),
-        adapter=task.adapter or settings.default_adapter,
-        model=task.model or settings.model,
-        permissions=task.permissions or settings.permissions,
-    )
+    filled = dict(zip(_KEYS, _values(task), strict=True))
+    filled["branch"], filled["pr_title"] = task.branch or f"task/{task_id}", task.pr_title or task.title
+    filled["adapter"], filled["model"] = task.adapter or settings.default_adapter, task.model or settings.model
+    filled["permissions"] = task.permissions or settings.permissions
+    filled["delivery"] = task.delivery or _delivery(task, settings)
+    return Task(**filled)
 
 
 def _delivery(task: Task, settings: Settings) -> Delivery:
-    if task.repository is None:
-        return Delivery.NONE
-    return Delivery.PULL_REQUEST if settings.forge else Delivery.BRANCH
+    published = Delivery.PULL_REQUEST if settings.forge else Delivery.BRANCH
+    return Delivery.NONE if task.repository is None else published

@@ -15,7 +15,8 @@ IN_FORCE = "refs/reconciler/main"
 
 OBSERVED = "observed"
 _NO_GC = {"gc.auto": "0", "maintenance.auto": "false"}
-EXCLUDED = ("state/observed/", ".reconciler/")
+LOCAL = ".reconciler"
+EXCLUDED = ("state/observed/", f"{LOCAL}/")
 
 
 class NoFleet(Exception):
@@ -55,7 +56,7 @@ class Fleet:
     @property
     def local(self) -> Path:
         """The folder of what belongs to this machine alone."""
-        return self.root / ".reconciler"
+        return self.root / LOCAL
 
     @property
     def journal(self) -> Path:

@@ -5,7 +5,7 @@ It never holds anything that could not be lost: without it no task is forgotten 
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,8 @@ from reconciler.core.observed import Lease
 
 BUSY_S = 5.0
 MAX_PENDING = 256
+FEW = 50
+"""Of so many things each is asked for alone; of more, everything is read at once."""
 
 _APPLICATION = 0x7265636F
 _MIGRATIONS = (
@@ -94,6 +96,12 @@ class Journal:
         """The blob id of the newest valid version of a file, None where none is known."""
         return self._text("SELECT blob FROM good WHERE path = ?", path)
 
+    def good_versions(self, paths: Collection[str]) -> dict[str, str]:
+        """The same of those of these files of which one is known."""
+        if len(paths) <= FEW:
+            return {path: blob for path in paths if (blob := self.good_version(path)) is not None}
+        return {str(path): str(blob) for path, blob in self.rows("SELECT path, blob FROM good")}
+
     def keep_good_versions(self, blobs: Mapping[str, str]) -> None:
         """Remember the newest valid blob of each of these files, all at once."""
         with self.writing() as connection:
@@ -101,8 +109,10 @@ class Journal:
 
     def first_seen(self, tasks: Mapping[str, datetime]) -> dict[str, datetime]:
         """When each of the tasks was first seen: as was kept before, else the time given, which is kept now."""
-        with self._lock, self._told():
-            rows = self._connection.execute("SELECT task, at FROM first_seen").fetchall()
+        if len(tasks) <= FEW:
+            rows = [row for task in tasks for row in self.rows("SELECT task, at FROM first_seen WHERE task = ?", task)]
+        else:
+            rows = self.rows("SELECT task, at FROM first_seen")
         known = {str(task): datetime.fromisoformat(str(at)) for task, at in rows}
         new = {task: at for task, at in tasks.items() if task not in known}
         if new:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import jsonschema_rs
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
@@ -68,6 +69,14 @@ def validate(kind: str, parsed: Parsed, file: str) -> tuple[Problem, ...]:
     return tuple(sorted(found, key=lambda one: (one.line, one.column, one.message)))
 
 
+def is_valid(kind: str, data: object) -> bool:
+    """Whether nothing is wrong with a document's values, fast. What it calls invalid `validate` may yet take."""
+    try:
+        return _judge(kind).is_valid(data)
+    except ValueError:
+        return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wrong:
     """One thing that is wrong with a message, and where in it, as a JSON Pointer."""
@@ -105,6 +114,11 @@ def pattern_matches(pattern: str, text: str) -> bool:
 @functools.cache
 def _pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\$(?=$|\))", r"\\Z", pattern))
+
+
+@functools.cache
+def _judge(kind: str) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(schema(kind))
 
 
 @functools.cache

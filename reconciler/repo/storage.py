@@ -50,6 +50,7 @@ def unstructure(value: object) -> dict[str, object]:
     return cast("dict[str, object]", _converter().unstructure(value))
 
 
+@functools.lru_cache
 def duration(text: str) -> timedelta:
     """The time span of a text such as `90s`, `45m` or `1h30m`; ValueError for any other."""
     found = _DURATION.fullmatch(text)
@@ -79,6 +80,10 @@ def parse_timestamp(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f'"{text[:40]}" has no time zone: write it as 2026-11-22T17:00:00Z')
     return moment.astimezone(UTC)
+
+
+def _strings(data: object, _: object = None) -> tuple[str, ...]:
+    return tuple(map(str, cast("list[object]", data)))
 
 
 def _texts(data: object, _: object = None) -> tuple[str, ...]:
@@ -193,6 +198,7 @@ def _converter() -> Converter:
     converter = Converter(detailed_validation=False, unstruct_collection_overrides={tuple: list, frozenset: sorted})
     converter.register_structure_hook_factory(_is_record, lambda cls: _structure_hook(cls, converter))
     converter.register_unstructure_hook_factory(_is_record, lambda cls: _unstructure_hook(cls, converter))
+    converter.register_structure_hook_func(lambda cls: cls == tuple[str, ...], _strings)
     converter.register_structure_hook(int, _integer)
     converter.register_structure_hook(bool, _boolean)
     converter.register_unstructure_hook(StrEnum, lambda word: word.value)

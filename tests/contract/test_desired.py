@@ -11,7 +11,7 @@ import pytest
 from reconciler.core.desired import Desired
 from reconciler.core.terms import Delivery, Wish
 from reconciler.repo import git
-from reconciler.repo.desired import files as desired
+from reconciler.repo.desired import fleetfiles, validation
 from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.fleet import IN_FORCE
 from reconciler.repo.journal import Journal
@@ -90,18 +90,33 @@ def test_an_uncommitted_file_is_in_force_and_its_bytes_are_in_the_object_store(f
     assert found.refused == {}
 
 
-def test_only_a_file_with_another_stamp_is_read_again(fleet: Fleet) -> None:
+def test_only_a_file_with_another_stamp_is_read_again(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         fleet.task(name=f"deep/er/t{number}")
-    first = fleet.now()
+    fleet.now()
     fleet.task(TASK + "desired: hold\n", name="deep/er/t3")
     silent = fleet.root / "state/tasks/deep/er/t4.yaml"
     stamp = silent.stat()
     silent.write_text(TASK.replace("Fix it", "Fix at"))
     os.utime(silent, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    read = noted_reads(monkeypatch)
     second = fleet.now()
     assert second.tasks["t3"].value.desired is Wish.HOLD
-    assert second.tasks["t4"] is first.tasks["t4"]
+    assert second.tasks["t4"].value.title == "Fix at"
+    assert {path for path in read if "tasks" in path} == {f"state/tasks/deep/er/t{number}.yaml" for number in (3, 4)}
+
+
+def noted_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of the files that are read from now on."""
+    read: list[str] = []
+    really = fleetfiles.read
+
+    def noted(root: Path, path: str) -> bytes:
+        read.append(path)
+        return really(root, path)
+
+    monkeypatch.setattr(fleetfiles, "read", noted)
+    return read
 
 
 def test_a_file_that_was_saved_just_now_is_read_again_even_with_the_same_stamp(fleet: Fleet) -> None:
@@ -480,9 +495,9 @@ def test_validation_needs_no_state_and_shows_everything(tmp_path: Path) -> None:
     }.items():  # fmt: skip
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
-    every = desired.validate_paths(tmp_path)
+    every = validation.validate_paths(tmp_path)
     assert [problem.file.rsplit("/", 1)[1] for problem in every] == ["h.yaml", "a.yaml", "c.yaml", "d.yml"]
-    one = desired.validate_paths(tmp_path, [tmp_path / "state/tasks/c.yaml"])
+    one = validation.validate_paths(tmp_path, [tmp_path / "state/tasks/c.yaml"])
     assert [problem.file for problem in one] == ["state/tasks/c.yaml"]
-    assert desired.validate_paths(tmp_path, [tmp_path / "hosts"])[0].file == "hosts/h.yaml"
-    assert "not a file of this fleet" in desired.validate_paths(tmp_path, [tmp_path / "x.yaml"])[0].message
+    assert validation.validate_paths(tmp_path, [tmp_path / "hosts"])[0].file == "hosts/h.yaml"
+    assert "not a file of this fleet" in validation.validate_paths(tmp_path, [tmp_path / "x.yaml"])[0].message

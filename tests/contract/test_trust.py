@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from reconciler.core.desired import Desired, Identity
 from reconciler.repo import git
 from reconciler.repo.desired import blobs, fleetfiles, trust
-from reconciler.repo.desired.files import DesiredFiles, validate_paths
+from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.desired.judging import Judge
+from reconciler.repo.desired.validation import validate_paths
 from reconciler.repo.journal import Journal
 from tests.recording import own_git_config
 

@@ -8,6 +8,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from typing import assert_never
 
 from reconciler.core import report
 from reconciler.core.desired import Adapter, Engine, Host, Problem, Settings, Task, Trust, Word
@@ -37,16 +38,22 @@ Value = Task | Host | Adapter | Settings
 
 def check(value: Value, parsed: Parsed, file: str) -> tuple[Problem, ...]:
     """Everything that is wrong with one file's value, with the place of the value in its text."""
+    return tuple(_problem(parsed, file, path, message) for path, message in found(value))
+
+
+def found(value: Value) -> Found:
+    """Everything that is wrong with one file's value."""
     match value:
         case Task():
-            found = _task(value)
+            return _task(value)
         case Host():
-            found = _host(value)
+            return _host(value)
         case Adapter():
-            found = _adapter(value)
+            return _adapter(value)
         case Settings():
-            found = _settings(value)
-    return tuple(_problem(parsed, file, path, message) for path, message in found)
+            return _settings(value)
+        case _:
+            assert_never(value)
 
 
 def times(kind: str, data: Mapping[str, object]) -> Found:

@@ -3,15 +3,17 @@
 Never decides which version is in force.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.core.desired import Problem
 from reconciler.repo import git
-from reconciler.repo.desired import blobs, fleetfiles, loading
+from reconciler.repo.desired import blobs, fleetfiles, loading, readings
 from reconciler.repo.desired.fleetfiles import Place, Stamp
 from reconciler.repo.desired.loading import Loaded
+from reconciler.repo.desired.readings import Reading
 
 RACY_NS = 100_000_000
 """A file that changed so shortly before it was read may change again within the same tick of its clock."""
@@ -31,6 +33,14 @@ Stale = Mapping[str, tuple[Place, Stamp]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What came of reading: the entries, and what is worth to be kept of them for another start."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    readings: list[Reading] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
     """Reads files; content that was read before is not parsed again."""
 
@@ -38,18 +48,18 @@ class Reader:
     algorithm: str
     old: Mapping[str, Entry]
 
-    def from_commit(self, stale: Stale) -> dict[str, Entry]:
+    def from_commit(self, stale: Stale) -> Read:
         """The files whose stamps are blob ids."""
         contents = git.read_blobs(self.root, (str(stamp) for _, stamp in stale.values()))
-        return {
-            path: self._entry(path, place, stamp, contents[str(stamp)])
-            for path, (place, stamp) in stale.items()
-            if stamp in contents
-        }
+        read = Read()
+        for path, (place, stamp) in stale.items():
+            if stamp in contents:
+                self._take(read, path, (place, stamp), contents[str(stamp)])
+        return read
 
-    def from_work_tree(self, stale: Stale, now_ns: int) -> dict[str, Entry]:
+    def from_work_tree(self, stale: Stale, now_ns: int) -> Read:
         """The files of the work tree; one that is gone by now is left out, one that cannot be read is a problem."""
-        read = {}
+        read = Read()
         for path, (place, stamp) in stale.items():
             try:
                 content = fleetfiles.read(self.root, path)
@@ -57,17 +67,50 @@ class Reader:
                 continue
             except OSError as error:
                 problem = Problem(file=path, line=0, column=0, message=f"cannot be read: {error.strerror}")
-                read[path] = Entry(place=place, stamp=None, blob="", loaded=Loaded(problems=(problem,)))
+                read.entries[path] = Entry(place=place, stamp=None, blob="", loaded=Loaded(problems=(problem,)))
                 continue
-            racy = isinstance(stamp, tuple) and stamp[0] > now_ns - RACY_NS
-            read[path] = self._entry(path, place, None if racy else stamp, content)
+            racy = isinstance(stamp, tuple) and max(stamp[0], stamp[3]) > now_ns - RACY_NS
+            self._take(read, path, (place, None if racy else stamp), content)
         return read
 
-    def _entry(self, path: str, place: Place, stamp: Stamp | None, content: bytes) -> Entry:
+    def _take(self, read: Read, path: str, found: tuple[Place, Stamp | None], content: bytes) -> None:
+        place, stamp = found
         blob = blobs.blob_id(content, self.algorithm)
         old = self.old.get(path)
-        loaded = old.loaded if old and old.blob == blob else loading.load(place.kind, content, path)
-        return Entry(place=place, stamp=stamp, blob=blob, loaded=loaded)
+        known = old if old is not None and old.blob == blob else None
+        data = None
+        if known is None or (known.stamp is None and stamp is not None):
+            loaded, data = loading.read(place.kind, content, path)
+        loaded = loaded if known is None else known.loaded
+        read.entries[path] = Entry(place=place, stamp=stamp, blob=blob, loaded=loaded)
+        if data is not None and stamp is not None:
+            read.readings.append(Reading(path=path, mark=mark(stamp), blob=blob, data=json.dumps(data)))
+
+
+def remembered(stale: Stale, known: Iterable[Reading]) -> tuple[dict[str, Entry], list[str]]:
+    """Those of the files that are still as they were when a reading of them was kept, and valid today.
+
+    Also the paths of readings that are of no use any more.
+    """
+    entries: dict[str, Entry] = {}
+    useless = []
+    for reading in known:
+        found = stale.get(reading.path)
+        if found is None or mark(found[1]) != reading.mark:
+            useless.append(reading.path)
+            continue
+        place, stamp = found
+        data = readings.values(reading)
+        value = loading.judged(place.kind, data) if data is not None else None
+        if value is not None:
+            loaded = Loaded(value=value)
+            entries[reading.path] = Entry(place=place, stamp=stamp, blob=reading.blob, loaded=loaded)
+    return entries, useless
+
+
+def mark(stamp: Stamp) -> str:
+    """A stamp as text."""
+    return stamp if isinstance(stamp, str) else " ".join(map(str, stamp))
 
 
 def differs(entry: Entry | None, found: tuple[Place, Stamp]) -> bool:

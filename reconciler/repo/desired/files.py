@@ -6,20 +6,21 @@ Never writes a file of the work tree or moves a branch; it adds blobs to the obj
 import functools
 import hashlib
 import hmac
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from reconciler.core.desired import Desired, Document, Host, Problem, Settings
+from reconciler.core.desired import Desired, Document, Host, Settings
 from reconciler.repo import git
 from reconciler.repo.desired import assembly, blobs, entries, fleetfiles, loading
 from reconciler.repo.desired.assembly import Files, Resolved
+from reconciler.repo.desired.bulk import bulk
 from reconciler.repo.desired.checks import Value
-from reconciler.repo.desired.entries import Entry
+from reconciler.repo.desired.entries import Entry, Stale
 from reconciler.repo.desired.fleetfiles import SETTINGS, Listing
 from reconciler.repo.desired.goodversions import Good, GoodVersions
+from reconciler.repo.desired.readings import Readings
 from reconciler.repo.desired.tip import Tip, Tips
 from reconciler.repo.fleet import BRANCH
 from reconciler.repo.journal import Journal
@@ -34,7 +35,8 @@ class DesiredFiles:
     """The desired side of the fleet at `root`, read again by `refresh` as far as it changed.
 
     `secret` gives the value of a secret's name, or None; only digests under `key` are kept. With `remote` in the
-    settings (of the work tree or at `ref`) everything is read from the commit at `ref`, else from the work tree.
+    settings (of the work tree or at `ref`) everything is read from the commit at `ref`, else from the work tree. What
+    was read is kept for the next start where the fleet has a folder for what belongs to this machine.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class DesiredFiles:
         self._root = root
         self._secret = secret
         self._key = key
+        self._readings = Readings.beside(root)
         self._good = GoodVersions(root=root, journal=journal, ref=ref)
         self._algorithm = git.object_format(root)
         self._tips = Tips(root, journal=journal, ref=ref)
@@ -114,19 +117,36 @@ class DesiredFiles:
         old = self._entries
         stale = {path: found for path, found in listing.files.items() if entries.differs(old.get(path), found)}
         gone = old.keys() - listing.files.keys()
-        reader = entries.Reader(root=self._root, algorithm=self._algorithm, old=old)
-        read = reader.from_commit(stale) if committed else reader.from_work_tree(stale, int(now.timestamp() * 1e9))
+        with bulk(len(stale)):
+            read = self._read_stale(stale, now, committed=committed)
         fresh = {path: entry for path, entry in read.items() if not entries.same(old.get(path), entry)}
         for path in self._keep(fresh, committed=committed):
             read[path] = replace(read[path], stamp=None)
         kept = {path: entry for path, entry in old.items() if path not in gone and path not in stale}
         self._entries = kept | read
+        if self._readings is not None:
+            self._readings.keep((), gone)
+            self._readings.flush()
         return bool(fresh or gone or stale.keys() - read.keys())
+
+    def _read_stale(self, stale: Stale, now: datetime, *, committed: bool) -> dict[str, Entry]:
+        """The entries of these files: from what was kept of an earlier start, as far as it goes, else read now."""
+        known: dict[str, Entry] = {}
+        if self._readings is not None and not self._entries:
+            known, useless = entries.remembered(stale, self._readings.known())
+            self._readings.keep((), useless)
+        left = {path: found for path, found in stale.items() if path not in known}
+        reader = entries.Reader(root=self._root, algorithm=self._algorithm, old=self._entries)
+        read = reader.from_commit(left) if committed else reader.from_work_tree(left, int(now.timestamp() * 1e9))
+        if self._readings is not None:
+            self._readings.keep(read.readings)
+        return known | read.entries
 
     def _keep(self, fresh: Mapping[str, Entry], *, committed: bool) -> frozenset[str]:
         """Put the valid versions where they can be found again; the paths that changed meanwhile are left for later."""
         valid = {path: entry.blob for path, entry in fresh.items() if entry.loaded.value is not None}
-        changed = frozenset[str]() if committed else blobs.store(self._root, valid, self._algorithm)
+        new = {path: blob for path, blob in valid.items() if blob != self._tip.blob(path)}
+        changed = frozenset[str]() if committed else blobs.store(self._root, new, self._algorithm)
         stored = {path: blob for path, blob in valid.items() if path not in changed}
         self._good.keep(stored, self._tip.blob)
         return changed
@@ -183,7 +203,7 @@ class DesiredFiles:
             if len(self._positions) >= _MAX_PLACES:
                 self._positions.clear()
             content = git.read_blobs(self._root, (entry.blob,)).get(entry.blob) if entry.loaded.value else None
-            self._positions[place] = _position(content, path, key)
+            self._positions[place] = position(content, path, key)
         return self._positions[place]
 
     def _absent(
@@ -225,53 +245,8 @@ def _settings(content: bytes) -> Value | None:
 _STILL_COMMITTED = "the file is gone from the work tree but still committed: commit its removal, or restore it"
 
 
-def validate_paths(root: Path, paths: Collection[Path] = ()) -> tuple[Problem, ...]:
-    """Everything that is wrong with these files or folders of the work tree at `root`; with none given, with all of it.
-
-    It needs no journal, no history and no running reconciler.
-    """
-    listing = fleetfiles.work_tree(root)
-    known, finished = fleetfiles.observed(root)
-    read = entries.Reader(root=root, algorithm="sha1", old={}).from_work_tree(listing.files, 0)
-    problems = {path: one.loaded.problems for path, one in read.items()} | {
-        one.file: (one,) for one in listing.problems
-    }
-    values = {path: one.loaded.value for path, one in read.items()}
-    files = Files(
-        places={path: one.place for path, one in read.items()},
-        good={path: Good(blob=read[path].blob, value=value) if value else None for path, value in values.items()},
-        problems=problems,
-        known=known | listing.archived,
-        finished=finished,
-    )
-    found = assembly.assemble(files, Resolved(), lambda path, key: _position_in_file(root, path, key)).problems
-    if not paths:
-        return found
-    asked = {path: Path(os.path.relpath(path.resolve(), root.resolve())).as_posix() for path in paths}
-    some = tuple(one for one in found if any(_within(one.file, name) for name in asked.values()))
-    names = {*read, *problems}
-    return some + tuple(
-        Problem(file=str(path), line=0, column=0, message=_NOT_OURS)
-        for path, name in asked.items()
-        if not path.is_dir() and name not in names
-    )
-
-
-_NOT_OURS = "not a file of this fleet: tasks are state/tasks/**/*.yaml, hosts hosts/*.yaml, adapters adapters/*.yaml"
-
-
-def _within(path: str, name: str) -> bool:
-    return name in (".", path) or path.startswith(f"{name}/")
-
-
-def _position_in_file(root: Path, path: str, key: KeyPath) -> tuple[int, int]:
-    try:
-        return _position(fleetfiles.read(root, path), path, key)
-    except OSError:
-        return 1, 1
-
-
-def _position(content: bytes | None, path: str, key: KeyPath) -> tuple[int, int]:
+def position(content: bytes | None, path: str, key: KeyPath) -> tuple[int, int]:
+    """Line and column of a key in a file with this content; the start where it cannot be found."""
     if content is None:
         return 1, 1
     try:

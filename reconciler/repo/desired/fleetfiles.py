@@ -3,8 +3,8 @@
 Never looks into a file for its meaning, and never follows a symbolic link.
 """
 
-import functools
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -16,14 +16,15 @@ from reconciler.repo.yaml import yamlbytes
 
 SETTINGS = "state/settings.yaml"
 SUFFIX = ".yaml"
-MAX_REMEMBERED = 200_000
+_READ_BYTES = 64 * 1024
 ID_RULE = "a-z, 0-9, _ and -, at most 63, the first a letter or digit"
 
 _FOLDERS = {"hosts": "host", "adapters": "adapter"}
 FOLDERS = ("state", *_FOLDERS)
 
-Stamp = tuple[int, int, int] | str
-"""What tells one version of a file from another: time in ns, size and inode, or the blob id."""
+_ORDINARY = re.compile(r"(state/tasks/(?:[^./#][^/]*/)*|hosts/|adapters/)([a-z0-9][a-z0-9_-]{0,62})\.yaml")
+Stamp = tuple[int, int, int, int] | str
+"""What tells one version of a file from another: mtime in ns, size, inode and ctime in ns, or the blob id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +56,10 @@ class Listing:
                 return
 
 
-@functools.lru_cache(maxsize=MAX_REMEMBERED)
 def classify(path: str) -> Place | Problem | None:
     """What a path relative to the fleet stands for: None for other files, a Problem for a name that cannot be used."""
+    if found := _ORDINARY.fullmatch(path):
+        return Place(kind=_FOLDERS.get(found[1][:-1], "task"), id=found[2])
     pure = PurePosixPath(path)
     parts, suffix = pure.parts, pure.suffix
     kind = _kind(parts)
@@ -115,9 +117,14 @@ def observed(root: Path) -> tuple[frozenset[str], frozenset[str]]:
 
 def read(root: Path, path: str) -> bytes:
     """The bytes of a file of the work tree, at most one more than a document may have; OSError as the system has it."""
-    descriptor = os.open(root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - the file is open already, and was no symbolic link
-        return file.read(yamlbytes.MAX_BYTES + 1)
+    descriptor = os.open(f"{root}/{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        content = b""
+        while len(content) <= yamlbytes.MAX_BYTES and (more := os.read(descriptor, _READ_BYTES)):
+            content += more
+        return content[: yamlbytes.MAX_BYTES + 1]
+    finally:
+        os.close(descriptor)
 
 
 def stems(places: Mapping[str, Place]) -> dict[str, list[str]]:
@@ -169,7 +176,7 @@ def _scan(root: Path, folder: str, listing: Listing, *, deep: bool) -> None:
                 stat = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            listing.add(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+            listing.add(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_ctime_ns))
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:

@@ -47,8 +47,9 @@ class GoodVersions:
     def keep(self, valid: Mapping[str, str], committed: Callable[[str], str | None]) -> None:
         """Note that these versions of files are valid; `committed` gives the blob id at the branch's tip."""
         news = {}
+        noted = self.journal.good_versions(valid)
         for path, blob in valid.items():
-            known = self.journal.good_version(path)
+            known = noted.get(path)
             if known != blob and not (known is None and committed(path) == blob):
                 news[path] = blob
         if news:

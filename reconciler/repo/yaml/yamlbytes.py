@@ -10,6 +10,8 @@ from reconciler.repo.yaml.yamlnodes import Flaw, Mark
 MAX_BYTES = 256 * 1024
 
 _CONFLICT = re.compile(r"^(?:(?:<{7}|>{7}|\|{7})(?= |\r?$)|={7}(?=\r?$))", re.MULTILINE)
+_MARKS = ("<" * 7, "=" * 7, ">" * 7, "|" * 7)
+_ALWAYS_ALLOWED = bytes([*b"\t\n\r", *range(0x20, 0x7F)])
 _FORBIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _SEPARATORS = "\x85\u2028\u2029"
 _PRIVATE = range(0xE000, 0xF8FF)
@@ -26,10 +28,10 @@ def decoded(text: bytes, max_bytes: int = MAX_BYTES) -> str:
     except UnicodeDecodeError as error:
         before = body[: error.start].decode()
         raise Flaw(_mark(before, len(before)), f"byte 0x{body[error.start]:02x} is not UTF-8: save as UTF-8") from error
-    if found := _CONFLICT.search(whole):
+    if any(mark in whole for mark in _MARKS) and (found := _CONFLICT.search(whole)):
         message = f'unresolved merge conflict ("{found[0]}"): keep one side and remove the markers'
         raise Flaw(_mark(whole, found.start()), message)
-    if found := _FORBIDDEN.search(whole):
+    if body.translate(None, _ALWAYS_ALLOWED) and (found := _FORBIDDEN.search(whole)):
         message = f"the character U+{ord(found[0]):04X} is not allowed: remove it, or write an escape in double quotes"
         raise Flaw(_mark(whole, found.start()), message)
     return whole

@@ -1,0 +1,57 @@
+"""Everything that is wrong with the files of a work tree, as `validate` says it.
+
+It needs no journal, no history and no running reconciler, and it writes nothing.
+"""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from reconciler.core.desired import Problem
+from reconciler.repo.desired import assembly, entries, files, fleetfiles
+from reconciler.repo.desired.assembly import Files, Resolved
+from reconciler.repo.desired.goodversions import Good
+from reconciler.repo.yaml.yamlnodes import Path as KeyPath
+
+
+def validate_paths(root: Path, paths: Collection[Path] = ()) -> tuple[Problem, ...]:
+    """Everything that is wrong with these files or folders of the work tree at `root`; none: of all of it."""
+    listing = fleetfiles.work_tree(root)
+    known, finished = fleetfiles.observed(root)
+    read = entries.Reader(root=root, algorithm="sha1", old={}).from_work_tree(listing.files, 0).entries
+    problems = {path: one.loaded.problems for path, one in read.items()} | {
+        one.file: (one,) for one in listing.problems
+    }
+    values = {path: one.loaded.value for path, one in read.items()}
+    everything = Files(
+        places={path: one.place for path, one in read.items()},
+        good={path: Good(blob=read[path].blob, value=value) if value else None for path, value in values.items()},
+        problems=problems,
+        known=known | listing.archived,
+        finished=finished,
+    )
+    found = assembly.assemble(everything, Resolved(), lambda path, key: _position_in_file(root, path, key)).problems
+    if not paths:
+        return found
+    asked = {path: Path(os.path.relpath(path.resolve(), root.resolve())).as_posix() for path in paths}
+    some = tuple(one for one in found if any(_within(one.file, name) for name in asked.values()))
+    names = {*read, *problems}
+    return some + tuple(
+        Problem(file=str(path), line=0, column=0, message=_NOT_OURS)
+        for path, name in asked.items()
+        if not path.is_dir() and name not in names
+    )
+
+
+_NOT_OURS = "not a file of this fleet: tasks are state/tasks/**/*.yaml, hosts hosts/*.yaml, adapters adapters/*.yaml"
+
+
+def _within(path: str, name: str) -> bool:
+    return name in (".", path) or path.startswith(f"{name}/")
+
+
+def _position_in_file(root: Path, path: str, key: KeyPath) -> tuple[int, int]:
+    try:
+        return files.position(fleetfiles.read(root, path), path, key)
+    except OSError:
+        return 1, 1
