@@ -10,7 +10,7 @@ import falcon
 
 from reconciler.core.terms import Phase
 from reconciler.edges.reads import Reads
-from reconciler.web.pages import answers, around, cards, columns, filters, rendering
+from reconciler.web.pages import answers, around, cards, columns, filters, frames, rendering
 from reconciler.web.pages.access import Access
 from reconciler.web.pages.filters import Filter
 from reconciler.web.pages.kept import Kept
@@ -46,7 +46,7 @@ def page(reads: Reads, wanted: Filter, *, leaves: bool = False) -> bytes:
     return rendering.render(
         "board.html",
         {
-            **frame(reads, leaves=leaves),
+            **frames.values(reads, leaves=leaves),
             "now": now,
             "wanted": wanted,
             "kinds": _tiles(found.counts, wanted),
@@ -63,17 +63,6 @@ def page(reads: Reads, wanted: Filter, *, leaves: bool = False) -> bytes:
             "nothing_yet": not wanted.narrows and not sum(found.counts.values()),
         },
     )
-
-
-def frame(reads: Reads, *, leaves: bool) -> Mapping[str, object]:
-    """What every page has: the fleet's name, which part this process plays."""
-    standing = reads.standing()
-    return {
-        "fleet": reads.fleet.root.name,
-        "role": "alone" if standing is None else standing.role,
-        "leader": standing.leader if standing is not None else None,
-        "leaves": leaves,
-    }
 
 
 def _tiles(counts: Mapping[Phase, int], wanted: Filter) -> list[dict[str, object]]:

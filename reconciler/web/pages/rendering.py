@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from reconciler.core.ages import MINUTE_S, span
 from reconciler.repo import storage
-from reconciler.web.pages import texts
+from reconciler.web.pages import ansi, texts
 
 TEMPLATES = resources.files("reconciler.web.pages") / "templates"
 
@@ -68,6 +68,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        ago=ago, coarse=coarse, money=money, amount=amount, stamp=storage.timestamp, link=texts.link, short=texts.short
+        ago=ago,
+        coarse=coarse,
+        money=money,
+        amount=amount,
+        stamp=storage.timestamp,
+        link=texts.link,
+        short=texts.short,
+        plain=ansi.plain,
     )
     return made

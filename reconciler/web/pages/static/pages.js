@@ -86,7 +86,6 @@ function show(text) {
   }
   prepare();
   tick();
-  document.dispatchEvent(new Event("shown"));
 }
 
 /* ---- asking ---- */
@@ -128,9 +127,52 @@ function again(wait = pause) {
   if (!document.hidden) timer = setTimeout(look, wait);
 }
 
+/* ---- output that grows ---- */
+
+const LOG_EVERY_MS = 800;
+const MOST_LETTERS = 2_000_000;
+
+async function follow(log) {
+  if (!log.isConnected || !("liveLog" in log.dataset)) return;
+  let wait = LOG_EVERY_MS;
+  try {
+    const asked = new URLSearchParams({ from: log.dataset.next, pen: log.dataset.pen, part: "1" });
+    const answer = document.hidden ? null : await fetch(`${log.dataset.log}?${asked}`, { cache: "no-store" });
+    if (answer?.ok) {
+      const next = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("pre.log");
+      const moved = next.dataset.next !== log.dataset.next;
+      if (moved) {
+        const below = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+        log.append(...[...next.childNodes].map((one) => document.importNode(one, true)));
+        while (log.textContent.length > MOST_LETTERS && log.childNodes.length > 1) log.firstChild.remove();
+        if (below) log.scrollTop = log.scrollHeight;
+        wait = 50;
+      }
+      log.dataset.next = next.dataset.next;
+      log.dataset.pen = next.dataset.pen;
+      if (!moved && !("liveLog" in next.dataset)) {
+        delete log.dataset.liveLog;
+        return;
+      }
+    }
+  } catch {
+    wait = 5000;
+  }
+  setTimeout(() => follow(log), wait);
+}
+
+function followAll() {
+  for (const log of document.querySelectorAll("pre.log[data-log]:not([data-followed])")) {
+    log.dataset.followed = "";
+    if ("liveLog" in log.dataset || !location.search) log.scrollTop = log.scrollHeight;
+    follow(log);
+  }
+}
+
 /* ---- what a page has ---- */
 
 function prepare() {
+  followAll();
   if (!navigator.clipboard) return;
   for (const button of document.querySelectorAll("button[data-copy][hidden]")) button.hidden = false;
 }
