@@ -20,6 +20,7 @@ HELP = {
     "fault": "the fault suite instead: kills, cuts, full disks",
     "sample": "with --fault: every tenth place of a fault",
     "cli": "the real agent CLIs instead, against a scripted model",
+    "browser": "the pages in Chromium instead",
     "paths": "files or options for pytest",
 }
 SIMULATION_HELP = {
@@ -34,12 +35,19 @@ SIMULATION_HELP = {
 }
 
 
-def run_tests(
-    context: Context, *, fault: bool = False, sample: bool = False, cli: bool = False, paths: str = ""
+def run_tests(  # noqa: PLR0913 - one for each option
+    context: Context,
+    *,
+    fault: bool = False,
+    sample: bool = False,
+    cli: bool = False,
+    browser: bool = False,
+    paths: str = "",
 ) -> None:
     """Run the tests."""
-    marks = "fault" if fault else "cli" if cli else "not fault and not cli"
-    workers = 2 if fault else 3
+    chosen = "fault" if fault else "cli" if cli else "browser" if browser else ""
+    marks = chosen or "not fault and not cli and not browser"
+    workers = 2 if fault or browser else 3
     context.run(
         f"{PYTHON} -m pytest -q -n {workers} --dist worksteal -m '{marks}' {paths}", env=SAMPLE if sample else {}
     )

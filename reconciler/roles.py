@@ -214,7 +214,13 @@ class _StandingBy:
 
     def _reads(self) -> Reads:
         place = self._place
-        return Reads(view=self._view, journal=place.journal, now=place.world.now, standing=lambda: self._standing)
+        return Reads(
+            fleet=place.fleet,
+            view=self._view,
+            journal=place.journal,
+            now=place.world.now,
+            standing=lambda: self._standing,
+        )
 
     def _stand(self, standing: Standing) -> None:
         self._standing = standing
@@ -236,7 +242,10 @@ class _StandingBy:
             )
         wrong = standings.problems(self._standing, self._place.world.now())
         desired = replace(desired, problems=(*desired.problems, *wrong))
-        observed = Observed(fleet=seen.fleet or "", tasks=seen.tasks, hosts=seen.hosts)
+        halts = standings.halts(self._standing)
+        observed = Observed(
+            fleet=seen.fleet or "", tasks=seen.tasks, hosts=seen.hosts, breakers=seen.breakers, halts=halts
+        )
         self._view.show(Picture(desired=desired, observed=observed))
         return desired
 

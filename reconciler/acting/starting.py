@@ -17,8 +17,9 @@ from reconciler.core.observed import Meta, ObservedTask, Run
 from reconciler.core.script import argv, launch, prepare
 from reconciler.core.terms import Failure
 from reconciler.edges import Edges
-from reconciler.repo import metas
+from reconciler.repo import given, metas
 from reconciler.repo.desired import assigned
+from reconciler.repo.given import Given
 from reconciler.transport import Misconfigured, Unreachable
 
 SESSIONS = uuid.UUID("4f1c8f9e-6d0b-5f0a-9a57-0d8c5b6f2f11")
@@ -98,6 +99,7 @@ async def _start(edges: Edges, desired: Desired, action: Launch) -> None:
     text = prompt.build(order.task, order.adapter, base=prepared.base, reviews=reviews, missed=missed)
     meta = _meta(order, prepared, text)
     edges.journal.keep_meta(order.run.run_id, metas.text(meta))
+    await asyncio.to_thread(given.keep, edges.fleet, order.task_id, order.run.epoch, _given(order, meta, text))
     command = _command(order, meta, text, edges.term)
     if edges.lead is not None:
         edges.lead.insist()
@@ -200,6 +202,14 @@ def _meta(order: _Order, prepared: prepare.Prepared, text: str) -> Meta:
         before_cost_usd=sum(earlier.cost_usd or 0.0 for earlier in before),
         prompt_sha256=prompt.digest(text),
     )
+
+
+def _given(order: _Order, meta: Meta, text: str) -> Given:
+    """What people can look at afterwards; a clone only where it is on this machine."""
+    if order.host.value.transport != "local" or order.task.repository is None:
+        return Given(prompt=text)
+    clone = prepare.clone_of(meta.run_dir, order.task.repository)
+    return Given(prompt=text, clone=clone, branch=meta.branch, base_sha=meta.base_sha)
 
 
 def _command(order: _Order, meta: Meta, text: str, term: int) -> Command:

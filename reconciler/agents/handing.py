@@ -14,6 +14,7 @@ from reconciler.core.desired import Task
 from reconciler.core.observed import Asking, ObservedTask, Run
 from reconciler.edges import Edges
 from reconciler.edges.desk import TURN_S, Given
+from reconciler.repo import given as kept
 from reconciler.repo.desired import assigned
 
 CLAIM_DIGITS = 16
@@ -78,6 +79,10 @@ def _order(edges: Edges, given: Given) -> Order | None:
         reviews=rounds.about(seen, run.epoch),
         missed=ending.missed(then),
     )
+    try:
+        kept.keep(edges.fleet, given.task_id, run.epoch, kept.Given(prompt=text))
+    except OSError as error:
+        edges.warn(f"the prompt of {run.run_id} could not be kept to be shown: {error.strerror}")
     return Order(task_id=given.task_id, run=run, task=task, prompt=text, lease_until=_leased(edges, given))
 
 

@@ -13,7 +13,6 @@ from reconciler.commands.reading import Reader, View
 from reconciler.commands.session import Session
 from reconciler.core import conditions
 from reconciler.core import plan as planning
-from reconciler.core.breaker import Switch
 from reconciler.core.conditions import Condition
 from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import Phase
@@ -112,13 +111,7 @@ def plan(session: Session, *, json: bool = False) -> int:
 
 
 def _planned(planned: planning.Plan, now: datetime) -> Iterator[str]:
-    for one in planned.actions:
-        action = shapes.action(one)
-        if isinstance(one, Switch):
-            yield f"breaker {one.name}: {action['state']} ({one.why})"
-            continue
-        words = (f"{key} {action[key]}" for key in ("host", "adapter", "epoch", "reason", "key") if action.get(key))
-        yield f"{action['task']}: {action.get('event') or action['action']} ({', '.join(words)})"
+    yield from map(shapes.sentence, planned.actions)
     if not planned.actions:
         yield "nothing to do"
     if planned.wake_at is not None:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from reconciler.commands import surroundings
-from reconciler.commands.ages import age, span
 from reconciler.commands.reading import View
 from reconciler.commands.screen import Cell, Rows, Screen
-from reconciler.core import conditions
+from reconciler.core import notes
+from reconciler.core.ages import age, span
 from reconciler.core.desired import Problem
+from reconciler.core.notes import HostState
 from reconciler.core.observed import ObservedTask, Review, Run
 from reconciler.core.terms import TERMINAL, Outcome, Phase
 from reconciler.repo import shapes, storage
@@ -31,6 +32,15 @@ ORDER = (
     Phase.COMPLETED, Phase.CANCELLED,
 )  # fmt: skip
 """What wants a person first, then what moves, then what is over."""
+
+HOST_STYLES = {
+    HostState.MISCONFIGURED: "red",
+    HostState.DRAINING: "yellow",
+    HostState.REACHABLE: "green",
+    HostState.UNREACHABLE: "red",
+    HostState.PULLS: "",
+    HostState.NOT_ASKED: "dim",
+}
 
 FINISHED_SHOWN = 20
 """How many finished tasks a terminal shows; a pipe gets them all."""
@@ -57,7 +67,7 @@ def board(screen: Screen, view: View, now: datetime) -> None:
 
 def hosts(screen: Screen, view: View) -> None:
     """Hosts with load, versions and health."""
-    rows = [_host_row(shapes.host(host_id, view.desired, view.observed)) for host_id in sorted(view.desired.hosts)]
+    rows = [_host_row(view, host_id) for host_id in sorted(view.desired.hosts)]
     if rows:
         screen.table(Rows(headings=("HOST", "STATE", "RUNNING", "TRANSPORT", "VERSIONS", "NOTE"), rows=rows, whole=4))
     else:
@@ -92,7 +102,7 @@ def _escaped(text: str, special: str) -> str:
 def task(screen: Screen, view: View, task_id: str, now: datetime) -> None:
     """One task whole: what is wanted, where it stands, its runs."""
     seen = _seen(view, task_id)
-    screen.line(f"{task_id}: {_title(view, task_id)}", style="bold")
+    screen.line(f"{task_id}: {notes.title(task_id, view.desired, view.observed)}", style="bold")
     screen.line(_standing(seen), style=STYLES[seen.phase])
     for name, value in _facts(view, task_id, seen, now):
         screen.line(f"{name.ljust(10)}  {value}")
@@ -120,11 +130,6 @@ def _seen(view: View, task_id: str) -> ObservedTask:
     return view.observed.tasks.get(task_id, ObservedTask())
 
 
-def _title(view: View, task_id: str) -> str:
-    document = view.desired.tasks.get(task_id)
-    return document.value.title if document else _seen(view, task_id).pr_title or ""
-
-
 def _task_row(view: View, task_id: str, now: datetime) -> list[Cell]:
     seen = _seen(view, task_id)
     active = age(seen.last_activity_at, now) if seen.last_activity_at else ""
@@ -134,51 +139,25 @@ def _task_row(view: View, task_id: str, now: datetime) -> list[Cell]:
         Cell(text=(seen.assigned_host or "") if seen.live_run else ""),
         Cell(text=str(len(seen.runs) or "")),
         Cell(text=active, style="dim"),
-        Cell(text=_title(view, task_id)),
-        Cell(text=_note(view, task_id, seen, now), style="yellow"),
+        Cell(text=notes.title(task_id, view.desired, view.observed)),
+        Cell(text=notes.note(task_id, view.desired, view.observed, now), style="yellow"),
     ]
 
 
-def _note(view: View, task_id: str, seen: ObservedTask, now: datetime) -> str:
-    document = view.desired.tasks.get(task_id)
-    if task_id in view.desired.refused:
-        return view.desired.refused[task_id]
-    if seen.reason:
-        return f"{seen.reason}: {seen.needs}" if seen.needs else seen.reason
-    if seen.phase is Phase.REVIEW_PENDING:
-        waits = next(conditions.obstacles(task_id, view.desired, view.observed, now), None)
-        return seen.pr.url if seen.pr is not None else (waits.why if waits is not None else "")
-    if document and document.value.desired != "run":
-        return f"desired: {document.value.desired}"
-    awaited = conditions.awaited(task_id, view.desired, view.observed, now)
-    return awaited.why if awaited is not None else ""
-
-
-def _host_row(host: dict[str, object]) -> list[Cell]:
-    state, style = _host_state(host)
+def _host_row(view: View, host_id: str) -> list[Cell]:
+    host, state = (
+        shapes.host(host_id, view.desired, view.observed),
+        notes.host_state(host_id, view.desired, view.observed),
+    )
     versions = host["versions"] if isinstance(host["versions"], dict) else {}
     return [
         Cell(text=str(host["id"])),
-        Cell(text=state, style=style),
+        Cell(text=state.value, style=HOST_STYLES[state]),
         Cell(text=f"{host['running']}/{host['slots']}"),
         Cell(text=str(host["transport"])),
         Cell(text=", ".join(f"{name} {version}" for name, version in sorted(versions.items())), style="dim"),
         Cell(text=str(host["reason"] or ""), style="yellow"),
     ]
-
-
-def _host_state(host: dict[str, object]) -> tuple[str, str]:
-    if host["misconfigured"]:
-        return "misconfigured", "red"
-    if host["drain"]:
-        return "draining", "yellow"
-    match host["reachable"]:
-        case True:
-            return "reachable", "green"
-        case False:
-            return "unreachable", "red"
-        case _:
-            return ("pulls", "") if host["transport"] == "pull" else ("not asked yet", "dim")
 
 
 def _standing(seen: ObservedTask) -> str:

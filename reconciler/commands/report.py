@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from reconciler.commands import reading
-from reconciler.commands.ages import span
 from reconciler.commands.command import Command
 from reconciler.commands.screen import Cell, Rows
 from reconciler.commands.session import Session, WrongUsage
 from reconciler.core import figures
+from reconciler.core.ages import span
 from reconciler.core.figures import Figures
 from reconciler.core.terms import Outcome
 from reconciler.repo import storage

@@ -6,8 +6,8 @@ It starts nothing.
 from reconciler.commands import reading
 from reconciler.commands.command import Command
 from reconciler.commands.session import NotGood, Session
-from reconciler.core import ending, rounds
 from reconciler.core import prompt as prompts
+from reconciler.core import upcoming
 from reconciler.core.observed import ObservedTask
 
 
@@ -24,14 +24,7 @@ def prompt(session: Session, *, task: str, json: bool = False) -> int:
         raise NotGood(f"{task} has no task file in force: {view.desired.refused.get(task, 'its file is gone')}")
     adapter = view.desired.adapters.get(document.value.adapter or "")
     seen = view.observed.tasks.get(task, ObservedTask())
-    reviews = rounds.to_address(seen) if seen.rework else ()
-    text = prompts.build(
-        document.value,
-        adapter.value if adapter else None,
-        base=document.value.base,
-        reviews=reviews,
-        missed=ending.missed(seen),
-    )
+    text = upcoming.text(document.value, adapter.value if adapter else None, seen)
     if json:
         session.screen.json({"id": task, "prompt": text, "sha256": prompts.digest(text)})
     else:

@@ -91,14 +91,16 @@ def limits(desired: Desired, used: Usage) -> Iterator[Condition]:
         yield Condition(why=f"limits.review: {used.in_review} of {bounds.review} tasks wait for review", who="reviewer")
 
 
-def waiting(task_id: str, desired: Desired, observed: Observed, now: datetime) -> tuple[Condition, ...]:
-    """Every condition that keeps the task from moving, hosts and limits too; empty: the next pass assigns it."""
+def waiting(
+    task_id: str, desired: Desired, observed: Observed, now: datetime, used: Usage | None = None
+) -> tuple[Condition, ...]:
+    """All that keeps the task from moving, hosts and limits (of `used`) too; empty: the next pass assigns it."""
     found = list(obstacles(task_id, desired, observed, now))
     document = desired.tasks.get(task_id)
     seen = observed.tasks.get(task_id, UNTOUCHED)
     if document is None or seen.phase is not Phase.CREATED:
         return tuple(found)
-    used = usage(observed)
+    used = used or usage(observed)
     found.extend(Condition(why=halt.why, who=halt.who) for halt in observed.halts)
     found.extend(limits(desired, used))
     if (one := trials.Trials(desired, observed, now).waited_for(document.value)) is not None:

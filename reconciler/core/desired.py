@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Generic, Literal, TypeVar
 
+from reconciler.core.bounds import Limits, LostAfter
 from reconciler.core.terms import Delivery, ExecutionMode, Failure, Permissions, Wish
 
 T = TypeVar("T")
@@ -179,38 +180,18 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MassDeath:
-    """The bound for many runs that die of one cause."""
-
-    deaths: int = 5
-    share: float = 0.5
-    within: timedelta = timedelta(seconds=60)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Bounds of the whole fleet; `None`, in files `none`, is no bound."""
-
-    running: int | None = None
-    review: int | None = None
-    launches_per_task_per_hour: int | None = 6
-    mass_death: MassDeath | None = field(default_factory=MassDeath)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LostAfter:
-    """How long a run may be unreachable before it is lost."""
-
-    ssh: timedelta = timedelta(minutes=30)
-    pull: timedelta = timedelta(minutes=15)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """The author and committer of every commit that the program makes."""
 
     name: str = "reconciler"
     email: str = "reconciler@localhost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """Who may read the pages from elsewhere: whoever has a token with one of these digests."""
+
+    token_sha256: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +205,7 @@ class Settings:
     model: str | None = None
     listen: str = "127.0.0.1:8732"
     public_url: str | None = None
+    board: Board = field(default_factory=Board)
     remote: str | None = None
     trust: Trust | None = None
     forge: Forge | None = None

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reconciler.core import troubles
+from reconciler.core.bounds import MassDeath
 from reconciler.core.breaker import Breaker
-from reconciler.core.desired import MassDeath
 from reconciler.core.events import BreakerOpened
 from reconciler.core.observed import Observed, ObservedTask
 from reconciler.core.terms import Outcome, Phase, Scope

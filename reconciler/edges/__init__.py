@@ -66,6 +66,7 @@ class Edges:
         """What those get who only read."""
         lead = self.lead
         return Reads(
+            fleet=self.fleet,
             view=self.view,
             journal=self.journal,
             now=self.now,

@@ -1,4 +1,4 @@
-"""What those get who only read: the last picture, the journal, the clock, and how the fleet stands with its remote.
+"""What those get who only read: the fleet, the last picture, the journal, the clock, how it stands with its remote.
 
 It is there whether this process leads or stands by.
 """
@@ -9,6 +9,7 @@ from datetime import datetime
 
 from reconciler.core.standing import Standing
 from reconciler.edges.view import View
+from reconciler.repo.fleet import Fleet
 from reconciler.repo.journal import Journal
 
 
@@ -16,6 +17,7 @@ from reconciler.repo.journal import Journal
 class Reads:
     """The readers' side. `standing` gives how the fleet stands, `None` where it lives on no remote."""
 
+    fleet: Fleet
     view: View
     journal: Journal
     now: Callable[[], datetime]

@@ -61,6 +61,16 @@ def read(fleet: Fleet, task_id: str, epoch: int, stream: str, offset: int = 0) -
             yield chunk
 
 
+def part(fleet: Fleet, copy: Copy, offset: int, most: int) -> bytes:
+    """At most so many of the bytes that are here, from the offset on."""
+    path = fleet.logs(copy.task_id, copy.epoch) / copy.stream
+    if not path.exists():
+        return b""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(most)
+
+
 def keep_file(fleet: Fleet, task_id: str, epoch: int, name: str, data: bytes) -> None:
     """Keep one of the adapter's output files under its name there; ValueError for a name that is none."""
     if not NAME.fullmatch(name):

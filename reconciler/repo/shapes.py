@@ -142,6 +142,15 @@ def action(one: Action) -> dict[str, object]:
             return {**named, "publication": type(publication).__name__.lower(), "key": publication.key}
 
 
+def sentence(one: Action) -> str:
+    """The same in a line for people."""
+    shape = action(one)
+    if isinstance(one, Switch):
+        return f"breaker {one.name}: {shape['state']} ({one.why})"
+    words = (f"{key} {shape[key]}" for key in ("host", "adapter", "epoch", "reason", "key") if shape.get(key))
+    return f"{shape['task']}: {shape.get('event') or shape['action']} ({', '.join(words)})"
+
+
 def condition(one: Condition) -> object:
     """One thing that keeps a task from moving."""
     return plain(one)

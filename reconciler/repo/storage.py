@@ -14,19 +14,8 @@ from typing import Any, TypeVar, cast, get_origin
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from reconciler.core.desired import (
-    Adapter,
-    Engine,
-    FailurePattern,
-    Forge,
-    Host,
-    Limits,
-    MassDeath,
-    Output,
-    Task,
-    Trust,
-    Word,
-)
+from reconciler.core.bounds import Limits, MassDeath
+from reconciler.core.desired import Adapter, Engine, FailurePattern, Forge, Host, Output, Task, Trust, Word
 from reconciler.core.observed import ObservedTask, Run
 from reconciler.core.terms import Failure
 

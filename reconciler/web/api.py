@@ -43,13 +43,17 @@ class Api:
             raise standby(self.reads.standing())
         return self.edges
 
-    def reader(self, req: falcon.Request) -> Agent | None:
-        """The agent that reads; `None`: somebody at this machine, who may read all. Raises HTTPError 401, and 429."""
+    def is_own(self, req: falcon.Request) -> bool:
+        """Whether it certainly comes from this machine itself."""
         listens = self.listens()
-        own = nearby.is_own(
+        return nearby.is_own(
             listens=listens.host if listens is not None else None,
             peer=str(req.env.get("REMOTE_ADDR", "")),
             host=req.get_header("Host") or "",
             headers=req.headers,
         )
+
+    def reader(self, req: falcon.Request) -> Agent | None:
+        """The agent that reads; `None`: somebody at this machine, who may read all. Raises HTTPError 401, and 429."""
+        own = self.is_own(req)
         return None if own and req.get_header("Authorization") is None else self.tokens.agent(req)

@@ -11,6 +11,8 @@ from reconciler.web import openapi, problems
 from reconciler.web.api import Api
 from reconciler.web.health import Alive, Leads, Ready
 from reconciler.web.metrics import Metrics
+from reconciler.web.pages import routes
+from reconciler.web.pages.routes import Pages
 from reconciler.web.pull import Dequeue, Heartbeat, Status
 from reconciler.web.site import Site
 from reconciler.web.tasks import OneTask, Tasks
@@ -19,8 +21,8 @@ from reconciler.web.webhooks import Existing, Webhook
 WEBHOOKS = ("/webhooks/forgejo", "/webhooks/gitea", "/webhooks/github")
 
 
-def app(site: Site, api: Api | None = None) -> WSGIApplication:
-    """The application over a site, and with an API where there is one."""
+def app(site: Site, api: Api | None = None, pages: Pages | None = None) -> WSGIApplication:
+    """The application over a site, and with an API and pages for people where there are some."""
     made: falcon.App[falcon.Request, falcon.Response] = falcon.App(middleware=[Existing(site)])
     made.set_error_serializer(problems.serialize)
     made.add_error_handler(Exception, problems.defect)
@@ -37,4 +39,6 @@ def app(site: Site, api: Api | None = None) -> WSGIApplication:
         made.add_route("/api/v1/tasks/{task_id}", OneTask(api))
         made.add_route("/api/v1/tasks/{task_id}/heartbeat", Heartbeat(api))
         made.add_route("/api/v1/tasks/{task_id}/status", Status(api))
+    if pages is not None:
+        routes.add(made, pages)
     return made

@@ -20,6 +20,7 @@ from reconciler.web.address import Address, BadAddress
 from reconciler.web.api import Api
 from reconciler.web.app import WEBHOOKS, app
 from reconciler.web.bounded import Bounded
+from reconciler.web.pages.routes import Pages
 from reconciler.web.readiness import Readiness
 from reconciler.web.site import Site
 from reconciler.web.tokens import Tokens
@@ -77,7 +78,8 @@ async def listening(
     tokens = Tokens(lambda: reads.view.latest().desired, clock, refusals)
     api = Api(reads=reads, edges=edges, tokens=tokens, listens=lambda: served[0] if served else None)
     site = _site(edges, readiness, refusals) if edges is not None else _standby_site(reads, readiness, refusals)
-    server = await asyncio.to_thread(_serve, door, settings, app(site, api))
+    pages = Pages(api=api, clock=clock, refused=refusals)
+    server = await asyncio.to_thread(_serve, door, settings, app(site, api, pages))
     news = _News(edges.forge if edges is not None else None, door, settings)
     if server is not None:
         served.append(server.address)

@@ -9,7 +9,7 @@ import ipaddress
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import ceil
 
@@ -87,18 +87,27 @@ class Tokens:
 
     def _find(self, given: str | None) -> Agent | None:
         """The agent whose token this is; every digest is compared, whichever fits."""
-        form = _FORM.fullmatch(given or "")
-        token = form["token"] if form is not None else ""
-        digest = hashlib.sha256(token.encode()).hexdigest().encode()
+        token = bearer(given)
         desired = self._desired()
         found: str | None = None
         for host_id, document in desired.hosts.items():
-            for known in document.value.token_sha256 if document.value.transport == "pull" else ():
-                if hmac.compare_digest(known.encode(), digest):
-                    found = host_id
-        if found is None or form is None:
+            if fits(token, document.value.token_sha256 if document.value.transport == "pull" else ()):
+                found = host_id
+        if found is None or not token:
             return None
         return Agent(host_id=found, token=token, retired=found in desired.retired_hosts)
+
+
+def bearer(given: str | None) -> str:
+    """The token in the header `Authorization`; empty where there is none."""
+    form = _FORM.fullmatch(given or "")
+    return form["token"] if form is not None else ""
+
+
+def fits(token: str, digests: Iterable[str]) -> bool:
+    """Whether it is the token of one of these digests; each of them is compared, and as long as any other."""
+    digest = hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest().encode()
+    return sum(hmac.compare_digest(known.encode(), digest) for known in digests) > 0
 
 
 def _neighbourhood(address: str) -> str:

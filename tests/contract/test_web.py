@@ -21,6 +21,7 @@ from reconciler.core.standing import Standing
 from reconciler.edges.forgelink import ForgeLink
 from reconciler.edges.reads import Reads
 from reconciler.edges.view import View
+from reconciler.repo.fleet import Fleet
 from reconciler.repo.journal import JournalFailed
 from reconciler.repo.published import Published
 from reconciler.web import address
@@ -298,7 +299,8 @@ def test_readiness_is_turns_that_go_round_and_a_disk_that_takes_what_is_written(
     clock = [1000.0]
     link = ForgeLink(Published(web.journal), secret=lambda _: None, now=lambda: NOW, changed=lambda: None)
     view = View(dict)
-    reads = Reads(view=view, journal=web.journal, now=lambda: NOW, standing=lambda: standing[0])
+    fleet = Fleet(root=tmp_path, top=tmp_path, common=tmp_path)
+    reads = Reads(fleet=fleet, view=view, journal=web.journal, now=lambda: NOW, standing=lambda: standing[0])
     standing: list[Standing | None] = [None]
     readiness = Readiness(reads, link, lambda: clock[0])
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from reconciler.core.desired import Drain, Forge, Host, LostAfter, Settings, Task
+from reconciler.core.bounds import LostAfter
+from reconciler.core.desired import Drain, Forge, Host, Settings, Task
 from reconciler.core.terms import Delivery, ExecutionMode, Wish
 from tests.simulation import causes
 from tests.simulation.clock import Clock

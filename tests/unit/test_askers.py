@@ -8,7 +8,8 @@ import pytest
 
 from reconciler.core import conditions, lifecycle
 from reconciler.core.actions import Record
-from reconciler.core.desired import Adapter, Desired, Document, Drain, Host, Limits, Settings, Task, with_settings
+from reconciler.core.bounds import Limits
+from reconciler.core.desired import Adapter, Desired, Document, Drain, Host, Settings, Task, with_settings
 from reconciler.core.events import Assigned, Finished, Started
 from reconciler.core.observed import Asking, Lease, Observed, ObservedTask
 from reconciler.core.plan import plan

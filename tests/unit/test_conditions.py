@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciler.core import conditions
-from reconciler.core.desired import Adapter, Desired, Document, Drain, Forge, Host, Limits, Settings, Task
+from reconciler.core.bounds import Limits
+from reconciler.core.desired import Adapter, Desired, Document, Drain, Forge, Host, Settings, Task
 from reconciler.core.observed import ForgeSeen, Held, Observed, ObservedHost, ObservedTask, Sighting
 from reconciler.core.standing import Halt
 from reconciler.core.terms import Delivery, ExecutionMode, Phase, Verdict, Wish

@@ -241,6 +241,12 @@ class PrepareFailed:
     message: str
 
 
+def clone_of(run_dir: str, repository: str) -> str:
+    """Where the clone of a repository is on the host on which a run has this folder."""
+    root = run_dir.rpartition("/runs/")[0]
+    return f"{root}/repos/{_cache(repository)}.git"
+
+
 def prepare(order: Preparation) -> Command:
     """Make or refresh the workspace; it may take minutes, and may be repeated. ValueError for what cannot be a word."""
     shell.run_name(order.task, order.epoch)
@@ -255,7 +261,7 @@ def prepare(order: Preparation) -> Command:
         str(order.epoch),
         "1" if order.reuse else "0",
         repository,
-        hashlib.sha256(repository.encode("utf-8", "surrogateescape")).hexdigest()[:20],
+        _cache(repository),
         order.branch,
         order.base or "",
         order.identity.name,
@@ -279,3 +285,8 @@ def parse_prepare(completed: Completed) -> Prepared | PrepareFailed:
         start_sha=shell.needed("prepare", found, "start_sha") or None,
         head_sha=shell.needed("prepare", found, "head_sha") or None,
     )
+
+
+def _cache(repository: str) -> str:
+    """What its clone is called, below `repos/` and before `.git`."""
+    return hashlib.sha256(repository.encode("utf-8", "surrogateescape")).hexdigest()[:20]

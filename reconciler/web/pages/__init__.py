@@ -1,0 +1,1 @@
+"""The pages for people: a board, a task's story, numbers; all of them only look."""
