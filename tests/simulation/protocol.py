@@ -96,14 +96,15 @@ class Protocol:
         return _said(folder.prepared.decode())
 
     def _launch(self, host: Host, command: Command) -> Completed:
-        name, sizes = command.words[2], [int(word) for word in command.words[3:9]]
+        name, counts = command.words[2], [int(word) for word in command.words[3:13]]
+        sizes = [size + (lines > 0) for size, lines in zip(counts[::2], counts[1::2], strict=True)]
         folder = host.folders.setdefault(name, Folder(name=name))
         if folder.claim is None:
             if host.full or host.read_only or len(command.payload) != sum(sizes):
                 return _said("failed the run folder cannot be filled\n", exit_code=1)
-            folder.meta = command.payload[: sizes[0]]
+            folder.meta = command.payload[: counts[0]]
             folder.filled = True
-            folder.workspace = command.words[9].rpartition("/")[2]
+            folder.workspace = command.words[13].rpartition("/")[2]
             slow_s = self._slow_claim_s(host, name)
             host.loop.call_later(AFTER_CLAIM_S + slow_s, host.claim, name, host.boot)
             if not slow_s:

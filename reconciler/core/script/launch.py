@@ -15,13 +15,13 @@ State = Literal["absent", "void", "alive", "ended", "gone"]
 
 LAUNCH_TIMEOUT_S = 30.0
 CLAIM_WAIT_S = 2
+MOST_BY_LINES = 2048
+"""A shell reads lines byte by byte: a part with more bytes comes sooner through a process of its own."""
 
 _LAUNCH = (
     "set -u\nmask=$(umask)\numask 077\n"
-    + shell.take(
-        "workdir", "fleet", "term", "run", "meta_size", "prompt_size", "env_size", "command_size", "script_size"
-    )
-    + shell.take("engine_size", "workspace")
+    + shell.take("workdir", "fleet", "term", "run", "meta_size", "meta_lines", "prompt_size", "prompt_lines")
+    + shell.take("env_size", "env_lines", "command_size", "command_lines", "engine_size", "engine_lines", "workspace")
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
     + fence.FENCE
@@ -33,7 +33,8 @@ _LAUNCH = (
 announce
 if fenced; then cat >/dev/null; refuse; fi
 dir=$root/runs/$run
-mkdir -p "$dir" && cd "$dir" || {{ answer; echo 'failed the run folder cannot be made'; exit 1; }}
+[ -d "$dir" ] || mkdir -p "$dir"
+cd "$dir" || {{ answer; echo 'failed the run folder cannot be made'; exit 1; }}
 tell() {{
   look
   if [ -e stdout ]; then rm -f env; fi
@@ -58,34 +59,46 @@ submit() {{
 }}
 if [ -e started ]; then cat >/dev/null; tell; fi
 mkdir new."$$" && cd new."$$" || short
-size=0
-part() {{
-  if [ "$2" = 0 ]; then : >"$1"; else dd bs="$2" count=1 iflag=fullblock >"$1" 2>/dev/null || short; fi
-  size=$((size + $2))
+raw() {{
+  dd bs="$2" count=1 iflag=fullblock >"$1" 2>/dev/null || short
+  if [ $(($(wc -c <"$1"))) != "$2" ]; then short; fi
 }}
-part meta.json "$meta_size"
-part prompt "$prompt_size"
-part env "$env_size"
-part command "$command_size"
-part supervise "$script_size"
-part engine "$engine_size"
-if [ $(($(cat ./* | wc -c))) != "$size" ]; then short; fi
+lines() {{
+  left=$1
+  while [ "$left" -gt 1 ]; do
+    IFS= read -r line && printf '%s\n' "$line" || return 1
+    left=$((left - 1))
+  done
+  IFS= read -r line && printf %s "$line"
+}}
+part() {{
+  if [ "$3" -gt 0 ]; then lines "$3" >"$1" || short
+  elif [ "$2" -gt 0 ]; then raw "$1" "$2"
+  else : >"$1" || short
+  fi
+}}
+part meta.json "$meta_size" "$meta_lines"
+part prompt "$prompt_size" "$prompt_lines"
+part env "$env_size" "$env_lines"
+part command "$command_size" "$command_lines"
+part engine "$engine_size" "$engine_lines"
+printf %s {shell.quoted((supervise.SUPERVISE,))} >supervise || short
 printf '%s\n' "$workspace" >workspace || short
 cd .. || short
 if fenced; then rm -rf new."$$"; refuse; fi
 if [ ! -e started ]; then mv -f new."$$"/* . || short; fi
-rm -rf new."$$"
-if [ -e started ]; then tell; fi
+if [ -e started ]; then rm -rf new."$$"; tell; fi
 guard
 if [ -s engine ]; then
   submit
 else
   setsid sh ./supervise "$mask" </dev/null >/dev/null 2>&1 &
 fi
+rm -rf new."$$"
 turns=0
-while [ ! -e started ] && [ "$turns" -lt {CLAIM_WAIT_S * 50} ]; do
+while [ ! -e started ] && [ "$turns" -lt {CLAIM_WAIT_S * 100} ]; do
   turns=$((turns + 1))
-  sleep 0.02 2>/dev/null || {{ sleep 1; turns=$((turns + 50)); }}
+  sleep 0.01 2>/dev/null || {{ sleep 1; turns=$((turns + 100)); }}
 done
 if [ ! -e started ] && [ -s job ]; then answer; echo 'state alive'; exit 0; fi
 tell
@@ -160,17 +173,23 @@ def launch(order: Launch) -> Command:
         order.prompt,
         supervise.exports(order.variables, order.unset, f"{order.fleet}.{run}"),
         supervise.command_text(order.words, order.workspace, order.prompt_on_stdin),
-        supervise.SUPERVISE.encode(),
         engine.text(order.launcher),
     )
-    sizes = tuple(str(len(part)) for part in parts)
+    lines = tuple(_lines(part) for part in parts)
+    sizes = (str(size) for part, count in zip(parts, lines, strict=True) for size in (len(part), count))
     return Command(
         name="launch",
         script=_LAUNCH,
         words=(*fence.place(order.workdir, order.fleet, order.term), run, *sizes, order.workspace),
-        payload=b"".join(parts),
+        payload=b"".join(part + b"\n" if count else part for part, count in zip(parts, lines, strict=True)),
         timeout_s=LAUNCH_TIMEOUT_S,
+        brief=True,
     )
+
+
+def _lines(part: bytes) -> int:
+    """How many lines a part is read as, where its shell can do that faster by itself than by starting `dd`; else 0."""
+    return part.count(b"\n") + 1 if 0 < len(part) <= MOST_BY_LINES and b"\0" not in part else 0
 
 
 def parse_launch(completed: Completed) -> Launched:
@@ -181,7 +200,7 @@ def parse_launch(completed: Completed) -> Launched:
 def give_up(workdir: str, fleet: str, run: str, term: int = 0) -> Command:
     """Make sure that a run which nothing claimed can never start."""
     words = (*fence.place(workdir, fleet, term), shell.checked_run(run))
-    return Command(name="give-up", script=_GIVE_UP, words=words)
+    return Command(name="give-up", script=_GIVE_UP, words=words, brief=True)
 
 
 def parse_give_up(completed: Completed) -> Launched:

@@ -234,6 +234,7 @@ def poll(
         words=(*fence.place(workdir, fleet, term), *names, "."),
         payload=engine.text(launcher),
         timeout_s=POLL_TIMEOUT_S,
+        brief=True,
     )
 
 

@@ -12,6 +12,8 @@ from reconciler.core.script import fence, git, locking, shell
 from reconciler.core.terms import Failure
 
 PREPARE_TIMEOUT_S = 900.0
+FOLDER_TIMEOUT_S = 30.0
+"""Where there is no repository to fetch: only folders are made."""
 
 _FOLDER = r"""
 cd_run() { mkdir -p "$root/runs/$1" && cd "$root/runs/$1"; }
@@ -143,7 +145,7 @@ worktree() {
 """
 """`worktree` brings the workspace to `from`; what was there and is on no branch is kept under `refs/reconciler/`."""
 
-_PREPARE = (
+_BEGIN = (
     "set -u\nmask=$(umask)\n"
     + shell.take("workdir", "fleet", "term", "task", "epoch", "reuse")
     + shell.take("repository", "cache", "branch", "base", "name", "email")
@@ -152,47 +154,67 @@ _PREPARE = (
     + fence.FENCE
     + shell.PROCESSES
     + shell.CLAIM
-    + git.GIT
-    + git.REPOSITORY
-    + locking.LOCK
+    + git.FAIL
     + _FOLDER
-    + _CLONE
-    + _WORKTREE
     + r"""
-GIT_AUTHOR_NAME=$name GIT_AUTHOR_EMAIL=$email GIT_COMMITTER_NAME=$name GIT_COMMITTER_EMAIL=$email
-export GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL
 announce
 guard
 umask 077
-mkdir -p "$workdir" && root=$(cd "$workdir" && pwd -P)/$fleet || fail 'no_capacity the workdir cannot be made'
+[ -d "$workdir" ] || mkdir -p "$workdir"
+root=$(cd "$workdir" && pwd -P)/$fleet || fail 'no_capacity the workdir cannot be made'
 dir=$root/runs/$task.$epoch
-mkdir -p "$dir" "$root/work" && cd "$dir" || fail 'no_capacity the run folder cannot be made'
+[ -d "$dir" ] && [ -d "$root/work" ] || mkdir -p "$dir" "$root/work"
+cd "$dir" || fail 'no_capacity the run folder cannot be made'
 umask "$mask"
 known() {
   answer
-  cat prepared 2>/dev/null || printf 'failed config the run was started by something else\n'
+  if [ -s prepared ]; then while IFS= read -r line; do printf '%s\n' "$line"; done <prepared
+  else printf 'failed config the run was started by something else\n'; fi
   exit 0
 }
 if [ -e started ]; then known; fi
-was=$(ls -i "$dir/prepared" 2>/dev/null)
+was=
+if [ -n "$repository" ]; then was=$(ls -i "$dir/prepared" 2>/dev/null); fi
 folder_of
 printf '%s\n' "$workspace" >workspace."$$" && mv -f workspace."$$" workspace || fail 'no_capacity the folder is full'
 base_sha= start_sha= head_sha=
-if [ -n "$repository" ]; then
-  clone
-  start_point
-  worktree
-  head_sha=$(in_git "$workspace" rev-parse --verify HEAD) || fail 'reading the commit'
-else
-  mkdir -p "$workspace" || fail 'no_capacity the workspace cannot be made'
-fi
+"""
+)
+
+_END = r"""
 {
   printf 'workspace %s\nrun_dir %s\nhome %s\n' "$workspace" "$dir" "$HOME"
   printf 'base %s\nbase_sha %s\nstart_sha %s\nhead_sha %s\n' "$base" "$base_sha" "$start_sha" "$head_sha"
 } >prepared."$$" && mv -f prepared."$$" prepared || fail 'no_capacity the folder is full'
 known
 """
+
+_PREPARE = (
+    _BEGIN
+    + git.GIT
+    + git.REPOSITORY
+    + locking.LOCK
+    + _CLONE
+    + _WORKTREE
+    + r"""
+GIT_AUTHOR_NAME=$name GIT_AUTHOR_EMAIL=$email GIT_COMMITTER_NAME=$name GIT_COMMITTER_EMAIL=$email
+export GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL
+clone
+start_point
+worktree
+head_sha=$(in_git "$workspace" rev-parse --verify HEAD) || fail 'reading the commit'
+"""
+    + _END
 )
+
+_PREPARE_FOLDER = (
+    _BEGIN
+    + """
+[ -d "$workspace" ] || mkdir -p "$workspace" || fail 'no_capacity the workspace cannot be made'
+"""
+    + _END
+)
+"""For a task without a repository: no git is started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +283,8 @@ def prepare(order: Preparation) -> Command:
         order.identity.name,
         order.identity.email,
     )
+    if order.repository is None:
+        return Command(name="prepare", script=_PREPARE_FOLDER, words=words, timeout_s=FOLDER_TIMEOUT_S, brief=True)
     return Command(name="prepare", script=_PREPARE, words=words, timeout_s=PREPARE_TIMEOUT_S, lends_agent=True)
 
 

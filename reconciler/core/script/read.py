@@ -117,7 +117,8 @@ def parse_read(completed: Completed, offset: int = 0) -> Chunk | None:
 
 def read_meta(workdir: str, fleet: str, run: str) -> Command:
     """Read what a run was started with and how it ended, to take it over or to judge it."""
-    return Command(name="read-meta", script=_META, words=(*shell.place(workdir, fleet), shell.checked_run(run)))
+    words = (*shell.place(workdir, fleet), shell.checked_run(run))
+    return Command(name="read-meta", script=_META, words=words, brief=True)
 
 
 def parse_read_meta(completed: Completed) -> RunFolder:
@@ -149,4 +150,4 @@ def _read(workdir: str, fleet: str, run: str, rest: tuple[str, str, str]) -> Com
         message = f"offset {rest[1]} and limit {rest[2]}: both count bytes, the limit at most {MOST_BYTES}"
         raise ValueError(message)
     words = (*shell.place(workdir, fleet), shell.checked_run(run), *rest)
-    return Command(name="read", script=_READ, words=words, timeout_s=READ_TIMEOUT_S)
+    return Command(name="read", script=_READ, words=words, timeout_s=READ_TIMEOUT_S, brief=True)

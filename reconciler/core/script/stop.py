@@ -3,7 +3,7 @@
 It never signals a process that is not this very run's: pid, start time and boot must match, or the tag as a whole.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from reconciler.core.command import Command, Completed
@@ -125,7 +125,8 @@ def stop(  # noqa: PLR0913 - the words of one command
 
 def sweep(workdir: str, fleet: str, run: str, term: int = 0) -> Command:
     """Kill what an ended run left behind; a run that is alive, or did not start, is left alone."""
-    return _command("sweep", (*fence.place(workdir, fleet, term), shell.checked_run(run), "-", "0"), "setsid")
+    words = (*fence.place(workdir, fleet, term), shell.checked_run(run), "-", "0")
+    return replace(_command("sweep", words, "setsid"), brief=True)
 
 
 def parse_stop(completed: Completed) -> Stopped:
