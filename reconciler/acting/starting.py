@@ -97,7 +97,7 @@ async def _start(edges: Edges, desired: Desired, action: Launch) -> None:
     missed = ending.missed(order.seen)
     text = prompt.build(order.task, order.adapter, base=prepared.base, reviews=reviews, missed=missed)
     meta = _meta(order, prepared, text)
-    edges.journal.keep_meta(order.run.run_id, metas.text(meta))
+    await asyncio.to_thread(edges.journal.keep_meta, order.run.run_id, metas.text(meta))
     command = _command(order, meta, text, edges.term)
     if edges.lead is not None:
         edges.lead.insist()

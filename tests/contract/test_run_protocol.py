@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.desired import Engine, Host
-from reconciler.core.script import clean, launch, poll, probe, read, shell, stop
+from reconciler.core.script import clean, launch, poll, probe, read, shell, stop, sweep
 from reconciler.core.script.launch import Launch, Launched
 from reconciler.core.script.poll import Seen
 from reconciler.core.script.stop import Stopped
@@ -304,15 +304,16 @@ def test_a_sweep_takes_what_an_ended_run_left_and_nothing_else(world: World) -> 
     until(lambda: len(tagged(world, "t.1")) == 2)
     world.launch("t.2", "true")
     assert world.ended("t.2") == 0
-    assert stop.parse_stop(world.host.run(stop.sweep(WORKDIR, world.fleet, "t.2"))) == Stopped(state="ended")
+    assert sweep.parse_sweep(world.host.run(sweep.sweep(WORKDIR, world.fleet, ["t.2"]))) == {"t.2": "swept"}
     assert len(tagged(world, "t.1")) == 2
-    assert stop.parse_stop(world.host.run(stop.sweep(WORKDIR, world.fleet, "t.1"))) == Stopped(state="ended")
+    both = sweep.sweep(WORKDIR, world.fleet, ["t.1", "t.2"])
+    assert sweep.parse_sweep(world.host.run(both)) == {"t.1": "swept", "t.2": "swept"}
     assert tagged(world, "t.1") == []
 
 
 def test_a_sweep_leaves_a_live_run_alone(dash: World) -> None:
     dash.launch("t.1", "sleep 100")
-    assert stop.parse_stop(dash.host.run(stop.sweep(WORKDIR, dash.fleet, "t.1"))).state == "alive"
+    assert sweep.parse_sweep(dash.host.run(sweep.sweep(WORKDIR, dash.fleet, ["t.1"]))) == {"t.1": "alive"}
     assert dash.seen("t.1").state == "alive"
 
 

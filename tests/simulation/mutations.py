@@ -149,7 +149,7 @@ BUGS = (
         name="an exit that cannot be read is taken for 0",
         changes=(
             Change(
-                module="reconciler/core/script/read.py",
+                module="reconciler/core/script/poll.py",
                 text="int(word) > MOST_EXIT:\n        return None",
                 becomes="int(word) > MOST_EXIT:\n        return 0",
             ),

@@ -3,19 +3,17 @@
 It never reads beyond the run folder, and never follows a link that the agent put there.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.script import shell
 from reconciler.core.script.launch import State, state
-from reconciler.core.script.poll import stop_reason
+from reconciler.core.script.poll import exit_code, stop_reason
 from reconciler.core.terms import StopReason
 
 MOST_BYTES = 4 * 1024 * 1024
 READ_TIMEOUT_S = 60.0
-MOST_EXIT = 255
 
 _OPEN = (
     "set -u\n"
@@ -136,13 +134,6 @@ def parse_read_meta(completed: Completed) -> RunFolder:
         stopping=stop_reason(shell.needed("read-meta", found, "stop")),
         meta_json=meta[:-1] or None,
     )
-
-
-def exit_code(word: str) -> int | None:
-    """The exit status that a run folder holds; None, never 0, for anything that is no exit status."""
-    if not re.fullmatch(r"\d{1,3}", word, re.ASCII) or int(word) > MOST_EXIT:
-        return None
-    return int(word)
 
 
 def _read(workdir: str, fleet: str, run: str, rest: tuple[str, str, str]) -> Command:
