@@ -65,6 +65,7 @@ class Dispatcher:
         self._assigned = assigned
         self._under_way: dict[_Key, asyncio.Task[None]] = {}
         self._sweeper = Sweeper(edges)
+        self._roots: starting.Roots = {}
         self._lasting: dict[str, asyncio.Semaphore] = {}
         self._delays: Counter[str] = Counter()
         self._failure: BaseException | None = None
@@ -164,7 +165,7 @@ class Dispatcher:
         match action:
             case Launch():
                 async with self._lasting_on(action, desired):
-                    event = await starting.start(self._edges, desired, action)
+                    event = await starting.start(self._edges, desired, action, self._roots)
                 await self._follow_up(action, event)
             case GiveUp():
                 await self._follow_up(action, await starting.give_up(self._edges, desired, action))

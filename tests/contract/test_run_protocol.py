@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.desired import Engine, Host
-from reconciler.core.script import clean, launch, poll, probe, read, shell, stop, sweep
+from reconciler.core.script import clean, launch, poll, prepare, probe, read, shell, stop, sweep
 from reconciler.core.script.launch import Launch, Launched
 from reconciler.core.script.poll import Seen
 from reconciler.core.script.stop import Stopped
@@ -501,3 +501,17 @@ def test_an_engine_submits_asks_and_cancels(world: World, tmp_path: Path) -> Non
     assert stop.parse_stop(world.host.run(command)).state == "signalled"
     until(lambda: "ended" in state())
     assert world.ended("t.1") == 143
+
+
+def test_a_launch_makes_a_folder_to_work_in_where_it_is_expected_and_nowhere_else(world: World) -> None:
+    root = world.root.resolve()
+    elsewhere = world.launch("t.1", "pwd", workspace="/elsewhere/work/t", make=True)
+    assert (elsewhere.elsewhere, world.seen("t.1").state) == (True, "absent")
+    for _ in range(2):
+        assert not world.launch("t.1", "pwd", workspace=f"{root}/work/t", make=True).elsewhere
+    assert world.ended("t.1") == 0
+    assert world.output("t.1") == f"{root}/work/t\n".encode()
+    order = prepare.Preparation(workdir=WORKDIR, fleet=world.fleet, task="t", epoch=1, branch="b")
+    prepared = prepare.parse_prepare(world.host.run(prepare.prepare(order)))
+    assert isinstance(prepared, prepare.Prepared)
+    assert (prepared.workspace, prepared.run_dir) == (f"{root}/work/t", f"{root}/runs/t.1")

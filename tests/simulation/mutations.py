@@ -61,7 +61,7 @@ _LAUNCHED_EARLY = """
                     assigned_at=event.at, spec=event.spec,
                 )
                 early = Launch(task_id=task_id, run=run, reuse=True)
-                await starting.start(self._edges, self._edges.view.latest().desired, early)
+                await starting.start(self._edges, self._edges.view.latest().desired, early, {})
 """
 
 BUGS = (

@@ -101,6 +101,11 @@ class Protocol:
         sizes = [size + (lines > 0) for size, lines in zip(counts[::2], counts[1::2], strict=True)]
         folder = host.folders.setdefault(name, Folder(name=name))
         if folder.claim is None:
+            if command.words[14] == "1":
+                task, _, epoch = name.rpartition(".")
+                made = replace(command, words=(*command.words[:2], task, epoch, "1", "", "", "", ""))
+                if self._prepare(host, made).exit != 0:
+                    return _said("failed the run folder cannot be made\n", exit_code=1)
             if host.full or host.read_only or len(command.payload) != sum(sizes):
                 return _said("failed the run folder cannot be filled\n", exit_code=1)
             folder.meta = command.payload[: counts[0]]

@@ -21,7 +21,9 @@ MOST_BY_LINES = 2048
 _LAUNCH = (
     "set -u\nmask=$(umask)\numask 077\n"
     + shell.take("workdir", "fleet", "term", "run", "meta_size", "meta_lines", "prompt_size", "prompt_lines")
-    + shell.take("env_size", "env_lines", "command_size", "command_lines", "engine_size", "engine_lines", "workspace")
+    + shell.take(
+        "env_size", "env_lines", "command_size", "command_lines", "engine_size", "engine_lines", "workspace", "make"
+    )
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
     + fence.FENCE
@@ -33,8 +35,10 @@ _LAUNCH = (
 announce
 if fenced; then cat >/dev/null; refuse; fi
 dir=$root/runs/$run
-[ -d "$dir" ] || mkdir -p "$dir"
-cd "$dir" || {{ answer; echo 'failed the run folder cannot be made'; exit 1; }}
+work=
+if [ "$make" = 1 ]; then work=$root/work; fi
+[ -d "$dir" ] || mkdir -p "$dir/new.$$" ${{work:+"$work"}}
+cd -P "$dir" || {{ answer; echo 'failed the run folder cannot be made'; exit 1; }}
 tell() {{
   look
   if [ -e stdout ]; then rm -f env; fi
@@ -58,7 +62,14 @@ submit() {{
   printf '%s\n' "$1" >job."$$" && mv -f job."$$" job || short
 }}
 if [ -e started ]; then cat >/dev/null; tell; fi
-mkdir new."$$" && cd new."$$" || short
+if [ "$make" = 1 ]; then
+  if [ "$PWD" != "${{workspace%/work/*}}/runs/$run" ]; then cat >/dev/null; answer; echo elsewhere; exit 0; fi
+  umask "$mask"
+  [ -d "$workspace" ] || mkdir -p "$workspace" || short
+  umask 077
+fi
+[ -d new."$$" ] || mkdir new."$$"
+cd new."$$" || short
 raw() {{
   dd bs="$2" count=1 iflag=fullblock >"$1" 2>/dev/null || short
   if [ $(($(wc -c <"$1"))) != "$2" ]; then short; fi
@@ -84,6 +95,12 @@ part command "$command_size" "$command_lines"
 part engine "$engine_size" "$engine_lines"
 printf %s {shell.quoted((supervise.SUPERVISE,))} >supervise || short
 printf '%s\n' "$workspace" >workspace || short
+if [ "$make" = 1 ]; then
+  {{
+    printf 'workspace %s\nrun_dir %s\nhome %s\n' "$workspace" "${{PWD%/*}}" "$HOME"
+    printf 'base \nbase_sha \nstart_sha \nhead_sha \n'
+  }} >prepared || short
+fi
 cd .. || short
 if fenced; then rm -rf new."$$"; refuse; fi
 if [ ! -e started ]; then mv -f new."$$"/* . || short; fi
@@ -96,9 +113,9 @@ else
 fi
 rm -rf new."$$"
 turns=0
-while [ ! -e started ] && [ "$turns" -lt {CLAIM_WAIT_S * 100} ]; do
+while [ ! -e started ] && [ "$turns" -lt {CLAIM_WAIT_S * 50} ]; do
   turns=$((turns + 1))
-  sleep 0.01 2>/dev/null || {{ sleep 1; turns=$((turns + 100)); }}
+  sleep 0.02 2>/dev/null || {{ sleep 1; turns=$((turns + 50)); }}
 done
 if [ ! -e started ] && [ -s job ]; then answer; echo 'state alive'; exit 0; fi
 tell
@@ -137,6 +154,7 @@ class Launch:
 
     `meta_json` is the run's `Meta` as it is to be kept. `words` is the agent's argv, filled in. `variables` are those
     of host, adapter, task and secrets, merged; `unset` takes names away again. `workspace` is absolute on the host.
+    With `make` nothing was prepared: the workspace is a plain folder that is made, where it is expected to belong.
     `term`: as in `fence.place`.
     """
 
@@ -151,15 +169,20 @@ class Launch:
     variables: Mapping[str, str]
     unset: tuple[str, ...] = ()
     launcher: Literal["setsid"] | Engine = "setsid"
+    make: bool = False
     term: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launched:
-    """What stands in the run folder now. `absent`: nothing claimed it yet, the launch may be repeated."""
+    """What stands in the run folder now. `absent`: nothing claimed it yet, the launch may be repeated.
+
+    `elsewhere`: the folder of the fleet is not where it was expected; nothing was done.
+    """
 
     state: State
     message: str = ""
+    elsewhere: bool = False
 
 
 def launch(order: Launch) -> Command:
@@ -180,7 +203,13 @@ def launch(order: Launch) -> Command:
     return Command(
         name="launch",
         script=_LAUNCH,
-        words=(*fence.place(order.workdir, order.fleet, order.term), run, *sizes, order.workspace),
+        words=(
+            *fence.place(order.workdir, order.fleet, order.term),
+            run,
+            *sizes,
+            order.workspace,
+            "1" if order.make else "0",
+        ),
         payload=b"".join(part + b"\n" if count else part for part, count in zip(parts, lines, strict=True)),
         timeout_s=LAUNCH_TIMEOUT_S,
         brief=True,
@@ -210,6 +239,8 @@ def parse_give_up(completed: Completed) -> Launched:
 
 def _parse(name: str, completed: Completed) -> Launched:
     found = shell.fields(name, shell.body(name, completed))
+    if "elsewhere" in found:
+        return Launched(state="absent", elsewhere=True)
     if "failed" in found:
         said = " ".join(shell.text(completed.stderr)[-300:].split())
         return Launched(state="absent", message=f"{found['failed']}: {said}")
