@@ -33,6 +33,11 @@ SIMULATION_HELP = {
     "severity": "what every chance of a fault is multiplied by; without it each world has its own: 0.024, 1.2 or 2.4",
     "jobs": "worlds at a time",
 }
+BENCH_HELP = {
+    "name": "one measurement, the name of a module in bench/",
+    "rounds": "interleaved rounds; without it, what each measurement wants",
+    "keep": "keep the results in bench/results and draw the plots of docs/performance.md",
+}
 
 
 def run_tests(  # noqa: PLR0913 - one for each option
@@ -95,9 +100,16 @@ def simulate(  # noqa: PLR0913 - one for each option
     context.run(f"{PYTHON} -m tests.simulation {words}")
 
 
+def bench(context: Context, name: str = "", *, rounds: int = 0, keep: bool = False) -> None:
+    """Measure the program beside its peers and limits; without a name, everything there is a measurement for."""
+    options = f"{f'--rounds {rounds}' if rounds else ''} {'--keep' if keep else ''}"
+    context.run(f"{PYTHON} -m bench {options} {shlex.quote(name) if name else ''}")
+
+
 namespace.add_task(Task(run_tests, name="test", help=HELP))
 namespace.add_task(Task(lint))
 namespace.add_task(Task(fuzz, help={"seconds": "for how long", "target": "one or several targets; without any, all"}))
 namespace.add_task(Task(lock))
 namespace.add_task(Task(audit))
+namespace.add_task(Task(bench, help=BENCH_HELP))
 namespace.add_task(Task(simulate, help=SIMULATION_HELP))

@@ -1,23 +1,20 @@
 """Measures how much a fleet's `.git` grows by its runs: untended, tended, cut, and as `git commit` would store them.
 
-    python -m bench.git_growth [--runs N] [--rounds N]
-
-A run is three commits on `observed`: assigned, running, completed. Sizes are what the disk gives up for `.git`, scaled
-to 10,000 runs; ratios are to the untended growth of the same round; of all rounds the median counts. It tests nothing.
+A run is three updates on `observed`: assigned, running, completed. It is recorded alone, a commit for each update, or
+beside 63 others, a commit for what comes at once. Sizes are what the disk gives up for `.git`. It tests nothing.
 """
 
-import argparse
-import json
 import os
 import random
-import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from bench import frame
+from bench.figures import Figures, Goal, Part, Row
 from reconciler.core.chores import Chore
 from reconciler.core.desired import Identity
 from reconciler.core.events import Event
@@ -26,58 +23,81 @@ from reconciler.repo.fleet import Fleet
 from reconciler.repo.observed import forgetting
 from tests.recording import NOW, assigned, new_fleet, opened, started, succeeded
 
-PER = 10_000
+ROUNDS = 3
+RUNS = 1000
+UPDATES = 3
+"""Of each run."""
 BETWEEN_FOLDS = 100
 """Runs between two folds: their 300 commits are what upkeep waits for."""
+AT_ONCE = 64
 SPAN = timedelta(days=100)
 WORDS = 40
 """In the agent's summary of a run."""
 
-UNTENDED = "untended: a pack per commit"
-LOOSE = "the same commits by git commit: a file per object"
+ALONE = "alone: a pack for each commit"
+TOGETHER = f"{AT_ONCE} at a time, before maintenance"
+LOOSE = "git commit: a file for each object"
 FOLDED = "tended every hour: packs folded, commits indexed"
 WHOLE = "tended every week: packed anew"
 TAGGED = "cut in the middle, the tag still there"
 CUT = "cut in the middle, the tag gone"
+PARTS: dict[str, Part] = {LOOSE: "peer"}
 
 
-def main() -> int:
-    """Measure, print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(description="How much .git grows by 10,000 runs.")
-    parser.add_argument("--runs", type=int, default=1000, help="runs in each round")
-    parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
+def measure(rounds: int) -> list[Figures]:
+    """Bytes of `.git` that each update costs."""
     os.environ.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
-    rounds = []
-    for number in range(asked.rounds):
+    taken: dict[str, list[float]] = {}
+    for number in range(rounds):
         with tempfile.TemporaryDirectory(prefix="growth-") as folder:
-            rounds.append(measured(Path(folder), asked.runs, number))
-    figures = {
-        name: {
-            "bytes_per_10000_runs": round(statistics.median(one[name] for one in rounds) * PER / asked.runs),
-            "ratio": round(statistics.median(one[name] / one[UNTENDED] for one in rounds), 3),
-        }
-        for name in rounds[0]
-    }
-    show(figures)
-    print(json.dumps({"runs": asked.runs, "rounds": asked.rounds, "figures": figures}))
-    return 0
+            found = {TOGETHER: together(Path(folder), number), **measured(Path(folder), number)}
+        for name, grown in found.items():
+            taken.setdefault(name, []).append(grown / (RUNS * UPDATES))
+    return [
+        Figures(
+            name="git_growth",
+            title="What the record of an update adds to .git",
+            unit="bytes on the disk for each update",
+            rows=tuple(Row(name=name, part=PARTS.get(name, "this"), values=tuple(taken[name])) for name in taken),
+            goals=(
+                Goal(wording="before maintenance, at most 2,048", of=TOGETHER, at_most=2048),
+                Goal(wording="after the hourly maintenance, at most 512", of=FOLDED, at_most=512),
+                Goal(wording="after the weekly maintenance, at most 512", of=WHOLE, at_most=512),
+            ),
+            note=f"{RUNS:,} runs of {UPDATES} updates each; `git commit` after the first {BETWEEN_FOLDS}, scaled.",
+        )
+    ]
 
 
-def measured(folder: Path, runs: int, seed: int) -> dict[str, int]:
+def together(folder: Path, seed: int) -> int:
+    """How much a fleet grows whose runs come {AT_ONCE} at a time, with no maintenance."""
+    fleet, words = new_fleet(folder / "together"), random.Random(seed)
+    empty = size(fleet.common)
+    with opened(fleet) as branch:
+        for first in range(0, RUNS, AT_ONCE):
+            runs = {
+                f"task-{number:06}": list(happenings(f"task-{number:06}", words))
+                for number in range(first, min(RUNS, first + AT_ONCE))
+            }
+            for step in range(UPDATES):
+                branch.record_many([(task, events[step]) for task, events in runs.items()])
+    return size(fleet.common) - empty
+
+
+def measured(folder: Path, seed: int) -> dict[str, int]:
     """The growth of one fleet in bytes, stage by stage."""
     fleet = new_fleet(folder / "fleet")
-    empty, untended = size(fleet.common), 0
+    empty, alone = size(fleet.common), 0
     loose = 0.0
-    for first in range(0, runs, BETWEEN_FOLDS):
+    for first in range(0, RUNS, BETWEEN_FOLDS):
         before = size(fleet.common)
-        record(fleet, range(first, min(runs, first + BETWEEN_FOLDS)), runs, random.Random(seed * runs + first))
-        untended += size(fleet.common) - before
+        record(fleet, range(first, min(RUNS, first + BETWEEN_FOLDS)), random.Random(seed * RUNS + first))
+        alone += size(fleet.common) - before
         if first == 0:
-            loose = as_loose(fleet, folder / "loose") * runs / min(runs, BETWEEN_FOLDS)
+            loose = as_loose(fleet, folder / "loose") * RUNS / BETWEEN_FOLDS
         tend(fleet, Chore.PACKS)
     tend(fleet, Chore.GRAPH)
-    grown = {UNTENDED: untended, LOOSE: round(loose), FOLDED: size(fleet.common) - empty}
+    grown = {ALONE: alone, LOOSE: round(loose), FOLDED: size(fleet.common) - empty}
     tend(fleet, Chore.WHOLE)
     grown[WHOLE] = size(fleet.common) - empty
     done = forgetting.forget(fleet, (NOW + SPAN / 2).date(), NOW + SPAN, Identity())
@@ -89,12 +109,12 @@ def measured(folder: Path, runs: int, seed: int) -> dict[str, int]:
     return grown
 
 
-def record(fleet: Fleet, numbers: range, runs: int, words: random.Random) -> None:
+def record(fleet: Fleet, numbers: Sequence[int], words: random.Random) -> None:
     """Have these of the fleet's runs happen, each in its place in the span of time."""
     with opened(fleet) as branch:
         for number in numbers:
             for event in happenings(f"task-{number:06}", words):
-                branch.record(f"task-{number:06}", replace(event, at=NOW + SPAN * number / runs))
+                branch.record(f"task-{number:06}", replace(event, at=NOW + SPAN * number / RUNS))
 
 
 def happenings(task: str, words: random.Random) -> Iterator[Event]:
@@ -132,13 +152,5 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
 
 
-def show(figures: Mapping[str, Mapping[str, float]]) -> None:
-    """The figures as a table."""
-    width = max(map(len, figures))
-    print(f"{'per 10,000 runs'.ljust(width)}  {'MB':>8}  {'ratio':>6}")
-    for name, row in figures.items():
-        print(f"{name.ljust(width)}  {row['bytes_per_10000_runs'] / 1e6:8.1f}  {row['ratio']:6.3f}")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(frame.main(["git_growth"]))

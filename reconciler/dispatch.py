@@ -4,14 +4,17 @@ It decides nothing: what an effect could not do is seen and planned again at the
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import assert_never
 
 from reconciler.acting import collecting, publishing, starting, tidying
 from reconciler.acting.collecting import DeliveryDelayed
+from reconciler.acting.sweeping import Sweeper
 from reconciler.agents import leasing
 from reconciler.core import plan
 from reconciler.core.actions import Action, Collect, Effect, GiveUp, Launch, Publish, Record, Stop
@@ -50,11 +53,19 @@ _Key = tuple[str, type[Effect]]
 class Dispatcher:
     """The effects under way: one of a kind for each task."""
 
-    def __init__(self, edges: Edges, look: Callable[[str, str | None], None]) -> None:
-        """`look` has a host polled soon after something was done there, and a run's last sighting forgotten."""
+    def __init__(
+        self, edges: Edges, look: Callable[[str, str | None], None], assigned: Callable[[str, str], None]
+    ) -> None:
+        """`look` has a host polled soon after something was done there, and a run's last sighting forgotten.
+
+        `assigned` is told the host and the run of an assignment that was recorded just now.
+        """
         self._edges = edges
         self._look = look
+        self._assigned = assigned
         self._under_way: dict[_Key, asyncio.Task[None]] = {}
+        self._sweeper = Sweeper(edges)
+        self._roots: starting.Roots = {}
         self._lasting: dict[str, asyncio.Semaphore] = {}
         self._delays: Counter[str] = Counter()
         self._failure: BaseException | None = None
@@ -116,10 +127,11 @@ class Dispatcher:
         for task in self._under_way.values():
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        await self._sweeper.close()
 
     def _ended(self, effect: asyncio.Task[None]) -> None:
-        if not effect.cancelled() and self._failure is None:
-            self._failure = effect.exception()
+        failure = None if effect.cancelled() else effect.exception()
+        self._failure = self._failure or failure
 
     async def _guarded(self, key: _Key, action: Effect, desired: Desired, observed: Observed) -> None:
         try:
@@ -152,8 +164,8 @@ class Dispatcher:
     async def _effect(self, action: Effect, desired: Desired, observed: Observed) -> None:
         match action:
             case Launch():
-                async with self._lasting_on(action.run.host):
-                    event = await starting.start(self._edges, desired, action)
+                async with self._lasting_on(action, desired):
+                    event = await starting.start(self._edges, desired, action, self._roots)
                 await self._follow_up(action, event)
             case GiveUp():
                 await self._follow_up(action, await starting.give_up(self._edges, desired, action))
@@ -190,8 +202,8 @@ class Dispatcher:
         sighting = observed.sightings[run_id]
         last = self._delays[run_id] >= DELIVERY_TRIES
         try:
-            async with self._lasting_on(action.run.host):
-                event = await collecting.collect(self._edges, desired, action, sighting, last=last)
+            async with self._lasting_on(action, desired):
+                event = await collecting.collect(self._edges, desired, action, sighting, self._sweeper, last=last)
         except DeliveryDelayed:
             self._delays[run_id] += 1
             raise
@@ -200,8 +212,12 @@ class Dispatcher:
         await tidying.tidy(self._edges, desired, action, sighting)
         await asyncio.to_thread(self._edges.journal.forget, run_id)
 
-    def _lasting_on(self, host_id: str) -> asyncio.Semaphore:
-        return self._lasting.setdefault(host_id, asyncio.Semaphore(LASTING_PER_HOST))
+    def _lasting_on(self, action: Launch | Collect, desired: Desired) -> AbstractAsyncContextManager[object]:
+        """Leave to begin what may last on the host; a task without a repository needs none."""
+        document = desired.tasks.get(action.task_id)
+        if document is not None and document.value.repository is None:
+            return contextlib.nullcontext()
+        return self._lasting.setdefault(action.run.host, asyncio.Semaphore(LASTING_PER_HOST))
 
     async def _record(self, *facts: tuple[str, Event]) -> None:
         """Commit what follows from the events; one that a newer one has overtaken is dropped."""
@@ -211,6 +227,8 @@ class Dispatcher:
         for (task_id, event), after in zip(facts, await recording.record(self._edges.branch, facts), strict=True):
             if after and isinstance(event, Assigned) and event.execution_mode is ExecutionMode.HTTP_PULL:
                 pulled[task_id] = after.runs[-1]
+            elif after and isinstance(event, Assigned):
+                self._assigned(event.host, event.run_id)
         await self._hand_over(pulled)
 
     async def _hand_over(self, runs: Mapping[str, Run]) -> None:

@@ -76,7 +76,7 @@ class Loop:
         self._wake = wake
         self._turned = turned
         self._observer = Observer(edges)
-        self._dispatcher = Dispatcher(edges, self._observer.look)
+        self._dispatcher = Dispatcher(edges, self._observer.look, self._observer.assigned)
         self._problems: tuple[Problem, ...] = ()
         self._unsettled: set[str] = set()
         self._before: Mapping[str, ObservedTask] = {}

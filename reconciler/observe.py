@@ -84,6 +84,11 @@ class Observer:
         if host_id in self._watches:
             self._watches[host_id].look(launched)
 
+    def assigned(self, host_id: str, run_id: str) -> None:
+        """A run was assigned just now, by this process: nothing of it is there, and no host need be asked for that."""
+        if host_id in self._watches:
+            self._watches[host_id].expect(run_id)
+
     def pending(self) -> bool:
         """Whether a host was not asked yet since its watch began, a webhook not acted on, an assignment not pushed."""
         lead = self._edges.lead
@@ -163,7 +168,7 @@ class Observer:
             watch.runs = runs
             self._tasks[host_id] = asyncio.create_task(watch.watch(), name=f"watch {host_id}")
             return
-        news = runs.keys() - watch.runs.keys()
+        news = runs.keys() - watch.runs.keys() - watch.sightings.keys()
         unknown = adapters.keys() - watch.adapters.keys()
         watch.adapters = adapters
         watch.runs = runs

@@ -8,13 +8,15 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from reconciler.acting import sweeping
+from reconciler.acting.sweeping import Sweeper
 from reconciler.core import mask, output, report
 from reconciler.core.actions import Collect
 from reconciler.core.desired import Desired, Host
 from reconciler.core.events import Finished
 from reconciler.core.observed import Meta, Sighting
 from reconciler.core.output import Events, RawOutput
-from reconciler.core.script import deliver, stop
+from reconciler.core.script import deliver
 from reconciler.core.terms import Delivery, Failure, Outcome
 from reconciler.core.verdict import Result
 from reconciler.edges import Edges
@@ -29,7 +31,9 @@ class DeliveryDelayed(Exception):
     """The host answers, but what it delivers to does not; to be tried again with the same run."""
 
 
-async def collect(edges: Edges, desired: Desired, action: Collect, sighting: Sighting, *, last: bool) -> Finished:
+async def collect(  # noqa: PLR0913 - what an effect is given, and what it shares with others
+    edges: Edges, desired: Desired, action: Collect, sighting: Sighting, sweeper: Sweeper, *, last: bool
+) -> Finished:
     """What became of the run; with `last`, a delivery that cannot be made now is a failure.
 
     Raises `Unreachable`, `Misconfigured` and `DeliveryDelayed`: to be repeated; `Fenced` where another one leads.
@@ -42,9 +46,8 @@ async def collect(edges: Edges, desired: Desired, action: Collect, sighting: Sig
     if sighting.rebooted:
         return _finished(edges.now(), action, desired, _Ending(result=_REBOOTED, meta=meta))
     result = await asyncio.to_thread(_judge, edges, action, meta, sighting)
-    workdir = metas.workdir(meta)
-    sweep = stop.sweep(workdir, _fleet(meta), run_name, edges.term)
-    stop.parse_stop(await edges.run(action.run.host, host, sweep))
+    left = sweeping.Place(host_id=action.run.host, host=host, workdir=metas.workdir(meta), fleet=_fleet(meta))
+    await sweeper.sweep(left, run_name)
     head_sha = None
     if meta.task.repository is not None and meta.task.delivery is Delivery.NONE:
         head_sha = await _head(edges, desired, action, meta)

@@ -48,8 +48,22 @@ class _Order:
     secrets: Mapping[str, str]
     fleet_id: str
 
+    @property
+    def name(self) -> str:
+        """The name of the run's folder."""
+        return f"{self.task_id}.{self.run.epoch}"
 
-async def start(edges: Edges, desired: Desired, action: Launch) -> NotStarted | None:
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What decides where the folder of the fleet is on the host."""
+        return self.run.host, self.host.value.workdir, self.fleet_id
+
+
+Roots = dict[tuple[str, str, str], str]
+"""Where the folder of a fleet is on a host, by the host, its workdir and the fleet, as its last preparation said."""
+
+
+async def start(edges: Edges, desired: Desired, action: Launch, roots: Roots) -> NotStarted | None:
     """Launch the run; when it cannot be started, give it up on its host and return the event that says so.
 
     Raises `Unreachable`, and `Misconfigured` where not even that can be done: nothing is known then, and the launch is
@@ -58,7 +72,7 @@ async def start(edges: Edges, desired: Desired, action: Launch) -> NotStarted | 
     """
     giving_up = GiveUp(task_id=action.task_id, run=action.run)
     try:
-        await _start(edges, desired, action)
+        await _start(edges, desired, action, roots)
     except CannotStart as error:
         return await give_up(edges, desired, giving_up, failure=error.failure, error=str(error))
     except (Misconfigured, ValueError) as error:
@@ -91,21 +105,46 @@ async def give_up(
     )
 
 
-async def _start(edges: Edges, desired: Desired, action: Launch) -> None:
+async def _start(edges: Edges, desired: Desired, action: Launch, roots: Roots) -> None:
     order = await asyncio.to_thread(_order, edges, desired, action)
+    expected = _expected(order, action, roots)
+    if expected is not None and not (await _launch(edges, order, expected, make=True)).elsewhere:
+        return
     prepared = await _prepare(edges, desired, order, reuse=action.reuse)
+    roots[order.place] = prepared.run_dir.removesuffix(f"/runs/{order.name}")
+    await _launch(edges, order, prepared, make=False)
+
+
+def _expected(order: _Order, action: Launch, roots: Roots) -> prepare.Prepared | None:
+    """What a preparation would say, where only folders are to be made and it is known where; else None."""
+    root = roots.get(order.place)
+    first = action.reuse and order.run.epoch == 1
+    if root is None or not first or order.task.repository is not None:
+        return None
+    return prepare.Prepared(
+        workspace=f"{root}/work/{order.task_id}",
+        run_dir=f"{root}/runs/{order.name}",
+        home="",
+        base=None,
+        base_sha=None,
+        start_sha=None,
+        head_sha=None,
+    )
+
+
+async def _launch(edges: Edges, order: _Order, prepared: prepare.Prepared, *, make: bool) -> launch.Launched:
     reviews = rounds.about(order.seen, order.run.epoch)
     missed = ending.missed(order.seen)
     text = prompt.build(order.task, order.adapter, base=prepared.base, reviews=reviews, missed=missed)
     meta = _meta(order, prepared, text)
-    edges.journal.keep_meta(order.run.run_id, metas.text(meta))
-    await asyncio.to_thread(given.keep, edges.fleet, order.task_id, order.run.epoch, _given(order, meta, text))
-    command = _command(order, meta, text, edges.term)
+    await asyncio.to_thread(_keep, edges, order, meta, text)
+    command = _command(order, meta, text, edges.term, make=make)
     if edges.lead is not None:
         edges.lead.insist()
     launched = launch.parse_launch(await edges.run(order.run.host, order.host.value, command))
     if launched.message:
         raise CannotStart(Failure.NO_CAPACITY, launched.message)
+    return launched
 
 
 def _order(edges: Edges, desired: Desired, action: Launch) -> _Order:
@@ -204,6 +243,12 @@ def _meta(order: _Order, prepared: prepare.Prepared, text: str) -> Meta:
     )
 
 
+def _keep(edges: Edges, order: _Order, meta: Meta, text: str) -> None:
+    """Write down what the run is given: for this program when it is adopted, and for people who look at it."""
+    edges.journal.keep_meta(order.run.run_id, metas.text(meta))
+    given.keep(edges.fleet, order.task_id, order.run.epoch, _given(order, meta, text))
+
+
 def _given(order: _Order, meta: Meta, text: str) -> Given:
     """What people can look at afterwards; a clone only where it is on this machine."""
     if order.host.value.transport != "local" or order.task.repository is None:
@@ -212,14 +257,14 @@ def _given(order: _Order, meta: Meta, text: str) -> Given:
     return Given(prompt=text, clone=clone, branch=meta.branch, base_sha=meta.base_sha)
 
 
-def _command(order: _Order, meta: Meta, text: str, term: int) -> Command:
+def _command(order: _Order, meta: Meta, text: str, term: int, *, make: bool) -> Command:
     adapter, host = order.adapter, order.host.value
     try:
         return launch.launch(
             launch.Launch(
                 workdir=host.workdir,
                 fleet=order.fleet_id,
-                run=f"{order.task_id}.{order.run.epoch}",
+                run=order.name,
                 workspace=meta.workspace,
                 meta_json=metas.text(meta).encode(),
                 prompt=text.encode(),
@@ -228,6 +273,7 @@ def _command(order: _Order, meta: Meta, text: str, term: int) -> Command:
                 variables={**host.env, **adapter.env, **order.task.env, **order.secrets},
                 unset=adapter.unset,
                 launcher=host.launcher,
+                make=make,
                 term=term,
             )
         )

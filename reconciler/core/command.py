@@ -12,7 +12,8 @@ class Command:
 
     `script` is fixed text of the program. `words` are data that the script takes with `read -r`, one line each (no
     newline, no NUL). `payload` is whatever bytes follow. `timeout_s` bounds the whole exchange. `lends_agent` marks the
-    few commands (prepare, deliver) for which a host with `forward_agent` gets the ssh agent.
+    few commands (prepare, deliver) for which a host with `forward_agent` gets the ssh agent. A `brief` one ends in
+    moments, and may share a long-lived shell with others.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Command:
     payload: bytes = b""
     timeout_s: float = 30.0
     lends_agent: bool = False
+    brief: bool = False
 
     def __post_init__(self) -> None:
         """Refuse words that would end a line early."""
@@ -49,5 +51,9 @@ def command_line(command: Command) -> str:
 
 def stdin(command: Command) -> bytes:
     """The bytes for the command's stdin: script, words, payload. `dd` and `read` take no byte too many."""
-    words = "".join(f"{word}\n" for word in command.words)
-    return command.script.encode() + words.encode() + command.payload
+    return command.script.encode() + data(command)
+
+
+def data(command: Command) -> bytes:
+    """What the script itself reads: words, payload."""
+    return "".join(f"{word}\n" for word in command.words).encode() + command.payload

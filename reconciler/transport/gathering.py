@@ -5,13 +5,30 @@ It never starts, stops or waits for anything.
 
 import asyncio
 import signal
+from typing import Protocol
 
 from reconciler.core.command import Completed
 
 MAX_STDOUT_BYTES = 64 * 1024 * 1024
 MAX_STDERR_BYTES = 4 * 1024 * 1024
 
+TAIL_BYTES = 64
 _SIGNAL_EXIT = 128
+
+
+class Sink(Protocol):
+    """Where the output of something that runs goes, piece by piece, and then its end."""
+
+    exit: int | None
+    exited: asyncio.Future[None]
+
+    def add(self, data: bytes, *, to_stderr: bool) -> None:
+        """It printed this."""
+        ...
+
+    def end(self, error: Exception | None = None) -> None:
+        """Nothing more will come."""
+        ...
 
 
 class Gathered:
@@ -34,6 +51,15 @@ class Gathered:
             self.end(ValueError(f"it sent more than {limit} bytes to {'stderr' if to_stderr else 'stdout'}"))
         else:
             kept += data
+
+    def tail(self, *, to_stderr: bool) -> bytes:
+        """The last bytes of what was kept."""
+        return bytes((self._stderr if to_stderr else self._stdout)[-TAIL_BYTES:])
+
+    def cut(self, size: int, *, to_stderr: bool) -> None:
+        """Drop so many bytes at the end."""
+        kept = self._stderr if to_stderr else self._stdout
+        del kept[len(kept) - size :]
 
     def end(self, error: Exception | None = None) -> None:
         """Nothing more will come. The first word counts."""

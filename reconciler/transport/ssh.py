@@ -1,4 +1,4 @@
-"""Runs commands on hosts by ssh: one connection per host, kept and shared, each command on a channel of its own.
+"""Runs commands on hosts by ssh: one connection per host, kept and shared, a channel or a long-lived shell for each.
 
 It never decides whether a host is tried again, and never waits for one host on behalf of another.
 """
@@ -13,14 +13,18 @@ import asyncssh
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Host
 from reconciler.transport import Unreachable, channel
+from reconciler.transport.channel import Channels
 from reconciler.transport.connection import Link, Means, open_link
 from reconciler.transport.dial import Dialer
 from reconciler.transport.options import Surroundings
+from reconciler.transport.shells import Shell, Shells
 
 CONNECT_TIMEOUT_S = 15.0
 KEEPALIVE_INTERVAL_S = 15.0
 KEEPALIVE_COUNT_MAX = 3
-MAX_CHANNELS = 6
+MAX_CHANNELS = 3
+"""For commands; beside them are those of the long-lived shells. An sshd allows ten on a connection by default."""
+
 PROBE_LIMIT_S = 5.0
 
 
@@ -63,16 +67,14 @@ class Ssh:
         if command.lends_agent and host.forward_agent:
             return await self._run_lending(host_id, host, command)
         kept = self._keep(host_id, host)
-        link = await kept.link()
-        async with kept.channels:
-            try:
-                return await channel.exchange(host_id, link.connection, command)
-            except channel.NoChannel as error:
-                self._retire(kept)
-                raise Unreachable(str(error)) from error
-            except channel.NoAnswer as error:
-                kept.probe()
-                raise Unreachable(str(error)) from error
+        try:
+            return await kept.run(command)
+        except channel.NoChannel as error:
+            self._retire(kept)
+            raise Unreachable(str(error)) from error
+        except channel.NoAnswer as error:
+            kept.probe()
+            raise Unreachable(str(error)) from error
 
     async def forget(self, host_id: str) -> None:
         """Close what is kept for a host, and what leads over it: commands under way there end as `Unreachable`."""
@@ -114,7 +116,7 @@ class Ssh:
         async with self._lending.setdefault(host_id, asyncio.Semaphore(self._max_channels)):
             link = await open_link(host_id, host, self._means, lend_agent=True)
             try:
-                return await channel.exchange(host_id, link.connection, command)
+                return await Channels(host_id, link.connection).exchange(command)
             except (channel.NoChannel, channel.NoAnswer) as error:
                 raise Unreachable(str(error)) from error
             finally:
@@ -127,7 +129,8 @@ class _Kept:
     def __init__(self, host_id: str, host: Host, means: Means, max_channels: int) -> None:
         self.host_id = host_id
         self.host = host
-        self.channels = asyncio.Semaphore(max_channels)
+        self._free = asyncio.Semaphore(max_channels)
+        self._shells = Shells(self._begin)
         self._max_channels = max_channels
         self._opening = asyncio.create_task(open_link(host_id, host, means))
         self._opening.add_done_callback(_look_at_failure)
@@ -141,7 +144,22 @@ class _Kept:
         failed = self._opening.cancelled() or self._opening.exception() is not None
         return failed or self._opening.result().connection.is_closed()
 
-    async def link(self) -> Link:
+    async def run(self, command: Command) -> Completed:
+        """How the command ended. Raises `Unreachable`, `Misconfigured`, `NoChannel` and `NoAnswer`."""
+        channels = await self._channels()
+        if command.brief:
+            with channels.told(command):
+                return channels.whole(command, await self._shells.run(command))
+        async with self._free:
+            return await channels.exchange(command)
+
+    async def _begin(self, shell: Shell) -> None:
+        await (await self._channels()).begin(shell)
+
+    async def _channels(self) -> Channels:
+        return Channels(self.host_id, (await self._link()).connection, self._shells.rest)
+
+    async def _link(self) -> Link:
         """The open connection. Raises `Unreachable` or `Misconfigured` as the attempt did."""
         await asyncio.wait([self._opening])
         if self._opening.cancelled():
@@ -157,11 +175,13 @@ class _Kept:
     async def close_when_idle(self) -> None:
         """Close once no command is on it."""
         for _ in range(self._max_channels):
-            await self.channels.acquire()
+            await self._free.acquire()
+        await self._shells.idle()
         await self.close()
 
     async def close(self) -> None:
         """Close now."""
+        await self._shells.close()
         self._opening.cancel()
         await asyncio.wait([self._opening])
         if self._probing is not None:

@@ -24,7 +24,7 @@ from reconciler.watching.runwatch import RunWatch, Watched
 
 log = logging.getLogger(__name__)
 
-FASTEST_S = 0.1
+FASTEST_S = 0.02
 SLOWEST_S = 2.0
 IDLE_S = 30.0
 """Pauses between polls: from the fastest to the slowest while nothing changes; without runs, a sign of life."""
@@ -38,6 +38,10 @@ TOLD_AFTER = timedelta(seconds=10)
 """For how long a host may be silent before a commit says so."""
 HEARD_AGAIN = timedelta(minutes=1)
 """How much later than it says a silent host may have answered a poll before another commit says so."""
+
+
+NOT_YET = Sighting(state="absent")
+"""Of a run that was assigned and not launched: no poll is needed to know it."""
 
 
 class _News(TypedDict, total=False):
@@ -67,6 +71,7 @@ class HostWatch:
         self._boot_id = ""
         self._asked_for: frozenset[str] = frozenset()
         self._outdated: set[str] = set()
+        self._expected: set[str] = set()
         self._wake = asyncio.Event()
         self._runs = RunWatch(edges, self._run)
 
@@ -74,8 +79,14 @@ class HostWatch:
         """Poll now rather than after the pause; what was seen of the run `launched` before counts no more."""
         if launched is not None:
             self._outdated.add(launched)
+            self._expected.discard(launched)
             self.sightings = {name: seen for name, seen in self.sightings.items() if name != launched}
         self._wake.set()
+
+    def expect(self, run_id: str) -> None:
+        """Nothing of this run is on the host yet: it was not launched."""
+        self._expected.add(run_id)
+        self.sightings = {**self.sightings, run_id: NOT_YET}
 
     async def watch(self) -> None:
         """Ask until cancelled, or until a person must mend the host's file."""
@@ -116,7 +127,9 @@ class HostWatch:
             await self._probe()
         self._outdated.clear()
         polled = await self._poll()
+        self._expected -= polled.keys()
         seen = {name: sighting for name, sighting in polled.items() if name not in self._outdated}
+        seen |= dict.fromkeys(self._expected, NOT_YET)
         answered_again = self.silent_since is not None or not self.asked
         self.silent_since = None
         self.asked = True

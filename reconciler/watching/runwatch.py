@@ -83,21 +83,16 @@ class RunWatch:
         if answer.state in {"absent", "void"}:
             return sighting
         meta = await self._meta(watched)
-        alive = answer.state == "alive"
-        await self._fetch(watched, meta, "stdout", answer.stdout_bytes if alive else None)
-        await self._fetch(watched, meta, "stderr", answer.stderr_bytes if alive else None)
-        if alive:
+        lost = answer.state == "gone"
+        await self._fetch(watched, meta, "stdout", None if lost else answer.stdout_bytes)
+        await self._fetch(watched, meta, "stderr", None if lost else answer.stderr_bytes)
+        if answer.state == "alive":
             looked = self._looked(watched, meta)
             return replace(sighting, meta=meta, aborted=looked.aborted, lingering=looked.lingering)
         self._outputs.pop(watched.run.run_id, None)
         await self._fetch_files(watched, meta)
-        folder = await self._folder(watched)
-        rebooted = answer.state == "gone" and await self._rebooted(watched, boot_id)
-        return replace(sighting, meta=meta, exit_code=folder.exit_code, stopping=folder.stopping, rebooted=rebooted)
-
-    async def _folder(self, watched: Watched) -> read.RunFolder:
-        command = read.read_meta(watched.workdir, self._fleet_id, watched.name)
-        return read.parse_read_meta(await self._run(command))
+        rebooted = lost and await self._rebooted(watched, boot_id)
+        return replace(sighting, meta=meta, exit_code=answer.exit_code, rebooted=rebooted)
 
     async def _meta(self, watched: Watched) -> Meta | None:
         """What the run was started with, by the journal; the run folder, which the agent may write, is a stopgap."""
@@ -113,7 +108,8 @@ class RunWatch:
 
     async def _restored(self, watched: Watched) -> Meta | None:
         """What the run folder holds, with all that git knows better in its place; raises `UnreadableMeta`."""
-        text = (await self._folder(watched)).meta_json
+        command = read.read_meta(watched.workdir, self._fleet_id, watched.name)
+        text = read.parse_read_meta(await self._run(command)).meta_json
         run, desired = watched.run, watched.desired
         task = await asyncio.to_thread(assigned.task, self._fleet, desired, watched.task_id, run)
         adapter = desired.adapters.get(run.adapter or "")
@@ -129,9 +125,9 @@ class RunWatch:
         return len(words) > CLAIM_BOOT and words[CLAIM_BOOT] != boot_id
 
     async def _fetch(self, watched: Watched, meta: Meta | None, stream: Stream, upto: int | None) -> None:
-        """Fetch what is new, up to the size that the poll gave; of an ended run up to the size that the file has now.
+        """Fetch what is new, up to the size that the poll gave; without one up to the size that the file has now.
 
-        A poll takes the sizes before the states: a run that ended in between printed more than it says.
+        A poll takes the sizes before the states: a run that died in between printed more than it says.
         """
         fleet, task_id, epoch = self._fleet, watched.task_id, watched.run.epoch
         offset = logs.size(fleet, task_id, epoch, stream)

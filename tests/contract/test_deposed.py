@@ -124,7 +124,7 @@ class Bench:
             mainline=WorkTree(self.fleet),
             lead=Leading(self, term),
         )
-        dispatcher = Dispatcher(edges, lambda _host, _launched: None)
+        dispatcher = Dispatcher(edges, lambda _host, _launched: None, lambda _host, _run: None)
         try:
             yield edges, dispatcher
         finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.desired import Engine, Host
-from reconciler.core.script import clean, launch, poll, probe, read, shell, stop
+from reconciler.core.script import clean, launch, poll, prepare, probe, read, shell, stop, sweep
 from reconciler.core.script.launch import Launch, Launched
 from reconciler.core.script.poll import Seen
 from reconciler.core.script.stop import Stopped
@@ -304,15 +304,16 @@ def test_a_sweep_takes_what_an_ended_run_left_and_nothing_else(world: World) -> 
     until(lambda: len(tagged(world, "t.1")) == 2)
     world.launch("t.2", "true")
     assert world.ended("t.2") == 0
-    assert stop.parse_stop(world.host.run(stop.sweep(WORKDIR, world.fleet, "t.2"))) == Stopped(state="ended")
+    assert sweep.parse_sweep(world.host.run(sweep.sweep(WORKDIR, world.fleet, ["t.2"]))) == {"t.2": "swept"}
     assert len(tagged(world, "t.1")) == 2
-    assert stop.parse_stop(world.host.run(stop.sweep(WORKDIR, world.fleet, "t.1"))) == Stopped(state="ended")
+    both = sweep.sweep(WORKDIR, world.fleet, ["t.1", "t.2"])
+    assert sweep.parse_sweep(world.host.run(both)) == {"t.1": "swept", "t.2": "swept"}
     assert tagged(world, "t.1") == []
 
 
 def test_a_sweep_leaves_a_live_run_alone(dash: World) -> None:
     dash.launch("t.1", "sleep 100")
-    assert stop.parse_stop(dash.host.run(stop.sweep(WORKDIR, dash.fleet, "t.1"))).state == "alive"
+    assert sweep.parse_sweep(dash.host.run(sweep.sweep(WORKDIR, dash.fleet, ["t.1"]))) == {"t.1": "alive"}
     assert dash.seen("t.1").state == "alive"
 
 
@@ -500,3 +501,17 @@ def test_an_engine_submits_asks_and_cancels(world: World, tmp_path: Path) -> Non
     assert stop.parse_stop(world.host.run(command)).state == "signalled"
     until(lambda: "ended" in state())
     assert world.ended("t.1") == 143
+
+
+def test_a_launch_makes_a_folder_to_work_in_where_it_is_expected_and_nowhere_else(world: World) -> None:
+    root = world.root.resolve()
+    elsewhere = world.launch("t.1", "pwd", workspace="/elsewhere/work/t", make=True)
+    assert (elsewhere.elsewhere, world.seen("t.1").state) == (True, "absent")
+    for _ in range(2):
+        assert not world.launch("t.1", "pwd", workspace=f"{root}/work/t", make=True).elsewhere
+    assert world.ended("t.1") == 0
+    assert world.output("t.1") == f"{root}/work/t\n".encode()
+    order = prepare.Preparation(workdir=WORKDIR, fleet=world.fleet, task="t", epoch=1, branch="b")
+    prepared = prepare.parse_prepare(world.host.run(prepare.prepare(order)))
+    assert isinstance(prepared, prepare.Prepared)
+    assert (prepared.workspace, prepared.run_dir) == (f"{root}/work/t", f"{root}/runs/t.1")

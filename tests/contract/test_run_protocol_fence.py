@@ -14,7 +14,7 @@ import pytest
 
 from reconciler.core.command import Command, Completed, command_line, stdin
 from reconciler.core.desired import Engine, Host
-from reconciler.core.script import clean, deliver, fence, launch, poll, prepare, probe, shell, stop
+from reconciler.core.script import clean, deliver, fence, launch, poll, prepare, probe, shell, stop, sweep
 from reconciler.core.script.deliver import Delivered, Delivery
 from reconciler.core.script.launch import Launch
 from reconciler.core.script.prepare import Preparation, Prepared
@@ -90,7 +90,7 @@ class World:
         return command, stop.parse_stop
 
     def sweep(self, run: str, term: int) -> Step:
-        return stop.sweep(WORKDIR, self.fleet, run, term), stop.parse_stop
+        return sweep.sweep(WORKDIR, self.fleet, [run], term), sweep.parse_sweep
 
     def deliver(self, term: int) -> Step:
         assert isinstance(self.ready, Prepared)
@@ -339,7 +339,7 @@ def _nothing_kept(world: World) -> bool:
 @pytest.mark.parametrize(
     ("name", "program", "word", "kept"),
     [
-        ("launch", "rm", " new.", _nothing_started),
+        ("launch", "mv", " new.", _nothing_started),
         ("give_up", "mkdir", "lost.1", lambda world: world.states("lost.1") == ["absent"]),
         ("stop", "ln", " stop ", _nothing_signalled),
         ("void", "mkdir", "none.1", lambda world: world.states("none.1") == ["absent"]),

@@ -15,7 +15,7 @@ from reconciler.core.desired import Adapter, Task
 from reconciler.core.issues import Issue
 from reconciler.core.observed import Meta, ObservedTask, Run
 from reconciler.core.output import Events
-from reconciler.core.script import clean, deliver, launch, poll, prepare, probe, read, stop
+from reconciler.core.script import clean, deliver, launch, poll, prepare, probe, read, stop, sweep
 from reconciler.core.script.shell import MARK, ProtocolError
 from reconciler.core.terms import Kind, Phase
 from reconciler.forge import payloads
@@ -44,6 +44,7 @@ PARSERS: tuple[Callable[[Completed], object], ...] = (
     read.parse_read,
     read.parse_read_meta,
     stop.parse_stop,
+    sweep.parse_sweep,
 )
 
 

@@ -62,7 +62,7 @@ _LAUNCHED_EARLY = """
                     assigned_at=event.at, spec=event.spec,
                 )
                 early = Launch(task_id=task_id, run=run, reuse=True)
-                await starting.start(self._edges, self._edges.view.latest().desired, early)
+                await starting.start(self._edges, self._edges.view.latest().desired, early, {})
 """
 
 BUGS = (
@@ -150,7 +150,7 @@ BUGS = (
         name="an exit that cannot be read is taken for 0",
         changes=(
             Change(
-                module="reconciler/core/script/read.py",
+                module="reconciler/core/script/poll.py",
                 text="int(word) > MOST_EXIT:\n        return None",
                 becomes="int(word) > MOST_EXIT:\n        return 0",
             ),

@@ -31,7 +31,7 @@ class Protocol:
             "read": self._read,
             "read-meta": self._read_meta,
             "stop": self._stop,
-            "sweep": self._stop,
+            "sweep": self._sweep,
             "deliver": self._deliver,
             "inspect": self._inspect,
             "clean": self._clean,
@@ -65,7 +65,8 @@ class Protocol:
                 out, err = len(process.output("stdout", now_s)), len(process.output("stderr", now_s))
                 idle = int(now_s - process.last_active_s(now_s)) if state == "alive" else 0
             stopping = folder.stop[0] if folder is not None and folder.stop is not None else "-"
-            lines.append(f"run {name} {state} {idle} {elapsed} {out} {err} {stopping}")
+            code = _code(folder) if folder is not None and state == "ended" else "-"
+            lines.append(f"run {name} {state} {idle} {elapsed} {out} {err} {stopping} {code}")
         return _said("\n".join([*lines, "end", ""]))
 
     def _prepare(self, host: Host, command: Command) -> Completed:
@@ -96,14 +97,20 @@ class Protocol:
         return _said(folder.prepared.decode())
 
     def _launch(self, host: Host, command: Command) -> Completed:
-        name, sizes = command.words[2], [int(word) for word in command.words[3:9]]
+        name, counts = command.words[2], [int(word) for word in command.words[3:13]]
+        sizes = [size + (lines > 0) for size, lines in zip(counts[::2], counts[1::2], strict=True)]
         folder = host.folders.setdefault(name, Folder(name=name))
         if folder.claim is None:
+            if command.words[14] == "1":
+                task, _, epoch = name.rpartition(".")
+                made = replace(command, words=(*command.words[:2], task, epoch, "1", "", "", "", ""))
+                if self._prepare(host, made).exit != 0:
+                    return _said("failed the run folder cannot be made\n", exit_code=1)
             if host.full or host.read_only or len(command.payload) != sum(sizes):
                 return _said("failed the run folder cannot be filled\n", exit_code=1)
-            folder.meta = command.payload[: sizes[0]]
+            folder.meta = command.payload[: counts[0]]
             folder.filled = True
-            folder.workspace = command.words[9].rpartition("/")[2]
+            folder.workspace = command.words[13].rpartition("/")[2]
             slow_s = self._slow_claim_s(host, name)
             host.loop.call_later(AFTER_CLAIM_S + slow_s, host.claim, name, host.boot)
             if not slow_s:
@@ -140,15 +147,11 @@ class Protocol:
 
     def _stop(self, host: Host, command: Command) -> Completed:
         name, reason, grace_s = command.words[2], command.words[3], float(command.words[4])
-        folder = host.folders.get(name)
-        if reason != "-":
-            folder = self._void(host, name)
-        if folder is None or host.state(folder) != "alive":
-            if folder is not None and folder.process is not None:
+        folder = self._void(host, name)
+        if host.state(folder) != "alive":
+            if folder.process is not None:
                 folder.process.strays = 0
             return _said("state ended\nsurvivors 0\n")
-        if reason == "-":
-            return _said("state alive\nsurvivors 0\n")
         if folder.stop is None and not (host.full or host.read_only):
             folder.stop = (reason, host.up_s())
         if folder.stop is None or (host.up_s() - folder.stop[1] >= grace_s and folder.stop_sent):
@@ -157,6 +160,16 @@ class Protocol:
         folder.stop_sent = True
         host.terminate(folder)
         return _said("state signalled\nsurvivors 0\n")
+
+    def _sweep(self, host: Host, command: Command) -> Completed:
+        lines = []
+        for name in command.words[2:-1]:
+            folder = host.folders.get(name)
+            alive = folder is not None and host.state(folder) == "alive"
+            if folder is not None and folder.process is not None and not alive:
+                folder.process.strays = 0
+            lines.append(f"run {name} {'alive' if alive else 'swept'}\n")
+        return _said("".join([*lines, "end\n"]))
 
     def _deliver(self, host: Host, command: Command) -> Completed:
         _, _, path, repository, branch, base_sha, start_sha, *_ = command.words
@@ -210,6 +223,12 @@ def _workspace(host: Host, task: str, epoch: int, name: str, *, reuse: bool) -> 
     place = next((one.workspace for one in before if one is not None and one.workspace), task)
     used = (one for one in host.folders.values() if one.workspace == place and one.name != name)
     return own if any(host.state(one) == "alive" for one in used) else place
+
+
+def _code(folder: Folder) -> str:
+    """What the script makes of `exit`: up to three digits, else a dash."""
+    word = (folder.exit or b"").partition(b"\n")[0].decode(errors="replace")
+    return word if word.isascii() and word.isdigit() and len(word) <= 3 else "-"
 
 
 def _file(host: Host, folder: Folder, file: str) -> bytes | None:

@@ -9,7 +9,7 @@ from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Adapter, Engine, Host, Task
 from reconciler.core.mask import Blot
 from reconciler.core.observed import Meta
-from reconciler.core.script import argv, clean, deliver, engine, launch, poll, prepare, probe, read, shell, stop
+from reconciler.core.script import argv, clean, deliver, engine, launch, poll, prepare, probe, read, shell, stop, sweep
 from reconciler.core.script.shell import MARK, ProtocolError
 from reconciler.core.terms import Kind
 
@@ -32,6 +32,8 @@ def answer(text: str, *, stderr: str = "") -> Completed:
         (poll.parse_poll, "host 1 b\n"),
         (stop.parse_stop, "survivors 0\nstate elsewhere\n"),
         (stop.parse_stop, "survivors many\nstate ended\n"),
+        (sweep.parse_sweep, "run t.1 swept\n"),
+        (sweep.parse_sweep, "run t.1 elsewhere\nend\n"),
         (launch.parse_launch, "state elsewhere\n"),
         (deliver.parse_deliver, "head abc"),
     ],

@@ -93,7 +93,7 @@ def test_a_script_that_died_is_no_answer() -> None:
     ("word", "code"), [("0", 0), ("137", 137), ("255", 255), ("256", None), ("", None), ("-1", None)]
 )
 def test_an_exit_status_is_a_number_or_unknown(word: str, code: int | None) -> None:
-    assert read.exit_code(word) == code
+    assert poll.exit_code(word) == code
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ _DELIVER = (
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
     + fence.FENCE
+    + git.FAIL
     + git.GIT
     + git.REPOSITORY
     + "announce\nguard\n"
@@ -91,6 +92,7 @@ _INSPECT = (
     + shell.take("workdir", "fleet", "workspace")
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
+    + git.FAIL
     + git.GIT
     + _PLACE
     + r"""

@@ -9,6 +9,10 @@ from reconciler.core.command import Completed
 from reconciler.core.script import shell
 from reconciler.core.terms import Failure
 
+FAIL = r"""
+fail() { answer; printf 'failed %s\n' "$1"; exit 1; }
+"""
+
 GIT = r"""
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR \
   GIT_CONFIG GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT GIT_EXTERNAL_DIFF GIT_NAMESPACE GIT_TEMPLATE_DIR GIT_PREFIX \
@@ -20,7 +24,6 @@ if [ -z "${GIT_SSH_COMMAND-}" ] && [ -z "${GIT_SSH-}" ]; then
   GIT_SSH_COMMAND=${GIT_SSH_COMMAND:-ssh -o BatchMode=yes -o ConnectTimeout=15}
   export GIT_SSH_COMMAND
 fi
-fail() { answer; printf 'failed %s\n' "$1"; exit 1; }
 in_git() {
   at=$1
   shift

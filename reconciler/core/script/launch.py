@@ -15,13 +15,15 @@ State = Literal["absent", "void", "alive", "ended", "gone"]
 
 LAUNCH_TIMEOUT_S = 30.0
 CLAIM_WAIT_S = 2
+MOST_BY_LINES = 2048
+"""A shell reads lines byte by byte: a part with more bytes comes sooner through a process of its own."""
 
 _LAUNCH = (
     "set -u\nmask=$(umask)\numask 077\n"
+    + shell.take("workdir", "fleet", "term", "run", "meta_size", "meta_lines", "prompt_size", "prompt_lines")
     + shell.take(
-        "workdir", "fleet", "term", "run", "meta_size", "prompt_size", "env_size", "command_size", "script_size"
+        "env_size", "env_lines", "command_size", "command_lines", "engine_size", "engine_lines", "workspace", "make"
     )
-    + shell.take("engine_size", "workspace")
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
     + fence.FENCE
@@ -33,7 +35,10 @@ _LAUNCH = (
 announce
 if fenced; then cat >/dev/null; refuse; fi
 dir=$root/runs/$run
-mkdir -p "$dir" && cd "$dir" || {{ answer; echo 'failed the run folder cannot be made'; exit 1; }}
+work=
+if [ "$make" = 1 ]; then work=$root/work; fi
+[ -d "$dir" ] || mkdir -p "$dir/new.$$" ${{work:+"$work"}}
+cd -P "$dir" || {{ answer; echo 'failed the run folder cannot be made'; exit 1; }}
 tell() {{
   look
   if [ -e stdout ]; then rm -f env; fi
@@ -57,31 +62,56 @@ submit() {{
   printf '%s\n' "$1" >job."$$" && mv -f job."$$" job || short
 }}
 if [ -e started ]; then cat >/dev/null; tell; fi
-mkdir new."$$" && cd new."$$" || short
-size=0
-part() {{
-  if [ "$2" = 0 ]; then : >"$1"; else dd bs="$2" count=1 iflag=fullblock >"$1" 2>/dev/null || short; fi
-  size=$((size + $2))
+if [ "$make" = 1 ]; then
+  if [ "$PWD" != "${{workspace%/work/*}}/runs/$run" ]; then cat >/dev/null; answer; echo elsewhere; exit 0; fi
+  umask "$mask"
+  [ -d "$workspace" ] || mkdir -p "$workspace" || short
+  umask 077
+fi
+[ -d new."$$" ] || mkdir new."$$"
+cd new."$$" || short
+raw() {{
+  dd bs="$2" count=1 iflag=fullblock >"$1" 2>/dev/null || short
+  if [ $(($(wc -c <"$1"))) != "$2" ]; then short; fi
 }}
-part meta.json "$meta_size"
-part prompt "$prompt_size"
-part env "$env_size"
-part command "$command_size"
-part supervise "$script_size"
-part engine "$engine_size"
-if [ $(($(cat ./* | wc -c))) != "$size" ]; then short; fi
+lines() {{
+  left=$1
+  while [ "$left" -gt 1 ]; do
+    IFS= read -r line && printf '%s\n' "$line" || return 1
+    left=$((left - 1))
+  done
+  IFS= read -r line && printf %s "$line"
+}}
+part() {{
+  if [ "$3" -gt 0 ]; then lines "$3" >"$1" || short
+  elif [ "$2" -gt 0 ]; then raw "$1" "$2"
+  else : >"$1" || short
+  fi
+}}
+part meta.json "$meta_size" "$meta_lines"
+part prompt "$prompt_size" "$prompt_lines"
+part env "$env_size" "$env_lines"
+part command "$command_size" "$command_lines"
+part engine "$engine_size" "$engine_lines"
+printf %s {shell.quoted((supervise.SUPERVISE,))} >supervise || short
 printf '%s\n' "$workspace" >workspace || short
+if [ "$make" = 1 ]; then
+  {{
+    printf 'workspace %s\nrun_dir %s\nhome %s\n' "$workspace" "${{PWD%/*}}" "$HOME"
+    printf 'base \nbase_sha \nstart_sha \nhead_sha \n'
+  }} >prepared || short
+fi
 cd .. || short
 if fenced; then rm -rf new."$$"; refuse; fi
 if [ ! -e started ]; then mv -f new."$$"/* . || short; fi
-rm -rf new."$$"
-if [ -e started ]; then tell; fi
+if [ -e started ]; then rm -rf new."$$"; tell; fi
 guard
 if [ -s engine ]; then
   submit
 else
   setsid sh ./supervise "$mask" </dev/null >/dev/null 2>&1 &
 fi
+rm -rf new."$$"
 turns=0
 while [ ! -e started ] && [ "$turns" -lt {CLAIM_WAIT_S * 50} ]; do
   turns=$((turns + 1))
@@ -124,6 +154,7 @@ class Launch:
 
     `meta_json` is the run's `Meta` as it is to be kept. `words` is the agent's argv, filled in. `variables` are those
     of host, adapter, task and secrets, merged; `unset` takes names away again. `workspace` is absolute on the host.
+    With `make` nothing was prepared: the workspace is a plain folder that is made, where it is expected to belong.
     `term`: as in `fence.place`.
     """
 
@@ -138,15 +169,20 @@ class Launch:
     variables: Mapping[str, str]
     unset: tuple[str, ...] = ()
     launcher: Literal["setsid"] | Engine = "setsid"
+    make: bool = False
     term: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launched:
-    """What stands in the run folder now. `absent`: nothing claimed it yet, the launch may be repeated."""
+    """What stands in the run folder now. `absent`: nothing claimed it yet, the launch may be repeated.
+
+    `elsewhere`: the folder of the fleet is not where it was expected; nothing was done.
+    """
 
     state: State
     message: str = ""
+    elsewhere: bool = False
 
 
 def launch(order: Launch) -> Command:
@@ -160,17 +196,29 @@ def launch(order: Launch) -> Command:
         order.prompt,
         supervise.exports(order.variables, order.unset, f"{order.fleet}.{run}"),
         supervise.command_text(order.words, order.workspace, order.prompt_on_stdin),
-        supervise.SUPERVISE.encode(),
         engine.text(order.launcher),
     )
-    sizes = tuple(str(len(part)) for part in parts)
+    lines = tuple(_lines(part) for part in parts)
+    sizes = (str(size) for part, count in zip(parts, lines, strict=True) for size in (len(part), count))
     return Command(
         name="launch",
         script=_LAUNCH,
-        words=(*fence.place(order.workdir, order.fleet, order.term), run, *sizes, order.workspace),
-        payload=b"".join(parts),
+        words=(
+            *fence.place(order.workdir, order.fleet, order.term),
+            run,
+            *sizes,
+            order.workspace,
+            "1" if order.make else "0",
+        ),
+        payload=b"".join(part + b"\n" if count else part for part, count in zip(parts, lines, strict=True)),
         timeout_s=LAUNCH_TIMEOUT_S,
+        brief=True,
     )
+
+
+def _lines(part: bytes) -> int:
+    """How many lines a part is read as, where its shell can do that faster by itself than by starting `dd`; else 0."""
+    return part.count(b"\n") + 1 if 0 < len(part) <= MOST_BY_LINES and b"\0" not in part else 0
 
 
 def parse_launch(completed: Completed) -> Launched:
@@ -181,7 +229,7 @@ def parse_launch(completed: Completed) -> Launched:
 def give_up(workdir: str, fleet: str, run: str, term: int = 0) -> Command:
     """Make sure that a run which nothing claimed can never start."""
     words = (*fence.place(workdir, fleet, term), shell.checked_run(run))
-    return Command(name="give-up", script=_GIVE_UP, words=words)
+    return Command(name="give-up", script=_GIVE_UP, words=words, brief=True)
 
 
 def parse_give_up(completed: Completed) -> Launched:
@@ -191,6 +239,8 @@ def parse_give_up(completed: Completed) -> Launched:
 
 def _parse(name: str, completed: Completed) -> Launched:
     found = shell.fields(name, shell.body(name, completed))
+    if "elsewhere" in found:
+        return Launched(state="absent", elsewhere=True)
     if "failed" in found:
         said = " ".join(shell.text(completed.stderr)[-300:].split())
         return Launched(state="absent", message=f"{found['failed']}: {said}")

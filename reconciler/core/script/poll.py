@@ -3,91 +3,21 @@
 It never signals a process and never counts on the clock of another machine.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Engine
-from reconciler.core.script import engine, fence, shell
+from reconciler.core.script import engine, fence, idle, shell
 from reconciler.core.script.launch import State, state
 from reconciler.core.terms import StopReason
 
 POLL_TIMEOUT_S = 30.0
 MOST_RUNS = 1000
 MOST_BOOT_ID = 100
-
-_HEAD = r"""
-head_of() {
-  head= space= sha=
-  [ -f workspace ] || return 0
-  { IFS= read -r space; } 2>/dev/null <workspace || return 0
-  space=$space/.git
-  if [ -f "$space" ]; then { IFS= read -r space; } 2>/dev/null <"$space" || return 0; space=${space#gitdir: }; fi
-  [ -f "$space/HEAD" ] || return 0
-  { IFS= read -r head; } 2>/dev/null <"$space/HEAD" || return 0
-  case $head in "ref: "*) ;; *) return 0 ;; esac
-  if [ -e "$space/commondir" ]; then space=$space/../..; fi
-  space=$space/${head#ref: }
-  if [ ! -f "$space" ] || ! { IFS= read -r sha; } 2>/dev/null <"$space"; then sha=packed; fi
-  head="$head $sha"
-}
-"""
-"""`head` is what the workspace stands at, read without starting git; it changes with every commit and checkout."""
-
-_SKIP = "[-0-9]* "
-_STAT = rf"s/^\([0-9][0-9]*\) (.*) [A-Z] \([0-9]*\) {_SKIP}\([0-9]*\) {_SKIP * 7}" + r"\([0-9]*\) " * 4 + ".*/"
-_STAT += r"\1:\2:\3:\4:\5:\6:\7/p"
-
-_SPENT = (
-    r"""
-spent() {
-  left=$(sed -n '"""
-    + _STAT
-    + r"""' /proc/[0-9]*/stat 2>/dev/null)
-  found=1
-  while [ "$found" = 1 ]; do
-    found=0 later=
-    for process in $left; do
-      one=${process%%:*} process=${process#*:}
-      parent=${process%%:*} more=${process#*:}
-      session=${more%%:*} more=${more#*:}
-      eval "of=\${of_$one-\${of_$session-\${of_$parent-}}}"
-      if [ -z "$of" ]; then later="$later $one:$process"; continue; fi
-      found=1
-      user=${more%%:*} more=${more#*:}
-      system=${more%%:*} more=${more#*:}
-      eval "of_$one=$of cpu_$of=\$((cpu_$of + $user + $system + ${more%%:*} + ${more#*:}))"
-    done
-    left=$later
-  done
-}
-tags() {
-  if printf 'a\0b' | grep -q -F b; then
-    grep -a -o -s -H -e "RECONCILER_RUN=$fleet[.][a-z0-9_-]*[.][0-9]*" /proc/[0-9]*/environ
-    return 0
-  fi
-  for environ in /proc/[0-9]*/environ; do
-    tag=$({ tr '\n\0' '\1\n' <"$environ" | grep -e "^RECONCILER_RUN=$fleet[.]"; } 2>/dev/null)
-    if [ -n "$tag" ]; then echo "$environ:$tag"; fi
-  done
-}
-strays() {
-  for tag in $(tags); do
-    one=${tag#/proc/}
-    one=${one%%/*}
-    run=${tag##*"=$fleet."}
-    case $quiet_runs in *" $run="*) of=${quiet_runs#*" $run="}; of=${of%%" "*} ;; *) continue ;; esac
-    eval "owned=\${of_$one-}"
-    if [ -z "$owned" ] && started_at "$one"; then
-      set -- ${stat##*) }
-      eval "cpu_$of=\$((cpu_$of + ${12} + ${13} + ${14} + ${15}))"
-    fi
-  done
-}
-"""
-)
-"""Clock ticks of the quiet runs: `spent` goes by parent and session, `strays` by the tag of what left both."""
+MOST_EXIT = 255
 
 _SIZES = r"""
 remember() {
@@ -98,7 +28,7 @@ remember() {
 }
 sizes_of() {
   sized= noted=0 logs=
-  for run in $runs; do
+  for run in "$@"; do
     if [ -e "$run/stdout" ]; then logs="$logs $run/stdout $run/stderr"; fi
   done
   if [ -z "$logs" ]; then return 0; fi
@@ -106,43 +36,40 @@ sizes_of() {
 $(LC_ALL=C ls -ln -- $logs 2>/dev/null)
 END
 }
-"""
-"""`sized` is ` <run>:<stdout bytes>:<stderr bytes> ` of every run, in the order of `runs`; one `ls` for all."""
-
-_QUIET = r"""
-quiet() {
-  head_of
-  now="$out $err $boot $head"
-  quiet_since= ticks= was=
-  if [ -e activity ] && [ ! -f activity ]; then return 1; fi
-  { IFS= read -r quiet_since && IFS= read -r ticks && IFS= read -r was; } 2>/dev/null <activity || quiet_since=
-  case $quiet_since$ticks in '' | *[!0-9]*) quiet_since= ;; esac
-  if [ -n "$quiet_since" ] && [ "$was" = "$now" ] && [ "$quiet_since" -le "$up" ]; then
-    quiets="$quiets $index" quiet_runs="$quiet_runs$run=$index "
-    eval "run_$index=\$run at_$index=\$quiet_since ticks_$index=\$ticks now_$index=\$now cpu_$index=0"
-    eval "line_$index=\"\$elapsed \$out \$err \$stopping\" of_${pid:-0}=$index of_${agent:-${pid:-0}}=$index"
-    return 0
-  fi
-  printf '%s\n\n%s\n' "$up" "$now" 1<>activity
-  return 1
+size_of() {
+  out=0 err=0
+  case $sized in
+    " $1:"*)
+      sized=${sized#" $1:"}
+      out=${sized%%:*} sized=${sized#*:}
+      err=${sized%%" "*} sized=${sized#*" "}
+      ;;
+  esac
 }
-settle() {
-  for index in $quiets; do
-    eval "run=\$run_$index at=\$at_$index ticks=\$ticks_$index now=\$now_$index cpu=\$cpu_$index line=\$line_$index"
-    if [ -z "$ticks" ]; then
-      printf '%s\n%s\n%s\n' "$at" "$cpu" "$now" 1<>"$top/$run/activity"
-    elif [ "$cpu" -lt "$ticks" ] || [ $((2 * (cpu - ticks))) -gt $((up - at)) ]; then
-      at=$up
-      printf '%s\n%s\n%s\n' "$at" "$cpu" "$now" 1<>"$top/$run/activity"
-    fi
-    printf 'run %s alive %s %s\n' "$run" $((up - at)) "$line"
+"""
+"""`sized` is ` <run>:<stdout bytes>:<stderr bytes> ` of every run that is named; one `ls` for all. `size_of` takes them
+out again, in the same order, as `out` and `err`.
+"""
+
+_OVER = r"""
+is_over() {
+  code=-
+  if [ -f exit ]; then { IFS= read -r code; } 2>/dev/null <exit || :; fi
+  case $code in '' | *[!0-9]* | ????*) code=- ;; esac
+  over="$over $run" overs="$overs$elapsed:$stopping:$code "
+}
+tell_over() {
+  cd "$top" || exit 96
+  sizes_of $over
+  for run in $over; do
+    rest=${overs%%" "*} overs=${overs#*" "}
+    elapsed=${rest%%:*} rest=${rest#*:}
+    size_of "$run"
+    printf 'run %s ended 0 %s %s %s %s %s\n' "$run" "$elapsed" "$out" "$err" "${rest%%:*}" "${rest#*:}"
   done
 }
 """
-"""`activity` holds when something last moved, the clock ticks at the first quiet poll after that, and what was seen.
-
-It is opened by `<>`, which waits for nobody where the agent put a pipe in its place; only its first three lines count.
-"""
+"""Of runs that have ended, the sizes once more: what they print between the first look and their end counts."""
 
 _POLL = (
     "set -u\numask 077\n"
@@ -155,29 +82,25 @@ _POLL = (
     + shell.PROCESSES
     + shell.CLAIM
     + engine.CALLS
-    + _HEAD
-    + _SPENT
+    + idle.HEAD
+    + shell.TAGS
+    + idle.SPENT
     + _SIZES
-    + _QUIET
+    + _OVER
+    + idle.QUIET
     + r"""
 top=$root/runs
 cd "$top" 2>/dev/null || { mkdir -p "$top" && cd "$top" || exit 96; }
 announce
 uptime_s
-sizes_of
+sizes_of $runs
 answer
 printf 'host %s %s\n' "$up" "$boot"
-quiets= quiet_runs=' ' index=0 of_0=
+quiets= quiet_runs=' ' index=0 of_0= over= overs=
 for run in $runs; do
   index=$((index + 1))
-  claim=absent elapsed=0 out=0 err=0 stopping=-
-  case $sized in
-    " $run:"*)
-      sized=${sized#" $run:"}
-      out=${sized%%:*} sized=${sized#*:}
-      err=${sized%%" "*} sized=${sized#*" "}
-      ;;
-  esac
+  claim=absent elapsed=0 stopping=-
+  size_of "$run"
   if cd "$top/$run" 2>/dev/null; then
     look
     if [ -n "$engine" ]; then
@@ -188,9 +111,11 @@ for run in $runs; do
     if [ -n "$since" ] && [ "$where" = "$boot" ]; then elapsed=$((up - since));
     elif [ -n "$engine" ] && [ -n "$wall" ]; then elapsed=$(($(date +%s) - wall)); fi
     if [ "$claim" = alive ] && quiet; then continue; fi
+    if [ "$claim" = ended ]; then is_over; continue; fi
   fi
-  printf 'run %s %s 0 %s %s %s %s\n' "$run" "$claim" "$elapsed" "$out" "$err" "$stopping"
+  printf 'run %s %s 0 %s %s %s %s -\n' "$run" "$claim" "$elapsed" "$out" "$err" "$stopping"
 done
+if [ -n "$over" ]; then tell_over; fi
 if [ -n "$quiets" ]; then spent; strays; settle; fi
 printf 'end\n'
 """
@@ -202,6 +127,7 @@ class Seen:
     """What stands in one run folder; seconds are whole and count by the uptime of the host.
 
     `idle_s` is how long there was no output, no commit and next to no CPU time (under 0.5 percent of one core).
+    `exit_code` is that of an ended run, None where it is unknown; the sizes of such a run are those at its end.
     """
 
     state: State
@@ -210,6 +136,7 @@ class Seen:
     stdout_bytes: int = 0
     stderr_bytes: int = 0
     stopping: StopReason | None = None
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +161,7 @@ def poll(
         words=(*fence.place(workdir, fleet, term), *names, "."),
         payload=engine.text(launcher),
         timeout_s=POLL_TIMEOUT_S,
+        brief=True,
     )
 
 
@@ -252,7 +180,7 @@ def parse_poll(completed: Completed) -> Polled:
 
 def _seen(line: str) -> tuple[str, Seen]:
     match line.split(" "):
-        case ["run", run, word, idle, elapsed, out, err, stopping]:
+        case ["run", run, word, idle, elapsed, out, err, stopping, code]:
             return run, Seen(
                 state=state("poll", word),
                 idle_s=shell.number("poll", idle),
@@ -260,6 +188,7 @@ def _seen(line: str) -> tuple[str, Seen]:
                 stdout_bytes=shell.number("poll", out),
                 stderr_bytes=shell.number("poll", err),
                 stopping=stop_reason(stopping),
+                exit_code=exit_code(code),
             )
         case _:
             message = f"poll: {line!r} is no line about a run"
@@ -269,3 +198,10 @@ def _seen(line: str) -> tuple[str, Seen]:
 def stop_reason(word: str) -> StopReason | None:
     """The reason kept in a run folder; None where there is none that can be read."""
     return StopReason(word) if word in set(StopReason) else None
+
+
+def exit_code(word: str) -> int | None:
+    """The exit status that a run folder holds; None, never 0, for anything that is no exit status."""
+    if not re.fullmatch(r"\d{1,3}", word, re.ASCII) or int(word) > MOST_EXIT:
+        return None
+    return int(word)

@@ -3,19 +3,17 @@
 It never reads beyond the run folder, and never follows a link that the agent put there.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.script import shell
 from reconciler.core.script.launch import State, state
-from reconciler.core.script.poll import stop_reason
+from reconciler.core.script.poll import exit_code, stop_reason
 from reconciler.core.terms import StopReason
 
 MOST_BYTES = 4 * 1024 * 1024
 READ_TIMEOUT_S = 60.0
-MOST_EXIT = 255
 
 _OPEN = (
     "set -u\n"
@@ -117,7 +115,8 @@ def parse_read(completed: Completed, offset: int = 0) -> Chunk | None:
 
 def read_meta(workdir: str, fleet: str, run: str) -> Command:
     """Read what a run was started with and how it ended, to take it over or to judge it."""
-    return Command(name="read-meta", script=_META, words=(*shell.place(workdir, fleet), shell.checked_run(run)))
+    words = (*shell.place(workdir, fleet), shell.checked_run(run))
+    return Command(name="read-meta", script=_META, words=words, brief=True)
 
 
 def parse_read_meta(completed: Completed) -> RunFolder:
@@ -137,16 +136,9 @@ def parse_read_meta(completed: Completed) -> RunFolder:
     )
 
 
-def exit_code(word: str) -> int | None:
-    """The exit status that a run folder holds; None, never 0, for anything that is no exit status."""
-    if not re.fullmatch(r"\d{1,3}", word, re.ASCII) or int(word) > MOST_EXIT:
-        return None
-    return int(word)
-
-
 def _read(workdir: str, fleet: str, run: str, rest: tuple[str, str, str]) -> Command:
     if not rest[1].isdigit() or not rest[2].isdigit() or int(rest[2]) > MOST_BYTES:
         message = f"offset {rest[1]} and limit {rest[2]}: both count bytes, the limit at most {MOST_BYTES}"
         raise ValueError(message)
     words = (*shell.place(workdir, fleet), shell.checked_run(run), *rest)
-    return Command(name="read", script=_READ, words=words, timeout_s=READ_TIMEOUT_S)
+    return Command(name="read", script=_READ, words=words, timeout_s=READ_TIMEOUT_S, brief=True)

@@ -115,6 +115,24 @@ sweep() {
 """
 
 
+TAGS = r"""
+tags() {
+  if printf 'a\0b' | grep -q -F b; then
+    grep -a -o -s -H -e "RECONCILER_RUN=$fleet[.][a-z0-9_-]*[.][0-9]*" /proc/[0-9]*/environ
+    return 0
+  fi
+  for environ in /proc/[0-9]*/environ; do
+    tag=$({ tr '\n\0' '\1\n' <"$environ" | grep -e "^RECONCILER_RUN=$fleet[.]"; } 2>/dev/null)
+    if [ -n "$tag" ]; then echo "$environ:$tag"; fi
+  done
+}
+"""
+"""`tags` prints `/proc/PID/environ:RECONCILER_RUN=...` for all runs of the fleet.
+
+Where it matters whether that is a whole entry, it has to be looked at again.
+"""
+
+
 class ProtocolError(Exception):
     """A host answered something that this protocol does not have; the message is one line, and never a long one."""
 

@@ -1,4 +1,4 @@
-"""Stopping a run, gently and then not, and sweeping what an ended run left behind.
+"""Stopping a run, gently and then not.
 
 It never signals a process that is not this very run's: pid, start time and boot must match, or the tag as a whole.
 """
@@ -41,7 +41,7 @@ group() {
 }
 carried=0
 guard
-if [ ! -e started ] && [ "$reason" != - ]; then
+if [ ! -e started ]; then
   echo void >void."$$" && [ -s void."$$" ] && ln void."$$" started 2>/dev/null
   rm -f void."$$"
 fi
@@ -57,7 +57,6 @@ if [ "$claim" != alive ]; then
   if [ "$claim" != absent ]; then sweep "$run_id"; fi
   tell ended
 fi
-if [ "$reason" = - ]; then tell alive; fi
 uptime_s
 if [ ! -s stop ]; then
   printf '%s %s\n' "$reason" "$up" >stop."$$" && [ -s stop."$$" ] && ln stop."$$" stop 2>/dev/null
@@ -97,11 +96,10 @@ class Stopped:
     """Where a stop stands.
 
     `signalled`: TERM was sent, come again after the grace. `killed`: KILL was sent. `ended`: no process that claimed
-    the run lives, and it can never start. `alive`: only a sweep says so, and it did nothing. `survivors` are processes
-    of the run that could not be killed.
+    the run lives, and it can never start. `survivors` are processes of the run that could not be killed.
     """
 
-    state: Literal["signalled", "killed", "ended", "alive"]
+    state: Literal["signalled", "killed", "ended"]
     survivors: int = 0
 
 
@@ -123,17 +121,12 @@ def stop(  # noqa: PLR0913 - the words of one command
     return _command("stop", (*place, shell.checked_run(run), reason.value, str(grace_s)), launcher)
 
 
-def sweep(workdir: str, fleet: str, run: str, term: int = 0) -> Command:
-    """Kill what an ended run left behind; a run that is alive, or did not start, is left alone."""
-    return _command("sweep", (*fence.place(workdir, fleet, term), shell.checked_run(run), "-", "0"), "setsid")
-
-
 def parse_stop(completed: Completed) -> Stopped:
-    """Where a stop or a sweep stands; Fenced, and ProtocolError for an answer that is none."""
+    """Where a stop stands; Fenced, and ProtocolError for an answer that is none."""
     found = shell.fields("stop", shell.body("stop", completed))
     survivors = shell.number("stop", shell.needed("stop", found, "survivors"))
     match shell.needed("stop", found, "state"):
-        case ("signalled" | "killed" | "ended" | "alive") as word:
+        case ("signalled" | "killed" | "ended") as word:
             return Stopped(state=word, survivors=survivors)
         case other:
             message = f"stop: {other!r} is no state of a stop"

@@ -62,7 +62,7 @@ allowed() {{
   done
 }}
 bare='env -i'
-if env -i --default-signal /bin/sh -c : 2>/dev/null; then bare='env -i --default-signal'; fi
+if env -i --default-signal >/dev/null 2>&1; then bare='env -i --default-signal'; fi
 agent_shell() {{ exec setsid $bare /bin/sh -c {quoted((_AGENT,))}; }}
 """
 )
@@ -84,15 +84,18 @@ umask 077
 started_at $$ || exit 1
 uptime_s
 own=claim.$$.$start
-line="$$ $start $boot $up $(date +%s)"
-rm -f "$own"
+wall=0
+if [ -s engine ]; then wall=$(date +%s); fi
+line="$$ $start $boot $up $wall"
+if [ -e "$own" ]; then rm -f "$own"; fi
 printf '%s\n' "$line" >"$own" || exit 1
 read -r kept <"$own"
 if [ "$kept" != "$line" ] || ! ln "$own" started 2>/dev/null; then rm -f "$own"; exit 1; fi
-rm -f "$own"
 trap : TERM HUP INT QUIT
-variables=$(cat env) || exit 1
-rm -f env
+variables=
+{ while IFS= read -r line || [ -n "$line" ]; do variables="$variables$line
+"; done; } <env || exit 1
+rm -f env "$own"
 """
     + ENVIRONMENT
     + r"""
@@ -102,7 +105,7 @@ if [ -e stop ]; then
   code=143
 else
   umask "$mask"
-  { allowed; printf '%s\n' "$variables"; } | agent_shell
+  { allowed; printf %s "$variables"; } | agent_shell
   code=$?
   umask 077
 fi

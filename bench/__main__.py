@@ -1,0 +1,7 @@
+"""`python -m bench [NAME...]`: measurements by name, or all of them."""
+
+import sys
+
+from bench import frame
+
+sys.exit(frame.main())

@@ -1,0 +1,118 @@
+"""Measures empty tasks over one ssh host: detached, durable, committed; beside bare channels and tools that do neither.
+
+A task is a file that appears; it is over when its end is a commit. The peers run `true` and record nothing; the slow
+ones run fewer, and what they need to start counts in, as it does for whoever runs them. It tests nothing.
+"""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import frame, stage
+from bench.figures import Figures, Goal, Part, interleaved, rows
+from bench.peers import Peers
+from bench.wakeup import connected
+from tests.contract.sshd import Sshd
+from tests.e2e.fleets import Fleet
+from tests.waiting import until
+
+ROUNDS = 3
+TASKS = 1000
+FEWER = 100
+SLOTS = 50
+OURS = "reconciler: 1,000 tasks, durable and committed"
+CHANNELS = "bare asyncssh, a channel for each command"
+PARALLEL = "GNU parallel, ControlMaster (100)"
+PYINFRA = "pyinfra (100)"
+ANSIBLE = "Ansible, pipelining and ControlPersist (100)"
+FABRIC = "Fabric (100)"
+PARALLEL_SSH = "parallel-ssh (100)"
+
+
+def measure(rounds: int) -> list[Figures]:
+    """Tasks and commands in a second."""
+    with stage.folder("noops") as place, stage.server(place) as sshd:
+        peers = Peers(place, sshd)
+        peers.install()
+        takers: dict[str, Callable[[], float]] = {
+            OURS: lambda: _ours(place, sshd),
+            CHANNELS: lambda: asyncio.run(_channels(sshd)),
+            PYINFRA: lambda: peers.pyinfra(FEWER),
+            FABRIC: lambda: peers.fabric(FEWER),
+            PARALLEL_SSH: lambda: peers.parallel_ssh(FEWER),
+            ANSIBLE: lambda: peers.ansible(FEWER),
+        }
+        if peers.has_parallel():
+            takers[PARALLEL] = lambda: peers.parallel(FEWER)
+        taken = interleaved(rounds, takers)
+    parts: dict[str, Part] = dict.fromkeys(taken, "peer")
+    parts |= {OURS: "this", CHANNELS: "limit"}
+    return [
+        Figures(
+            name="noops",
+            title=f"Empty tasks over one ssh host, {SLOTS} slots",
+            unit="tasks in a second",
+            rows=rows(taken, parts),
+            goals=(
+                Goal(wording="at least half of bare channels", of=OURS, than=CHANNELS, at_least=0.5),
+                Goal(wording="at least 5 times GNU parallel", of=OURS, than=PARALLEL, at_least=5),
+                Goal(wording="at least 10 times pyinfra", of=OURS, than=PYINFRA, at_least=10),
+                Goal(wording="at least 50 times Ansible", of=OURS, than=ANSIBLE, at_least=50),
+            ),
+            note="The host is this machine: client, sshd and all commands share its cores.",
+        )
+    ]
+
+
+def _ours(place: Path, sshd: Sshd) -> float:
+    """Tasks in a second, from the first file that appears to the last end that is committed."""
+    here = place / "ours"
+    here.mkdir()
+    try:
+        fleet = stage.fleet(here, 0)
+        fleet.ssh_host("far", sshd, slots=SLOTS)
+        with stage.reconciling(fleet) as process:
+            _one(fleet, process)
+            before_s = time.perf_counter()
+            for number in range(TASKS):
+                fleet.task(f"noop-{number:04}", "nothing", host="far", adapter="noop")
+            until(lambda: _over(fleet, process) > TASKS, seconds=stage.PATIENCE_S, every=0.05)
+            return TASKS / (time.perf_counter() - before_s)
+    finally:
+        shutil.rmtree(here)
+
+
+def _one(fleet: Fleet, process: subprocess.Popen[bytes]) -> None:
+    """A first task, after which the host is known and the way to it open."""
+    fleet.task("first", "nothing", host="far", adapter="noop")
+    stage.until_finished(fleet, "first", process)
+
+
+def _over(fleet: Fleet, process: subprocess.Popen[bytes]) -> int:
+    assert process.poll() is None, (fleet.folder / "said").read_text()  # noqa: S101 - as the tests do
+    return len(stage.finished(fleet))
+
+
+async def _channels(sshd: Sshd) -> float:
+    """Commands in a second over one connection, ten at a time."""
+    connection = await connected(sshd)
+    gate = asyncio.Semaphore(10)
+
+    async def one() -> None:
+        async with gate:
+            await connection.run("true", check=True)
+
+    try:
+        before_s = time.perf_counter()
+        await asyncio.gather(*(one() for _ in range(TASKS)))
+        return TASKS / (time.perf_counter() - before_s)
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(frame.main(["noops"]))

@@ -1,0 +1,62 @@
+"""A shell that lives on and runs script after script, each in a subshell of its own: what it is told, how it answers.
+
+It never reads a byte beyond an order: lines by `read`, everything else by `dd`, which both take no byte too many.
+"""
+
+import re
+from dataclasses import dataclass
+
+from reconciler.core.command import Command, data
+
+_SERVE = r"""
+while IFS= read -r shell_order; do
+  set -- $shell_order
+  case $1 in
+    learn)
+      eval "shell_script_$2=\$(dd bs=$3 count=1 iflag=fullblock 2>/dev/null; echo .)"
+      eval "shell_script_$2=\${shell_script_$2%.}"
+      ;;
+    run)
+      eval "shell_script=\$shell_script_$2"
+      dd bs="$4" count=1 iflag=fullblock 2>/dev/null | (eval "$shell_script")
+      printf '\n%s %d\n' "$3" "$?"
+      printf '\n%s 0\n' "$3" >&2
+      ;;
+    *) exit 94 ;;
+  esac
+done
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """The last line of a script's output: how long it is in bytes, and the exit status in it."""
+
+    size: int
+    exit: int
+
+
+def serve() -> Command:
+    """The shell itself. It ends with its stdin."""
+    return Command(name="serve", script=_SERVE)
+
+
+def learn(number: int, command: Command) -> bytes:
+    """The order to keep a command's script under a number."""
+    script = command.script.encode()
+    return f"learn {number} {len(script)}\n".encode() + script
+
+
+def run(number: int, token: str, command: Command) -> bytes:
+    """The order to run the script with this number on a command's data, which must not be empty.
+
+    Both streams end with a line that holds the token.
+    """
+    content = data(command)
+    return f"run {number} {token} {len(content)}\n".encode() + content
+
+
+def ending(token: str, tail: bytes) -> Ending | None:
+    """What ends a stream, from its last bytes; None where it has not ended."""
+    found = re.search(rb"\n%s ([0-9]{1,3})\n\Z" % token.encode(), tail)
+    return None if found is None else Ending(size=len(found[0]), exit=int(found[1]))
