@@ -29,6 +29,7 @@ KEPT = (
     300079,  # an agent that asks again is told how long it holds what it has, and no longer
     300045,  # a task that nobody began, cancelled, wanted again and deleted
     9001,  # a program that was down while a host was silent
+    460826449,  # a part of a claim, read from a connection that broke, that looked like one of another boot
     6,  # a limit without an end that others met after its breaker had opened
 )
 """Seeds that failed once: by a bug of the program, or of the simulation."""

@@ -51,6 +51,13 @@ def test_a_host_that_answers_nothing_is_quoted_with_what_it_complained_of() -> N
         launch.parse_launch(Completed(exit=127, stdout=b"", stderr=b"sh: not\nfound\n"))
 
 
+def test_a_file_that_was_broken_off_is_not_taken_for_all_of_it() -> None:
+    claim = b"12 345 0f1e2d3c"
+    assert read.parse_read(Completed(exit=0, stdout=MARK + b"size 15\n" + claim, stderr=b"")) is not None
+    with pytest.raises(ProtocolError, match="it ended with 255 after 19 bytes"):
+        read.parse_read(Completed(exit=255, stdout=MARK + b"size 15\n" + claim[:11], stderr=b""))
+
+
 def test_a_version_line_that_is_none_is_a_protocol_error() -> None:
     head = "system Linux\nhome /h\nworkdir /w\nboot_id b\ngit git version 2.39.5\nmissing\npath /bin\nwhy\nclock 12\n"
     assert probe.parse_probe(answer(f"{head}version codex 0\ncodex-cli 1.2.3\n")).versions == {

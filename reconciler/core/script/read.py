@@ -101,8 +101,11 @@ def read_file(workdir: str, fleet: str, run: str, path: str, limit: int = MOST_B
 
 
 def parse_read(completed: Completed, offset: int = 0) -> Chunk | None:
-    """The bytes, or None where there is no such file; ProtocolError for an answer that is none."""
+    """The bytes, or None where there is no such file; ProtocolError for an answer that is none or was broken off."""
     answer = shell.body("read", completed)
+    if completed.exit != 0:  # a part of a file that is read at once would be taken for all of it
+        message = f"read: it ended with {completed.exit} after {len(answer)} bytes"
+        raise shell.ProtocolError(message)
     if answer == b"missing\n":
         return None
     head, newline, data = answer.partition(b"\n")
