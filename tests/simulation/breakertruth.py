@@ -157,9 +157,9 @@ class BreakerTruth(Ledger):
         if at_s <= met_s or at_s >= until_s:
             return
         found = [one for name, one in self.standing.items() if name.endswith(f".{account}")]
-        holds = found and (not found[0].breaker.is_open or _seconds(found[0].breaker.until) >= until_s - 1.0)
+        holds = any(_seconds(one.breaker.until) >= until_s - 1.0 or self._closed_by_hand(one) for one in found)
         said = [_said(one.breaker) for one in found]
-        self.must(bool(holds), "a usage limit holds its account", f"{task_id}: until {until_s:.0f}: {said}")
+        self.must(holds, "a usage limit holds its account", f"{task_id}: until {until_s:.0f}: {said}")
 
     def _died_together(self) -> bool:
         """Whether so many died within a window that holds the newest death, since the breaker was last closed."""
@@ -186,9 +186,12 @@ class BreakerTruth(Ledger):
 
     def _may_close(self, was: Standing) -> bool:
         """Whether a person has closed it, or its time is over."""
+        return self._closed_by_hand(was) or self.now_s >= _seconds(was.breaker.until)
+
+    def _closed_by_hand(self, was: Standing) -> bool:
         mark = self.book.fleet.settings.closed_breakers.get(was.breaker.name)
-        by_hand = mark is not None and mark >= was.breaker.opened_at
-        return by_hand or self._files(was.breaker) != was.files or self.now_s >= _seconds(was.breaker.until)
+        by_settings = mark is not None and mark >= was.breaker.opened_at
+        return by_settings or self._files(was.breaker) != was.files
 
     def _may_go(self, was: Standing) -> bool:
         """Whether what it stood before is gone, or its time is over."""
