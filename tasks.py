@@ -58,6 +58,11 @@ def run_tests(  # noqa: PLR0913 - one for each option
     )
 
 
+def screenshots(context: Context, *, folder: str = "docs/img") -> None:
+    """Make the pictures of the pages anew, with Debian's chromium."""
+    context.run(f"{PYTHON} -m tests.browser.pictures {shlex.quote(folder)}")
+
+
 def lint(context: Context) -> None:
     """Check format, style, types and layers."""
     for tool in ("ruff format --check .", "ruff check .", "mypy", "lint-imports"):
@@ -107,6 +112,7 @@ def bench(context: Context, name: str = "", *, rounds: int = 0, keep: bool = Fal
 
 
 namespace.add_task(Task(run_tests, name="test", help=HELP))
+namespace.add_task(Task(screenshots, help={"folder": "where they are put"}))
 namespace.add_task(Task(lint))
 namespace.add_task(Task(fuzz, help={"seconds": "for how long", "target": "one or several targets; without any, all"}))
 namespace.add_task(Task(lock))

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +26,18 @@ from reconciler.web.tokens import Tokens
 
 SHELL = Adapter(run=("sh", "{prompt_file}"))
 LOCAL = Host(transport="local", slots=4)
+
+
+WORK = (
+    "Cache the product page",
+    "Drop the dead feature flags",
+    "Log slow queries",
+    "Test refunds in two currencies",
+    "Split the order module",
+    "Warn before a session ends",
+    "Mend the broken footer links",
+)
+"""What people had done in the past of a painted fleet."""
 
 
 @dataclass(kw_only=True)
@@ -180,6 +192,35 @@ def paint(painted: Painted) -> None:
             message='"validaton" is no key of a task; did you mean "validation"?',
         ),
     )
+    for name, seen in painted.seen.items():
+        runs = tuple(replace(one, run_id=f"0123456789ab.{name}.{one.epoch}") for one in seen.runs)
+        painted.seen[name] = replace(seen, runs=runs)
+    painted.show()
+
+
+def past(painted: Painted, days: int = 30) -> None:
+    """What a month may have left: some tasks a day, most of them done well."""
+    for day in range(days):
+        for number in range((day * 7) % 5 + (0 if day % 7 in {2, 3} else 2)):
+            title = WORK[(day * 5 + number) % len(WORK)]
+            name, end = (
+                f"{title.lower().replace(' ', '-')}-{day}-{number}",
+                painted.now - timedelta(days=day, hours=number),
+            )
+            bad, wide = (day + number) % 9 == 0, timedelta(minutes=20 + 7 * ((day * number) % 11))
+            host, adapter = ("builder", "laptop", "cloud")[number % 3], ("codex", "claude-code")[(day + number) % 2]
+            ended = run(
+                1, end - wide, host=host, adapter=adapter, finished_at=end, input_tokens=40_000 + 900 * day,
+                outcome=Outcome.FAILED if bad else Outcome.SUCCEEDED, output_tokens=7_000,
+                cost_usd=0.2 + 0.07 * ((day * 3 + number) % 8),
+            )  # fmt: skip
+            merged = PullRequest(number=number, url="https://git.example.org/team/shop/pulls/9", state="merged",
+                                 updated_at=end + timedelta(hours=2 + number))  # fmt: skip
+            phase = Phase.FAILED if bad else Phase.COMPLETED
+            painted.seen[name] = ObservedTask(
+                phase=phase, reason="agent_error" if bad else None, epoch=1, runs=(ended,), adapter=adapter,
+                assigned_host=host, pr=None if bad else merged, pr_title=title,
+            )  # fmt: skip
     painted.show()
 
 

@@ -2,15 +2,17 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import Phase
+from tests.browser import pictures
 from tests.browser.chromium import looking
 from tests.e2e.fleets import Fleet
-from tests.pages import Painted, many, paint, run, task
+from tests.pages import Painted, many, paint, past, run, task
 from tests.waiting import until
 
 pytestmark = pytest.mark.browser
@@ -101,11 +103,15 @@ def test_axe_finds_nothing_that_keeps_people_out(
     chromium: Browser, painted: Painted, port: int, scheme: str, width: int
 ) -> None:
     paint(painted)
+    past(painted)
     with looking(chromium, port, scheme=scheme, width=width) as seen:
-        for path in ("/", "/?phase=failed"):
+        for path in ("/", "/?phase=failed", "/numbers"):
             seen.page.goto(path)
-            assert seen.flaws() == []
-        assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+            assert (path, seen.flaws()) == (path, [])
+            assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+        seen.page.evaluate("document.querySelector('h1').style.color = '#fefefe'")
+        seen.page.evaluate("document.body.insertAdjacentHTML('beforeend', '<button></button>')")
+        assert seen.flaws() != []
 
 
 def test_every_task_is_reached_by_the_keyboard_alone(chromium: Browser, painted: Painted, port: int) -> None:
@@ -119,3 +125,10 @@ def test_every_task_is_reached_by_the_keyboard_alone(chromium: Browser, painted:
             seen.page.keyboard.press("Tab")
             reached.add(seen.page.evaluate("document.activeElement.id"))
         assert {f"a-{name}" for name in painted.tasks} <= reached
+
+
+def test_the_pictures_of_the_pages_can_be_made_anew_and_are_small(chromium: Browser, tmp_path: Path) -> None:
+    made = [picture.name for picture in pictures.make(chromium, tmp_path) if picture.stat().st_size < 200 * 1024]
+    assert made == [f"{name}-{scheme}.png" for name in pictures.PAGES for scheme in ("light", "dark")]
+    shown = Path(__file__).parents[2] / "docs" / "img"
+    assert set(made) == {path.name for path in shown.iterdir()}

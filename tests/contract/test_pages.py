@@ -19,7 +19,8 @@ from reconciler.web.pages.access import COOKIE
 from reconciler.web.pages.columns import PAGE, SHOWN
 from reconciler.web.tokens import MOST_FAILURES
 from tests.contract.web import Answer, request
-from tests.pages import Painted, many, paint, painting, run, served, settings, task
+from tests.pages import Painted, many, paint, painting, past, run, served, settings, task
+from tests.recording import NOW
 
 TOKEN = "a-token-for-the-team"  # noqa: S105 - of nobody
 DIGEST = hashlib.sha256(TOKEN.encode()).hexdigest()
@@ -109,24 +110,23 @@ def test_a_fleet_without_tasks_says_what_to_do_next(painted: Painted, port: int)
     assert "hosts/localhost.yaml" in said
 
 
-@pytest.mark.parametrize(
-    ("asked", "shown"),
-    [
-        ("phase=blocked", ["rotate-api-keys"]),
-        ("phase=blocked&phase=failed", ["rotate-api-keys", "old-migrations"]),
-        ("host=laptop", ["dark-mode", "old-migrations", "remove-jquery"]),
-        ("adapter=claude-code", ["rotate-api-keys", "upgrade-django"]),
-        ("q=DJANGO", ["upgrade-django"]),
-        ("q=jquery&host=builder", []),
-        ("phase=nonsense&q=jquery", ["remove-jquery"]),
-        ("phase=running&page=99999999999999999999", ["fix-flaky-cart-test", "upgrade-django"]),
-        ("phase=running&page=-1&host=", ["fix-flaky-cart-test", "upgrade-django"]),
-        ("q=%00%ff%ed%a0%80", []),
-    ],
-)
-def test_the_address_says_which_tasks_are_shown(painted: Painted, port: int, asked: str, shown: list[str]) -> None:
+ASKED = {
+    "phase=blocked": ["rotate-api-keys"],
+    "phase=blocked&phase=failed": ["rotate-api-keys", "old-migrations"],
+    "host=laptop": ["dark-mode", "old-migrations", "remove-jquery"],
+    "adapter=claude-code": ["rotate-api-keys", "upgrade-django"],
+    "q=DJANGO": ["upgrade-django"],
+    "q=jquery&host=builder": [],
+    "phase=nonsense&q=jquery": ["remove-jquery"],
+    "phase=running&page=99999999999999999999": ["fix-flaky-cart-test", "upgrade-django"],
+    "phase=running&page=-1&host=": ["fix-flaky-cart-test", "upgrade-django"],
+    "q=%00%ff%ed%a0%80": [],
+}
+
+
+def test_the_address_says_which_tasks_are_shown(painted: Painted, port: int) -> None:
     paint(painted)
-    assert page(port, f"/?{asked}").cards() == shown
+    assert {asked: page(port, f"/?{asked}").cards() for asked in ASKED} == ASKED
 
 
 def test_thousands_of_tasks_are_counted_and_shown_in_part_a_page_at_a_time(painted: Painted, port: int) -> None:
@@ -260,7 +260,7 @@ def test_a_token_becomes_a_cookie_that_no_script_and_no_other_site_can_use(paint
     painted.show()
     assert get(port, Cookie=pair).status == 401
     assert request(port, "POST", "/login", b"{}", {"Content-Type": "application/json"}).status == 415
-    assert get(port, "/login").status == 405
+    assert (get(port, "/login").status, get(port, "/login").headers["Location"]) == (303, "/")
 
 
 def test_guesses_are_limited_and_the_right_token_never_is(painted: Painted, port: int) -> None:
@@ -285,3 +285,18 @@ def test_a_standby_shows_who_leads(painted: Painted, port: int) -> None:
     painted.show()
     said = " ".join(page(port).text.split())
     assert "standing by host-b in <b>/srv</b> leads" in said
+
+
+def test_the_numbers_are_drawn_on_the_server_and_stand_in_a_table_as_well(painted: Painted, port: int) -> None:
+    nothing = page(port, "/numbers")
+    assert "No task has ended in these days." in nothing.text
+    painted.now = NOW
+    past(painted)
+    found = page(port, "/numbers?days=7")
+    said = " ".join(found.text.split())
+    assert "completed 20 failed 2 runs that went well 91%" in said
+    days = [one for one in found.of("rect") if one["class"] == "q-completed"]
+    assert len(days) == len({one["x"] for one in days}) == 7
+    assert all(0 <= float(str(one["y"])) <= 100 - float(str(one["height"])) + 0.01 for one in days)
+    assert page(port, "/numbers?days=x'%22").text.count("today") == 2
+    assert get(port, "/numbers", Host="evil.example.org").status == 404

@@ -123,6 +123,10 @@ def test_a_standby_answers_reads_refuses_writes_and_leads_when_the_leader_stops(
         with reconciling(two, PACE="1", **LOCAL) as standby:
             standby.until_said(f":{one.root} leads in term 1")
             until(lambda: standby.ask("/api/v1/tasks/a").json.get("phase") == "running", seconds=30)
+            board_page, task_page = (standby.ask(path).body.decode() for path in ("/", "/tasks/a"))
+            assert "standing by" in board_page
+            assert 'id="t-a"' in board_page
+            assert "the agent was seen" in task_page
             refused = standby.ask("/leader")
             assert (refused.status, refused.json["role"]) == (503, "standby")
             assert str(one.root) in refused.json["leader"]

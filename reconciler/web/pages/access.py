@@ -92,6 +92,10 @@ class Login:
         """Ask there."""
         self._access = access
 
+    def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
+        """Whoever asks for the form again is led to the board, which has it where it is needed."""
+        _go(resp, "/")
+
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Take the form."""
         self._access.take(req, resp)

@@ -54,9 +54,12 @@ def places(picture: Picture, now: datetime) -> Sequence[Place]:
 
 
 def said(picture: Picture, reads: Reads, now: datetime) -> Sequence[Remark]:
-    """What is in the way, or to be known of the fleet's remote."""
+    """What is in the way, or to be known of the fleet's remote.
+
+    Ages in it are those at the last full minute, so that a page stays the same while nothing happens.
+    """
     return (
-        *remarks.remote(reads.standing(), now),
+        *remarks.remote(reads.standing(), now.replace(second=0, microsecond=0)),
         *remarks.breakers(picture.observed, now),
         *remarks.forge(picture.desired, picture.observed),
     )

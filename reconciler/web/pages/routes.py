@@ -17,8 +17,12 @@ from reconciler.web.pages.foresight import Foresight
 from reconciler.web.pages.histories import Histories
 from reconciler.web.pages.kept import Kept
 from reconciler.web.pages.logpages import LogPage, RawLog
+from reconciler.web.pages.numberspage import NumbersPage
 from reconciler.web.pages.taskpage import TaskPage
 from reconciler.web.tokens import Failures
+
+NUMBERS_STAND_S = 10.0
+"""How long numbers of days stand: they are made of every run that there was."""
 
 Route = falcon.App[falcon.Request, falcon.Response]
 
@@ -41,6 +45,7 @@ def add(to: Route, pages: Pages) -> None:
     to.add_route("/tasks/{task_id}/diff", DiffPage(reads, access))
     to.add_route("/tasks/{task_id}/runs/{epoch:int}/{stream}", LogPage(reads, access))
     to.add_route("/tasks/{task_id}/runs/{epoch:int}/{stream}/raw", RawLog(reads, access))
+    to.add_route("/numbers", NumbersPage(reads, access, Kept(pages.clock, NUMBERS_STAND_S)))
     to.add_route("/login", Login(access))
     to.add_route("/logout", Logout(access))
     to.add_route("/static/{name}", Assets())
