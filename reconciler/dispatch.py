@@ -13,7 +13,7 @@ from typing import assert_never
 from reconciler.acting import collecting, publishing, starting, tidying
 from reconciler.acting.collecting import DeliveryDelayed
 from reconciler.agents import leasing
-from reconciler.core import plan
+from reconciler.core import settling
 from reconciler.core.actions import Action, Collect, Effect, GiveUp, Launch, Publish, Record, Stop
 from reconciler.core.breaker import Switch
 from reconciler.core.desired import Desired
@@ -100,7 +100,7 @@ class Dispatcher:
 
     async def _named(self, action: Record, desired: Desired) -> Event:
         """The event with the name of the person in it, where the planner knows only that it was one."""
-        if action.event.actor != plan.PERSON:
+        if action.event.actor != settling.PERSON:
             return action.event
         program = desired.settings.commit.name
         name = await asyncio.to_thread(people.who_asked, self._edges.fleet, action.task_id, program)
