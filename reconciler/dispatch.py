@@ -16,7 +16,7 @@ from reconciler.acting import collecting, publishing, starting, tidying
 from reconciler.acting.collecting import DeliveryDelayed
 from reconciler.acting.sweeping import Sweeper
 from reconciler.agents import leasing
-from reconciler.core import plan
+from reconciler.core import settling
 from reconciler.core.actions import Action, Collect, Effect, GiveUp, Launch, Publish, Record, Stop
 from reconciler.core.breaker import Switch
 from reconciler.core.desired import Desired
@@ -111,7 +111,7 @@ class Dispatcher:
 
     async def _named(self, action: Record, desired: Desired) -> Event:
         """The event with the name of the person in it, where the planner knows only that it was one."""
-        if action.event.actor != plan.PERSON:
+        if action.event.actor != settling.PERSON:
             return action.event
         program = desired.settings.commit.name
         name = await asyncio.to_thread(people.who_asked, self._edges.fleet, action.task_id, program)

@@ -3,21 +3,26 @@
 Which task goes first, and whether its host may take it, is decided elsewhere.
 """
 
+from collections.abc import Container
+
 from reconciler.core.desired import Task
 from reconciler.core.observed import Asking, Observed
 from reconciler.core.terms import ExecutionMode
+
+Claim = tuple[str, str | None]
+"""A host, and the key under which an agent of it asked."""
 
 
 class Askers:
     """Those that were given nothing yet. Who has a run under its claim already is no longer among them."""
 
-    def __init__(self, observed: Observed) -> None:
-        """Begin with all who ask; of several with one claim only the first."""
-        held = _claims(observed)
+    def __init__(self, observed: Observed, claims: Container[Claim]) -> None:
+        """Begin with all who ask; of several with one claim only the first. `claims` are those under which runs are."""
+        held: set[Claim] = set()
         self._left: dict[str, list[Asking]] = {}
         for asking in observed.asking:
             claim = asking.host, asking.claim
-            if claim not in held:
+            if claim not in held and claim not in claims:
                 self._left.setdefault(asking.host, []).append(asking)
             if asking.claim is not None:
                 held.add(claim)
@@ -36,17 +41,6 @@ class Askers:
         taker = min(able, key=_breadth)
         self._left[host_id].remove(taker)
         return taker.claim
-
-
-def _claims(observed: Observed) -> set[tuple[str, str | None]]:
-    """The claims under which the hosts of those who ask have runs."""
-    hosts = {asking.host for asking in observed.asking}
-    return {
-        (run.host, run.claim)
-        for seen in (observed.tasks.values() if hosts else ())
-        for run in seen.runs
-        if run.claim is not None and run.host in hosts
-    }
 
 
 def _able(asking: Asking, task: Task) -> bool:

@@ -45,23 +45,30 @@ def returned(observed: Observed) -> Iterator[tuple[str, Run]]:
 
 def unfit(task: Task, host_id: str, desired: Desired, observed: Observed, now: datetime) -> Unfit | None:
     """Why the host can never, or not now, take the task; slots are not looked at. `None`: it fits."""
-    host = desired.hosts[host_id].value
-    lasting = _mismatch(task, host_id, host)
+    lasting = mismatch(task, host_id, desired.hosts[host_id].value)
     if lasting is not None:
         return Unfit(why=lasting, who="author")
-    if host_id in desired.retired_hosts:
-        return Unfit(why=f"hosts/{host_id}.yaml is gone or broken: it takes nothing new", who="operator")
-    if host.drain is not None and (host.drain.until is None or host.drain.until > now):
-        return Unfit(
-            why=f"{host_id} is drained: {host.drain.reason}", who="operator", passing=True, until=host.drain.until
-        )
-    if host.transport == "pull":
-        return None
-    old = _too_old(task, host_id, desired, observed)
-    if old is not None:
-        return Unfit(why=old, who="operator")
+    old = too_old(task, host_id, desired, observed)
+    return _kept_out(host_id, desired, now) or old or shut(host_id, desired, observed, now)
+
+
+def shut(host_id: str, desired: Desired, observed: Observed, now: datetime) -> Unfit | None:
+    """Why the host takes nothing at all now; slots are not looked at."""
+    kept_out = _kept_out(host_id, desired, now)
+    if kept_out is not None or desired.hosts[host_id].value.transport == "pull":
+        return kept_out
     broken = _broken(host_id, observed, now)
     return broken or _out_of_reach(host_id, desired.hosts[host_id], observed.hosts.get(host_id), silent=observed.silent)
+
+
+def _kept_out(host_id: str, desired: Desired, now: datetime) -> Unfit | None:
+    """What people said against it."""
+    drain = desired.hosts[host_id].value.drain
+    if host_id in desired.retired_hosts:
+        return Unfit(why=f"hosts/{host_id}.yaml is gone or broken: it takes nothing new", who="operator")
+    if drain is None or (drain.until is not None and drain.until <= now):
+        return None
+    return Unfit(why=f"{host_id} is drained: {drain.reason}", who="operator", passing=True, until=drain.until)
 
 
 def full(host_id: str, desired: Desired, used: Mapping[str, int]) -> Unfit | None:
@@ -86,7 +93,8 @@ def _has_slot(host_id: str, desired: Desired, used: Mapping[str, int]) -> bool:
     return used.get(host_id, 0) < desired.hosts[host_id].value.slots
 
 
-def _mismatch(task: Task, host_id: str, host: Host) -> str | None:
+def mismatch(task: Task, host_id: str, host: Host) -> str | None:
+    """Why the host can never take the task."""
     if task.host is not None and task.host != host_id:
         return f"the task is pinned to {task.host}"
     if (task.execution_mode is ExecutionMode.HTTP_PULL) != (host.transport == "pull"):
@@ -98,15 +106,19 @@ def _mismatch(task: Task, host_id: str, host: Host) -> str | None:
     return f"{host_id} lacks {', '.join(lacking)}" if lacking else None
 
 
-def _too_old(task: Task, host_id: str, desired: Desired, observed: Observed) -> str | None:
-    """What is said of a host whose CLI is known to be older than its adapter's minimum."""
+def too_old(task: Task, host_id: str, desired: Desired, observed: Observed) -> Unfit | None:
+    """That the host's CLI is known to be older than its adapter's minimum; what an agent that asks has is its own."""
     adapter_id = task.adapter or ""
-    adapter, seen = desired.adapters.get(adapter_id), observed.hosts.get(host_id)
+    adapter = desired.adapters.get(adapter_id)
     wanted = adapter.value.version if adapter is not None else None
-    found = seen.versions.get(adapter_id) if seen is not None else None
-    if wanted is None or not versions.below_minimum(wanted, found):
+    if wanted is None or desired.hosts[host_id].value.transport == "pull":
         return None
-    return f"{host_id} has {adapter_id} {found}, and the adapter needs {wanted.minimum} or newer"
+    seen = observed.hosts.get(host_id)
+    found = seen.versions.get(adapter_id) if seen is not None else None
+    if not versions.below_minimum(wanted, found):
+        return None
+    why = f"{host_id} has {adapter_id} {found}, and the adapter needs {wanted.minimum} or newer"
+    return Unfit(why=why, who="operator")
 
 
 def _broken(host_id: str, observed: Observed, now: datetime) -> Unfit | None:

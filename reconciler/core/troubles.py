@@ -3,12 +3,12 @@
 It sorts facts; whether they are enough to open a breaker is `tripping`'s part.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reconciler.core.breaker import Breaker
-from reconciler.core.observed import Observed, Run
+from reconciler.core.observed import Observed, ObservedTask, Run
 from reconciler.core.terms import Failure, Outcome, Scope
 
 DEATHS = frozenset(
@@ -60,15 +60,27 @@ def gather(observed: Observed, horizon: datetime, now: datetime) -> Evidence:
     ended: list[Seen] = []
     live: list[Seen] = []
     for task_id, seen in observed.tasks.items():
-        for run in reversed(seen.runs):
-            if run.finished_at is None:
-                live.append(_seen(task_id, run, now))
-                continue
-            if run.finished_at < horizon and (run.resets_at is None or run.resets_at <= now):
-                break
-            ended.append(_seen(task_id, run, now))
+        run = seen.live_run
+        if run is not None:
+            live.append(_seen(task_id, run, now))
+        ended.extend(lately(task_id, seen, horizon, now))
     ended.sort(key=lambda one: (one.ended_at, one.run.run_id))
     return Evidence(ended=tuple(ended), live=tuple(live))
+
+
+def lately(task_id: str, seen: ObservedTask, horizon: datetime, now: datetime) -> Iterator[Seen]:
+    """Of one task the runs that ended since the horizon, or whose usage limit has not ended; the newest first."""
+    for run in reversed(seen.runs):
+        if run.finished_at is None:
+            continue
+        if run.finished_at < horizon and (run.resets_at is None or run.resets_at <= now):
+            return
+        yield _seen(task_id, run, now)
+
+
+def may_be_trouble(run: Run) -> bool:
+    """Whether a run's end may be held against something, whatever the scope."""
+    return run.failure is not None or run.outcome in {Outcome.FAILED, Outcome.LOST, Outcome.NOT_STARTED}
 
 
 def _seen(task_id: str, run: Run, now: datetime) -> Seen:

@@ -16,6 +16,7 @@ from reconciler.core.events import Assigned, Event, Finished, NotStarted
 from reconciler.core.observed import Meta, Observed, ObservedHost, ObservedTask, Run, Sighting
 from reconciler.core.plan import Plan, plan
 from reconciler.core.terms import TERMINAL, Delivery, Failure, Kind, Outcome, Phase, StopReason, Wish
+from tests.property.steady import Steady
 
 FLEET = "0123456789ab"
 ADAPTER = Adapter(run=("agent",))
@@ -90,6 +91,7 @@ class World:
     said: list[tuple[str, Event]] = field(default_factory=list)
     breakers: dict[str, Breaker] = field(default_factory=dict)
     rounds: int = 12
+    steady: Steady = field(default_factory=Steady)
 
     def desired(self) -> Desired:
         """What the files say."""
@@ -142,8 +144,10 @@ class World:
         raise AssertionError(f"planning does not come to rest: {planned.actions}")
 
     def plan(self) -> Plan:
-        """What the planner says, which never asks to be woken in the past."""
-        planned = plan(self.desired(), self.observed(), self.now)
+        """What the planner says, which never asks to be woken in the past; one that was kept says the same."""
+        desired, observed = self.desired(), self.observed()
+        planned = plan(desired, observed, self.now)
+        self.steady.check(desired, observed, self.now, planned)
         assert planned.wake_at is None or planned.wake_at > self.now
         return planned
 

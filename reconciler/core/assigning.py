@@ -1,0 +1,205 @@
+"""One pass of assignments: which waiting task goes to which host now; what it gives out counts for what comes after.
+
+It looks at the hosts with room and at the first of those who wait for them, and at nobody else.
+"""
+
+import heapq
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.core import conditions, digests, ending, placement, queues, rounds, trials
+from reconciler.core.actions import Record
+from reconciler.core.askers import Askers
+from reconciler.core.conditions import Usage
+from reconciler.core.desired import Desired, Task
+from reconciler.core.events import Assigned
+from reconciler.core.index import Index
+from reconciler.core.observed import Observed, ObservedTask, run_id
+from reconciler.core.queues import Queue
+from reconciler.core.room import Room
+from reconciler.core.settling import PLANNER
+from reconciler.core.terms import ExecutionMode, Kind, Outcome
+from reconciler.core.trials import Trials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What a pass sees. `returned`: runs that came back, by host; `settled`: the tasks of which something is asked."""
+
+    desired: Desired
+    observed: Observed
+    now: datetime
+    index: Index
+    room: Room
+    returned: Counter[str]
+    settled: Collection[str]
+
+
+class Assigning:
+    """A pass that is under way."""
+
+    def __init__(self, scene: Scene) -> None:
+        """Nothing is given out yet."""
+        self._desired, self._observed, self._now = scene.desired, scene.observed, scene.now
+        self._scene = scene
+        self._more = scene.returned.copy()
+        self._running = len(scene.index.live) + self._more.total()
+        self._askers = Askers(scene.observed, scene.index.claims)
+        self._trials = Trials(scene.desired, scene.index.lively(scene.observed), scene.now)
+        self._room = sorted((self._load(host_id), host_id) for host_id in scene.room.open)
+        """The hosts that have room, those with most of it first."""
+
+    def assign(self) -> Iterator[Record]:
+        """Each assignment, in the order in which the tasks go."""
+        heads = [(queue.orders()[0], 0, queue) for queue in self._queues()]
+        heapq.heapify(heads)
+        while heads and self._room and not self._limited():
+            order, place, queue = heads[0]
+            goes_on = self._may_go(queue)
+            if goes_on and self._is_free(order[2]):
+                host_id = self._host(order[2], queue)
+                goes_on = host_id is not None
+                if host_id is not None:
+                    yield self._given(order[2], host_id)
+            orders = queue.orders()
+            if goes_on and place + 1 < len(orders):
+                heapq.heapreplace(heads, (orders[place + 1], place + 1, queue))
+            else:
+                heapq.heappop(heads)
+
+    def _queues(self) -> Iterator[Queue]:
+        """The groups of which one fits a host with room."""
+        room, waiting = self._scene.room, self._scene.index.queues.waiting
+        if len(room.open) < len(waiting):
+            fits = set[Hashable]().union(*(room.fitting.get(host_id, ()) for host_id in room.open)) & waiting.keys()
+        else:
+            fits = {key for key, alike in waiting.items() if not _fit(room, alike).isdisjoint(room.open)}
+        for key in fits:
+            yield from waiting[key].values()
+
+    def _limited(self) -> bool:
+        bounds = self._desired.settings.limits
+        if bounds.running is None and bounds.review is None:
+            return False
+        used = Usage(running=self._running, in_review=len(self._scene.index.in_review))
+        return next(conditions.limits(self._desired, used), None) is not None
+
+    def _may_go(self, queue: Queue) -> bool:
+        """Whether no breaker stands before the group: one that holds, or one that waits for the run it let through."""
+        if not self._observed.breakers:
+            return True
+        if next(trials.holding(queue.task, self._desired, self._observed, self._now), None) is not None:
+            return False
+        return self._trials.waited_for(queue.task) is None
+
+    def _is_free(self, task_id: str) -> bool:
+        """Whether nothing is asked of the task, and no lost run of it came back."""
+        if task_id in self._scene.settled:
+            return False
+        if task_id not in self._scene.index.lost:
+            return True
+        found = conditions.obstacles(task_id, self._desired, self._observed, self._now)
+        return next(found, None) is None
+
+    def _host(self, task_id: str, queue: Queue) -> str | None:
+        """Where the task goes: home where it goes on with its work, else where there is most room; `None`: nowhere."""
+        task = queue.task
+        fit = self._scene.room.fit(queue.fit, task)
+        home = _home(self._observed.tasks.get(task_id, UNTOUCHED))
+        if task.execution_mode is ExecutionMode.HTTP_PULL:
+            asking = self._askers.narrowed(task, tuple(one for one in self._scene.room.open if one in fit))
+            able = [one for one in asking if self._takes(task, one)]
+            return placement.best(able, self._desired, {one: self._used(one) for one in able}, home)
+        if home in fit and home in self._scene.room.open and self._takes(task, home):
+            return home
+        return next((one for _, one in self._room if one in fit and self._takes(task, one)), None)
+
+    def _takes(self, task: Task, host_id: str) -> bool:
+        """Whether a fit host has a slot, waits for no run that its breaker let through, and its CLI is not too old."""
+        if self._load(host_id) >= 1 or self._trials.of_host(host_id) is not None:
+            return False
+        return placement.too_old(task, host_id, self._desired, self._observed) is None
+
+    def _load(self, host_id: str) -> float:
+        """Which part of its slots are in use."""
+        return self._used(host_id) / self._desired.hosts[host_id].value.slots
+
+    def _used(self, host_id: str) -> int:
+        return self._scene.index.used.get(host_id, 0) + self._more.get(host_id, 0)
+
+    def _given(self, task_id: str, host_id: str) -> Record:
+        task = self._desired.tasks[task_id].value
+        self._trials.take(task, host_id)
+        self._fill(host_id)
+        seen = self._observed.tasks.get(task_id, UNTOUCHED)
+        return Record(task_id=task_id, event=self._assigned(task_id, seen, host_id))
+
+    def _fill(self, host_id: str) -> None:
+        """Count one more run on a host that has room."""
+        place = bisect_left(self._room, (self._load(host_id), host_id))
+        del self._room[place]
+        self._more[host_id] += 1
+        self._running += 1
+        load = self._load(host_id)
+        if load < 1:
+            insort(self._room, (load, host_id))
+
+    def _assigned(self, task_id: str, seen: ObservedTask, host_id: str) -> Assigned:
+        document = self._desired.tasks[task_id]
+        task = document.value
+        epoch = seen.epoch + 1
+        return Assigned(
+            at=self._now,
+            actor=PLANNER,
+            epoch=epoch,
+            run_id=run_id(self._observed.fleet, task_id, epoch),
+            host=host_id,
+            adapter=task.adapter,
+            kind=Kind.ADDRESS_REVIEW if seen.rework else Kind.IMPLEMENT,
+            spec=document.spec,
+            config=self._config(task, host_id),
+            account=self._account(task),
+            generation=task.generation,
+            execution_mode=task.execution_mode,
+            branch_name=task.branch or f"task/{task_id}",
+            pr_title=task.pr_title or task.title,
+            adapter_version=_version(self._observed, host_id, task.adapter),
+            claim=self._askers.take(task, host_id),
+            resumed=rounds.session_to_resume(seen, host_id, task.adapter) if _goes_on(seen) else None,
+        )
+
+    def _config(self, task: Task, host_id: str) -> str:
+        known, key = self._scene.index.configs, (task.adapter, task.secrets, host_id, self._desired.hosts[host_id].spec)
+        if key not in known:
+            known[key] = digests.config(task, host_id, self._desired)
+        return known[key]
+
+    def _account(self, task: Task) -> str | None:
+        known, key = self._scene.index.accounts, (task.adapter, task.execution_mode, queues.account(task))
+        if key not in known:
+            known[key] = digests.account(task, self._desired)
+        return known[key]
+
+
+def _fit(room: Room, alike: Mapping[Hashable, Queue]) -> frozenset[str]:
+    queue = next(iter(alike.values()))
+    return room.fit(queue.fit, queue.task)
+
+
+def _goes_on(seen: ObservedTask) -> bool:
+    """Whether the next run goes on with what the last one did: it addresses a review, or delivers what was missed."""
+    return seen.rework or ending.missed(seen) is not None
+
+
+def _home(seen: ObservedTask) -> str | None:
+    """The host of the run before, to which one that goes on with its work returns where it can."""
+    ran = (run.host for run in reversed(seen.runs) if run.outcome is not Outcome.NOT_STARTED)
+    return next(ran, None) if _goes_on(seen) else None
+
+
+def _version(observed: Observed, host_id: str, adapter: str | None) -> str | None:
+    seen = observed.hosts.get(host_id)
+    return seen.versions.get(adapter or "") if seen is not None else None

@@ -1,0 +1,216 @@
+"""What a pass has to know of all tasks, kept from pass to pass: only tasks that changed are looked at again.
+
+It decides nothing: it says who lives, who waits, of whom something was asked, and when time alone changes that.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from reconciler.core import conditions, publications, settling, troubles
+from reconciler.core.askers import Claim
+from reconciler.core.desired import Desired
+from reconciler.core.observed import Observed, ObservedTask, Run
+from reconciler.core.publications import Publication
+from reconciler.core.queues import Queues
+from reconciler.core.terms import Outcome, Phase, Wish
+
+FEW_ENDED = 1000
+
+
+@dataclass(slots=True)
+class Index:
+    """The tasks by what a pass does with them; of each kind a dict, for its order.
+
+    Runs that ended before `horizon` are no evidence any more.
+    """
+
+    horizon: datetime
+    live: dict[str, Run] = field(default_factory=dict)
+    """Those with a run whose end was not seen."""
+    used: Counter[str] = field(default_factory=Counter)
+    """How many of these runs each host has."""
+    moved: set[str] = field(default_factory=set)
+    """The hosts of which that changed, until somebody takes note."""
+    in_review: dict[str, None] = field(default_factory=dict)
+    lost: dict[str, None] = field(default_factory=dict)
+    """Those with a run that was lost: it may come back."""
+    ended: dict[str, None] = field(default_factory=dict)
+    """Those of which a run ended lately: evidence for and against breakers."""
+    troubled: dict[str, None] = field(default_factory=dict)
+    """Those among them whose end may be held against something."""
+    retried: dict[str, None] = field(default_factory=dict)
+    """Those that are to start again."""
+    frequent: dict[str, None] = field(default_factory=dict)
+    """Those among them that were launched so often that the hourly bound may stand in their way."""
+    settling: dict[str, None] = field(default_factory=dict)
+    """Those of which something is asked, or is asked as soon as a breaker lets go."""
+    blocked: dict[str, None] = field(default_factory=dict)
+    to_come: dict[str, None] = field(default_factory=dict)
+    """Those that are wanted and not yet as far as they can get by themselves."""
+    publishing: dict[str, tuple[Publication, ...]] = field(default_factory=dict)
+    queues: Queues = field(default_factory=Queues)
+    configs: dict[Hashable, str] = field(default_factory=dict)
+    accounts: dict[Hashable, str | None] = field(default_factory=dict)
+    """Digests that were made before, by what they are made of."""
+    dependents: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Whose obstacle the key's task is, or was."""
+    claims: Counter[Claim] = field(default_factory=Counter)
+    """The keys under which agents asked that were given a run."""
+    restless: dict[str, None] = field(default_factory=dict)
+    """Those with a live run that has to be looked at in every pass."""
+    _claimed: dict[str, tuple[Claim, ...]] = field(default_factory=dict)
+    _waits_for: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _most_ended: int = FEW_ENDED
+    _alone: tuple[Observed, Observed] | None = None
+    _until: dict[str, datetime] = field(default_factory=dict)
+    _alarms: list[tuple[datetime, str]] = field(default_factory=list)
+
+    def put(self, task_id: str, desired: Desired, observed: Observed, now: datetime) -> None:
+        """Take a task as it is now."""
+        self._take_out(task_id)
+        if task_id in observed.tasks or task_id in desired.tasks:
+            self.add(task_id, desired, observed, now)
+
+    def add(self, task_id: str, desired: Desired, observed: Observed, now: datetime) -> None:
+        """The same of a task that is not known yet."""
+        document = desired.tasks.get(task_id)
+        seen = observed.tasks.get(task_id, UNTOUCHED)
+        if seen is not UNTOUCHED:
+            self._add_seen(task_id, seen, desired, now)
+        elif document is not None and document.value.desired is Wish.CANCEL:
+            self.settling[task_id] = None
+        if document is None or document.value.desired is not Wish.RUN:
+            return
+        if seen.phase in TO_COME:
+            self.to_come[task_id] = None
+        if seen.phase is Phase.CREATED and task_id not in self.settling:
+            self._add_waiting(task_id, desired, observed, now)
+
+    def _add_seen(self, task_id: str, seen: ObservedTask, desired: Desired, now: datetime) -> None:
+        if seen.runs:
+            self._add_runs(task_id, seen, desired.settings.limits.launches_per_task_per_hour, now)
+        if seen.phase is Phase.REVIEW_PENDING:
+            self.in_review[task_id] = None
+        elif seen.phase is Phase.BLOCKED:
+            self.blocked[task_id] = None
+        if desired.settings.forge is not None:
+            wanted = tuple(publications.wanted(task_id, seen, desired))
+            if wanted:
+                self.publishing[task_id] = wanted
+        if settling.may_settle(task_id, seen, desired, now):
+            self.settling[task_id] = None
+
+    def lively(self, observed: Observed) -> Observed:
+        """What happened to those with a live run alone, where a breaker may ask for it."""
+        return narrowed(observed, self.live) if observed.breakers else observed
+
+    def due(self, now: datetime) -> list[str]:
+        """The tasks that time alone may have changed; they are to be put again."""
+        due = []
+        while self._alarms and self._alarms[0][0] <= now:
+            until, task_id = heapq.heappop(self._alarms)
+            if self._until.get(task_id) == until:
+                due.append(task_id)
+        return due
+
+    def next_alarm(self) -> datetime | None:
+        """When time alone changes something next."""
+        while self._alarms and self._until.get(self._alarms[0][1]) != self._alarms[0][0]:
+            heapq.heappop(self._alarms)
+        return self._alarms[0][0] if self._alarms else None
+
+    def wake(self, task_id: str, until: datetime) -> None:
+        """Have the task put again then."""
+        self._until[task_id] = until
+        heapq.heappush(self._alarms, (until, task_id))
+
+    def forget_old(self, observed: Observed, now: datetime) -> None:
+        """Forget the ends that are no evidence any more; those that were good only now and then."""
+        kinds = [self.troubled]
+        if len(self.ended) >= self._most_ended:
+            kinds.append(self.ended)
+        for kind in kinds:
+            for task_id in [one for one in kind if not self._is_evidence(one, observed, now)]:
+                del kind[task_id]
+        self._most_ended = max(FEW_ENDED, 2 * len(self.ended)) if len(kinds) > 1 else self._most_ended
+
+    def _is_evidence(self, task_id: str, observed: Observed, now: datetime) -> bool:
+        return next(troubles.lately(task_id, observed.tasks[task_id], self.horizon, now), None) is not None
+
+    def _take_out(self, task_id: str) -> None:
+        run = self.live.pop(task_id, None)
+        if run is not None:
+            self._count(run.host, -1)
+        for kind in (
+            self.in_review, self.lost, self.ended, self.troubled, self.retried, self.frequent, self.settling,
+            self.blocked, self.to_come, self.publishing, self.restless, self._until,
+        ):  # fmt: skip
+            kind.pop(task_id, None)
+        self.queues.drop(task_id)
+        for claim in self._claimed.pop(task_id, ()):
+            self.claims[claim] -= 1
+            if not self.claims[claim]:
+                del self.claims[claim]
+        for other in self._waits_for.pop(task_id, ()):
+            waiting = self.dependents[other]
+            del waiting[task_id]
+            if not waiting:
+                del self.dependents[other]
+
+    def _count(self, host_id: str, change: int) -> None:
+        self.used[host_id] += change
+        self.moved.add(host_id)
+
+    def _add_runs(self, task_id: str, seen: ObservedTask, limit: int | None, now: datetime) -> None:
+        run = seen.live_run
+        if run is not None:
+            self.live[task_id] = run
+            self.restless[task_id] = None
+            self._count(run.host, 1)
+        claimed = tuple((one.host, one.claim) for one in seen.runs if one.claim is not None)
+        if claimed:
+            self._claimed[task_id] = claimed
+            self.claims.update(claimed)
+        if any(one.outcome is Outcome.LOST for one in seen.runs):
+            self.lost[task_id] = None
+        if seen.phase is Phase.CREATED:
+            self.retried[task_id] = None
+            if limit is not None and len(seen.runs) >= limit:
+                self.frequent[task_id] = None
+        lately = [*troubles.lately(task_id, seen, self.horizon, now)]
+        if lately:
+            self.ended[task_id] = None
+        if any(troubles.may_be_trouble(one.run) for one in lately):
+            self.troubled[task_id] = None
+
+    def _without_sights(self, observed: Observed) -> Observed:
+        """What happened without what is looked at in each pass: breakers and sightings."""
+        if self._alone is None or self._alone[0] is not observed:
+            self._alone = observed, replace(observed, breakers={}, sightings={})
+        return self._alone[1]
+
+    def _add_waiting(self, task_id: str, desired: Desired, observed: Observed, now: datetime) -> None:
+        task = desired.tasks[task_id].value
+        seen = observed.tasks.get(task_id, UNTOUCHED)
+        if task.depends_on:
+            self._waits_for[task_id] = tuple(dict.fromkeys(task.depends_on))
+            for other in self._waits_for[task_id]:
+                self.dependents.setdefault(other, {})[task_id] = None
+        plain = seen is UNTOUCHED and not task.depends_on and task_id not in desired.refused
+        if plain and self.queues.put_beside(task_id, task, desired.since.get(task_id)):
+            return
+        blocking = list(conditions.obstacles(task_id, desired, self._without_sights(observed), now))
+        if not blocking:
+            self.queues.put(task_id, task, desired.since.get(task_id))
+        soonest = min((one.until for one in blocking if one.until is not None and one.until > now), default=None)
+        if soonest is not None:
+            self.wake(task_id, soonest)
+
+
+def narrowed(observed: Observed, task_ids: Iterable[str]) -> Observed:
+    """What happened to these tasks alone."""
+    tasks = observed.tasks
+    return replace(observed, tasks={task_id: tasks[task_id] for task_id in task_ids if task_id in tasks})

@@ -1,0 +1,109 @@
+"""The tasks that wait for a host, grouped by what they require, those of a group in the order in which they go.
+
+Never looks at a host: tasks of one group fit the same ones, and the same breakers stand before them.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from reconciler.core.desired import Task
+
+Order = tuple[int, float, str]
+"""Higher priority first, then older first; the id is the last part."""
+
+FEW = 16
+"""So many new ones are put in their places one by one; more are sorted."""
+
+
+@dataclass(slots=True)
+class Queue:
+    """The tasks of one group; `task` is one of them. `fit` decides which hosts fit, `account` who pays for the runs."""
+
+    task: Task
+    fit: Hashable
+    account: Hashable
+    _sorted: list[Order] = field(default_factory=list)
+    _new: list[Order] = field(default_factory=list)
+
+    def put(self, order: Order) -> None:
+        """Let a task wait."""
+        self._new.append(order)
+
+    def drop(self, order: Order) -> None:
+        """Let a task wait no more."""
+        orders = self.orders()
+        del orders[bisect_left(orders, order)]
+
+    def orders(self) -> list[Order]:
+        """Who waits, in order."""
+        if self._new:
+            if len(self._new) <= FEW:
+                for order in self._new:
+                    insort(self._sorted, order)
+            else:
+                self._sorted = sorted(self._sorted + self._new)
+            self._new = []
+        return self._sorted
+
+
+class Queues:
+    """All groups in which somebody waits: by what decides which hosts fit, then by account."""
+
+    def __init__(self) -> None:
+        """Nobody waits yet."""
+        self.waiting: dict[Hashable, dict[Hashable, Queue]] = {}
+        self.unknown: dict[Hashable, Task] = {}
+        """What decides which hosts fit, with one of its tasks, until somebody finds out which do."""
+        self._places: dict[str, tuple[Queue, Order]] = {}
+
+    def forget_hosts(self) -> None:
+        """Have it found out anew which hosts fit."""
+        self.unknown = {key: next(iter(alike.values())).task for key, alike in self.waiting.items()}
+
+    def put_beside(self, task_id: str, task: Task, since: datetime | None) -> bool:
+        """Let a task wait where another waits whom the same hosts, accounts and secrets concern; whether one does."""
+        alike = self.waiting.get(fit(task))
+        queue = alike.get(account(task)) if alike is not None else None
+        if queue is None:
+            return False
+        self._put(task_id, task, since, queue)
+        return True
+
+    def put(self, task_id: str, task: Task, since: datetime | None) -> None:
+        """Let a task wait that waits nowhere."""
+        alike = self.waiting.setdefault(fit(task), {})
+        if not alike:
+            self.unknown[fit(task)] = task
+        queue = alike.get(account(task))
+        if queue is None:
+            queue = alike[account(task)] = Queue(task, fit(task), account(task))
+        self._put(task_id, task, since, queue)
+
+    def _put(self, task_id: str, task: Task, since: datetime | None, queue: Queue) -> None:
+        order = (-task.priority, since.timestamp() if since else 0.0, task_id)
+        queue.put(order)
+        self._places[task_id] = (queue, order)
+
+    def drop(self, task_id: str) -> None:
+        """Let a task wait no more, if it does."""
+        found = self._places.pop(task_id, None)
+        if found is None:
+            return
+        queue, order = found
+        queue.drop(order)
+        if not queue.orders():
+            del self.waiting[queue.fit][queue.account]
+            if not self.waiting[queue.fit]:
+                del self.waiting[queue.fit]
+
+
+def fit(task: Task) -> Hashable:
+    """What decides which hosts fit."""
+    return task.requires, task.host, task.adapter, task.execution_mode
+
+
+def account(task: Task) -> Hashable:
+    """What decides, beside its adapter, which account a task uses and which secrets it needs."""
+    return task.secrets, tuple(sorted(task.env.items())) if task.env else ()
