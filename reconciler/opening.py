@@ -182,7 +182,7 @@ def _edges(
         warn=world.warn,
         intakes=Intakes(),
         mainline=tip.mainline(place.fleet, place.origin),
-        desk=Desk(changed, branch.tasks),
+        desk=Desk(changed, branch.tasks, claimed=branch.claimed),
         view=View(branch.tasks),
         lead=lead,
     )

@@ -156,6 +156,6 @@ def _edges(memory: _Memory, clock: Clock, changed: Callable[[], None]) -> Edges:
         warn=lambda _: None,
         intakes=Intakes(),
         mainline=WorkTree(memory.fleet),
-        desk=Desk(changed, memory.branch.tasks),
+        desk=Desk(changed, memory.branch.tasks, claimed=memory.branch.claimed),
         view=View(memory.branch.tasks),
     )

@@ -5,7 +5,7 @@ It assigns nothing (the plan does), and records nothing.
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -64,14 +64,18 @@ class Desk:
         tasks: Callable[[], Mapping[str, ObservedTask]],
         clock: Callable[[], float] = monotonic,
         news: threading.Condition | None = None,
+        claimed: Callable[[str], Iterable[str]] | None = None,
     ) -> None:
         """`changed` wakes the loop; `tasks` gives what is recorded of all tasks now.
+
+        `claimed` names the tasks that have a run under a claim; without it, all are looked through.
 
         `clock` counts seconds, and never backwards; on `news` those wait who ask.
         """
         self._changed = changed
         self._tasks = tasks
         self._clock = clock
+        self._claimed = claimed
         self._news = news or threading.Condition()
         self._waiters: list[_Waiter] = []
         self._closed = False
@@ -167,8 +171,10 @@ class Desk:
 
     def _again(self, asking: Asking) -> Given | None:
         """What the agent has under its claim. Looked up after it was registered, so that nothing falls in between."""
-        for task_id, seen in self._tasks().items():
-            for run in reversed(seen.runs):
+        named = None if self._claimed is None else self._claimed(asking.claim or "")
+        tasks = self._tasks()
+        for task_id in tasks if named is None else named:
+            for run in reversed(tasks[task_id].runs if task_id in tasks else ()):
                 if (run.host, run.claim) == (asking.host, asking.claim):
                     return Given(task_id=task_id, run=run)
         return None

@@ -3,6 +3,7 @@
 It never holds anything that could not be lost: without it no task is forgotten and nothing starts twice.
 """
 
+import json
 import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -127,6 +128,15 @@ class Journal:
             at = self._activity.get(task) or self._text("SELECT at FROM activity WHERE task = ?", task)
         return None if at is None else datetime.fromisoformat(at)
 
+    def activities(self, tasks: Iterable[str]) -> dict[str, datetime]:
+        """When something last moved in each of these tasks, as far as that is known; one question for all of them."""
+        names = list(tasks)
+        with self._lock:
+            query = "SELECT task, at FROM activity WHERE task IN (SELECT value FROM json_each(?))"
+            found = {str(task): str(at) for task, at in self.rows(query, json.dumps(names))}
+            found |= {task: self._activity[task] for task in names if task in self._activity}
+        return {task: datetime.fromisoformat(at) for task, at in found.items()}
+
     def keep_activity(self, task: str, at: datetime) -> None:
         """Remember that something moved; an earlier time changes nothing. Written along with whatever comes next."""
         with self._lock:
@@ -141,10 +151,10 @@ class Journal:
         """What a run was started with, as JSON text."""
         return self._text("SELECT json FROM meta WHERE run = ?", run_id)
 
-    def keep_meta(self, run_id: str, json: str) -> None:
+    def keep_meta(self, run_id: str, text: str) -> None:
         """Remember what a run was started with."""
         with self.writing() as connection:
-            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (run_id, json))
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (run_id, text))
 
     def lease(self, task: str) -> Lease | None:
         """The newest lease on a task, run out or not."""

@@ -47,7 +47,8 @@ class Tasks:
         rest = {"next": page[-1] if len(found) > limit else None}
         if rest["next"] is not None:
             resp.append_link(f"{req.path}?{_next(query, page[-1])}", "next")
-        _answer(req, resp, {"tasks": [_shape(self._api, task_id, picture) for task_id in page], **rest})
+        moved = self._api.reads.journal.activities(page)
+        _answer(req, resp, {"tasks": [_shape(task_id, picture, moved.get(task_id)) for task_id in page], **rest})
 
     on_head = on_get
 
@@ -67,7 +68,7 @@ class OneTask:
             raise falcon.HTTPNotFound(description="there is no task with this id")
         if agent is not None and not _is_for(agent, task_id, picture, self._api.reads.now()):
             raise falcon.HTTPForbidden(description="the task is not http_pull, or another agent's")
-        _answer(req, resp, _shape(self._api, task_id, picture))
+        _answer(req, resp, _shape(task_id, picture, self._api.reads.journal.activity(task_id)))
 
     on_head = on_get
 
@@ -113,10 +114,9 @@ def _is_for(agent: Agent, task_id: str, picture: Picture, now: datetime) -> bool
     return reason is None or reason.passing
 
 
-def _shape(outside: Api, task_id: str, picture: Picture) -> Shape:
-    """The task as `status --json` shows it."""
+def _shape(task_id: str, picture: Picture, at: datetime | None) -> Shape:
+    """The task as `status --json` shows it; `at` is when something last moved, by the journal."""
     seen = picture.observed.tasks.get(task_id)
-    at = outside.reads.journal.activity(task_id) if seen is not None else None
     if seen is not None and at is not None and (seen.last_activity_at is None or seen.last_activity_at < at):
         seen = replace(seen, last_activity_at=at)
     tasks = {} if seen is None else {task_id: seen}

@@ -3,7 +3,7 @@
 Nothing of a draft counts before it is committed; it writes no file and no branch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -34,8 +34,10 @@ class HostSeen:
 class Draft:
     """What `recorded` will be after some facts, and the commit that makes it so."""
 
-    def __init__(self, recorded: Recorded, journal: Journal) -> None:
+    def __init__(self, recorded: Recorded, journal: Journal, tasks: Iterable[str]) -> None:
+        """`tasks` are those that facts will be about."""
         self._recorded, self._journal = recorded, journal
+        self._activity = journal.activities(tasks)
         self._tasks: dict[str, ObservedTask | None] = {}
         self._paths: dict[str, str | None] = {}
         self._hosts: dict[str, ObservedHost | None] = {}
@@ -56,6 +58,7 @@ class Draft:
         if path is None and old is None:
             if after.last_activity_at:
                 self._journal.keep_activity(task_id, after.last_activity_at)
+                self._activity[task_id] = after.last_activity_at
             return after
         if old is not None and old != path:
             self._files[old] = None
@@ -105,7 +108,7 @@ class Draft:
         return known or ObservedTask()
 
     def _with_activity(self, task_id: str, task: ObservedTask) -> ObservedTask:
-        at, known = self._journal.activity(task_id), task.last_activity_at
+        at, known = self._activity.get(task_id), task.last_activity_at
         return replace(task, last_activity_at=at) if at and (known is None or known < at) else task
 
     def _note(self, step: Step, at: datetime) -> None:

@@ -72,6 +72,7 @@ class ObservedBranch:
         self._branch = Branch(_place(setting))
         self._changed = threading.Condition()
         self._waiting: list[_Request] = []
+        self._claims: dict[str, set[str]] = {}
         self._closing = False
         try:
             self._recorded = self._load()
@@ -101,6 +102,10 @@ class ObservedBranch:
     def tasks(self) -> Mapping[str, ObservedTask]:
         """Every task of which something is recorded, as it is on disk now; does not change under the reader."""
         return self._recorded.tasks
+
+    def claimed(self, claim: str) -> tuple[str, ...]:
+        """The tasks that have a run under this claim."""
+        return tuple(self._claims.get(claim, ()))
 
     def hosts(self) -> Mapping[str, ObservedHost]:
         """Every host of which something is recorded."""
@@ -192,7 +197,8 @@ class ObservedBranch:
 
     def _landed(self, batch: Sequence[_Request]) -> tuple[Draft, list[ObservedTask | Exception]]:
         for _ in range(MAX_RELOADS):
-            draft = Draft(self._recorded, self._setting.journal)
+            tasks = {request.id for request in batch if not isinstance(request.fact, HostSeen | Switch)}
+            draft = Draft(self._recorded, self._setting.journal, tasks)
             answers = [_applied(draft, request) for request in batch]
             change = draft.change(self._setting.term)
             if change is None:
@@ -203,6 +209,9 @@ class ObservedBranch:
                 self._reload()
                 continue
             self._recorded = draft.recorded()
+            for step in draft.steps:
+                if isinstance(step, TaskStep):
+                    self._index(step.id, step.after)
             self._view.update(_below_root(change.files))
             return draft, answers
         raise BranchFailed(f"somebody else keeps committing on {OBSERVED}; stop the other writer")
@@ -220,7 +229,15 @@ class ObservedBranch:
         self._recorded = self._load()
 
     def _load(self) -> Recorded:
-        return reading.load(self._setting.fleet, self._branch.files())
+        found = reading.load(self._setting.fleet, self._branch.files())
+        for task_id, task in found.tasks.items():
+            self._index(task_id, task)
+        return found
+
+    def _index(self, task_id: str, task: ObservedTask) -> None:
+        for run in task.runs:
+            if run.claim is not None:
+                self._claims[run.claim] = {*self._claims.get(run.claim, ()), task_id}
 
     def _reload(self) -> None:
         """Take over what somebody else committed on top, unless it takes back an epoch: a run would start twice."""
