@@ -17,7 +17,7 @@ from reconciler.core.conditions import Usage
 from reconciler.core.desired import Desired, Task
 from reconciler.core.events import Assigned
 from reconciler.core.index import Index
-from reconciler.core.observed import Observed, ObservedTask, run_id
+from reconciler.core.observed import UNTOUCHED, Observed, ObservedTask, run_id
 from reconciler.core.queues import Queue
 from reconciler.core.room import Room
 from reconciler.core.settling import PLANNER

@@ -12,10 +12,12 @@ from datetime import datetime
 from reconciler.core import conditions, publications, settling, troubles
 from reconciler.core.askers import Claim
 from reconciler.core.desired import Desired
-from reconciler.core.observed import Observed, ObservedTask, Run
+from reconciler.core.observed import UNTOUCHED, Observed, ObservedTask, Run
 from reconciler.core.publications import Publication
 from reconciler.core.queues import Queues
 from reconciler.core.terms import Outcome, Phase, Wish
+
+TO_COME = frozenset({Phase.CREATED, Phase.ASSIGNED, Phase.RUNNING})
 
 FEW_ENDED = 1000
 

@@ -17,7 +17,7 @@ from reconciler.core.desired import Desired
 from reconciler.core.events import Event
 from reconciler.core.following import Step
 from reconciler.core.index import Index, narrowed
-from reconciler.core.observed import Observed
+from reconciler.core.observed import UNTOUCHED, Observed
 from reconciler.core.room import Room
 from reconciler.core.terms import TERMINAL, ExecutionMode
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from reconciler.core.bounds import Limits
 from reconciler.core.breaker import Breaker
 from reconciler.core.desired import (
     Adapter,
@@ -15,7 +16,6 @@ from reconciler.core.desired import (
     Drain,
     Forge,
     Host,
-    Limits,
     Settings,
     Task,
     Version,
