@@ -12,57 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reconciler.core.observed import Lease
+from reconciler.repo import tables
 
 BUSY_S = 5.0
 MAX_PENDING = 256
 FEW = 50
 """Of so many things each is asked for alone; of more, everything is read at once."""
-
-_APPLICATION = 0x7265636F
-_MIGRATIONS = (
-    (
-        # the newest valid blob of each file that people wrote
-        "CREATE TABLE good (path TEXT PRIMARY KEY, blob TEXT NOT NULL) WITHOUT ROWID",
-        # when something last moved in a task
-        "CREATE TABLE activity (task TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
-        # what a run was started with, as its run folder says
-        "CREATE TABLE meta (run TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID",
-        # how long a pull agent holds a task without a heartbeat
-        "CREATE TABLE leases (task TEXT PRIMARY KEY, epoch INTEGER NOT NULL, until TEXT NOT NULL) WITHOUT ROWID",
-        # webhooks that came already, by the forge's id and by what they say
-        "CREATE TABLE deliveries (number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, digest TEXT UNIQUE NOT NULL)",
-        # when a task was seen for the first time: of equal priority the older goes first
-        "CREATE TABLE first_seen (task TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
-    ),
-    (
-        # webhooks, by what they say; the body until it was acted on
-        "DROP TABLE deliveries",
-        """
-        CREATE TABLE deliveries (
-          number INTEGER PRIMARY KEY, digest TEXT UNIQUE NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL,
-          event TEXT NOT NULL, event_type TEXT NOT NULL, body BLOB, received_at TEXT NOT NULL)
-        """,
-        "CREATE INDEX undone ON deliveries (number) WHERE body IS NOT NULL",
-        # what stands on the forge, what it refused, and since when it does not answer
-        "CREATE TABLE published (number INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL)",
-        "CREATE TABLE held (key TEXT PRIMARY KEY, why TEXT NOT NULL, until TEXT NOT NULL) WITHOUT ROWID",
-        "CREATE TABLE silence (since TEXT NOT NULL, reason TEXT NOT NULL)",
-        # that the disk takes what is written
-        "CREATE TABLE proof (number INTEGER PRIMARY KEY)",
-    ),
-    (
-        # how the fleet stands with its remote
-        "CREATE TABLE standing (number INTEGER PRIMARY KEY, json TEXT NOT NULL)",
-    ),
-    (
-        # which commits were judged by `settings.trust`, and what came of it
-        "CREATE TABLE judged (ref TEXT PRIMARY KEY, basis TEXT NOT NULL, json TEXT NOT NULL) WITHOUT ROWID",
-    ),
-    (
-        # when each chore of upkeep was last done
-        "CREATE TABLE upkeep (chore TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
-    ),
-)
 
 
 class JournalFailed(Exception):
@@ -274,13 +229,13 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _examine(connection: sqlite3.Connection) -> None:
-    application, known, tables = (
+    application, known, there = (
         int(connection.execute(question).fetchone()[0])
         for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
     )
-    if tables and application != _APPLICATION:
+    if there and application != tables.APPLICATION:
         raise _Unusable("belongs to another program")
-    if known > len(_MIGRATIONS):
+    if known > len(tables.MIGRATIONS):
         raise _Unusable(f"was written by a newer version (format {known})")
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
@@ -290,11 +245,11 @@ def _examine(connection: sqlite3.Connection) -> None:
 def _migrate(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     (known,) = connection.execute("PRAGMA user_version").fetchone()
-    for statements in _MIGRATIONS[int(known) :]:
+    for statements in tables.MIGRATIONS[int(known) :]:
         for statement in statements:
             connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-    connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+    connection.execute(f"PRAGMA application_id = {tables.APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {len(tables.MIGRATIONS)}")
     connection.execute("COMMIT")
 
 
