@@ -9,25 +9,38 @@ import sys
 import time
 import traceback
 from datetime import UTC, datetime
+from wsgiref.types import WSGIApplication
 
-from reconciler import serving
+from reconciler.commands import everything
 from reconciler.commands.collection import collection
-from reconciler.commands.everything import COMMANDS
 from reconciler.commands.program import Reconciler
 from reconciler.commands.session import Outside
+from reconciler.web.address import Address
+from reconciler.web.server import Server
 
 TOKEN_BYTES = 32
+
+
+def _serve(application: WSGIApplication, address: Address) -> Server:
+    from reconciler import serving  # noqa: PLC0415 - of all commands only `reconcile` serves
+
+    return serving.serve(application, address)
+
 
 _OUTSIDE = Outside(
     env=dict(os.environ),
     now=lambda: datetime.now(UTC),
     clock_s=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     new_token=lambda: secrets.token_urlsafe(TOKEN_BYTES),
-    serve=serving.serve,
+    serve=_serve,
 )
 
-namespace = collection(COMMANDS, _OUTSIDE)
-"""All commands, for `tasks.py` of a fleet: `invoke NAME` is `reconciler NAME`."""
+
+def __getattr__(name: str) -> object:
+    """`namespace`: all commands, for `tasks.py` of a fleet: `invoke NAME` is `reconciler NAME`."""
+    if name != "namespace":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return collection(everything.commands(), _OUTSIDE)
 
 
 def main() -> None:
@@ -35,7 +48,8 @@ def main() -> None:
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - closed by whoever started us (`>&-`)
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115 - likewise
     try:
-        Reconciler(COMMANDS, namespace).run(sys.argv)
+        commands = everything.needed(sys.argv[1:])
+        Reconciler(commands, collection(commands, _OUTSIDE)).run(sys.argv)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a defect is told in one line, not hidden

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from reconciler.core.desired import Desired, Host
 from reconciler.core.events import Assigned, Event
@@ -21,6 +20,7 @@ from reconciler.edges.forgelink import ForgeLink
 from reconciler.edges.lead import Lead
 from reconciler.edges.view import Picture, View
 from reconciler.loop import Ended, Loop, Options, Told
+from reconciler.repo import digestkey
 from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.inbox import Inbox
@@ -35,8 +35,6 @@ from reconciler.transport import Transport
 from reconciler.transport.local import Local
 from reconciler.transport.ssh import Ssh
 from reconciler.web.listening import Door, listening
-
-KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +75,7 @@ class Place:
     def files(self) -> DesiredFiles:
         """The files that people wrote, nothing read yet."""
         env, fleet = self.world.env, self.fleet
-        return DesiredFiles(fleet.root, journal=self.journal, secret=env.get, key=key(fleet), ref=fleet.ref)
+        return DesiredFiles(fleet.root, journal=self.journal, secret=env.get, key=digestkey.read(fleet), ref=fleet.ref)
 
 
 async def session(place: Place, lead: Lead | None, options: Options, stop: asyncio.Event) -> Ended:
@@ -191,15 +189,3 @@ def _edges(
 def transports(env: Mapping[str, str], find_host: Callable[[str], Host | None]) -> dict[str, Transport]:
     """A way to every kind of host that runs commands."""
     return {"local": Local(env), "ssh": Ssh(env=env, find_host=find_host)}
-
-
-def key(fleet: Fleet) -> bytes:
-    """The key of this machine under which digests of secrets are kept; made when missing, and safe to delete."""
-    path = fleet.local / "key"
-    if not path.exists():
-        fleet.local.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = Path(f"{path}.new")
-        temporary.touch(mode=0o600)
-        temporary.write_bytes(secrets.token_bytes(KEY_BYTES))
-        temporary.replace(path)
-    return path.read_bytes()

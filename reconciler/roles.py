@@ -13,6 +13,7 @@ from typing import Any
 from reconciler.core import leadership
 from reconciler.core import standing as standings
 from reconciler.core.desired import Desired, Settings
+from reconciler.core.leadership import NotLeading
 from reconciler.core.observed import Observed
 from reconciler.core.standing import Standing
 from reconciler.core.terms import TERMINAL
@@ -21,7 +22,7 @@ from reconciler.edges.reads import Reads
 from reconciler.edges.tending import tending
 from reconciler.edges.view import Picture, View
 from reconciler.leading.leader import Leader
-from reconciler.leading.standby import Named, NotLeading, RemoteChanged, Standby, Taken, left
+from reconciler.leading.standby import Named, RemoteChanged, Standby, Taken, left
 from reconciler.leading.upstream import Upstream
 from reconciler.loop import Ended, Options
 from reconciler.opening import Place, World, session

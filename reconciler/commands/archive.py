@@ -142,14 +142,16 @@ def _commit(view: View, moves: tuple[Move, ...]) -> None:
     commits.commit(view.fleet, edits, subject)
 
 
-COMMAND = Command(
-    name="archive",
-    group="Change",
-    does=archive,
-    options={
-        "before": "only tasks that finished before this day",
-        "forget": "have the branch observed begin at this day, instead of putting files away",
-        "json": "print what was done as JSON",
-    },
-    example="reconciler archive --before 2026-11-01\nreconciler archive --forget 2026-01-01",
+COMMANDS = (
+    Command(
+        name="archive",
+        group="Change",
+        does=archive,
+        options={
+            "before": "only tasks that finished before this day",
+            "forget": "have the branch observed begin at this day, instead of putting files away",
+            "json": "print what was done as JSON",
+        },
+        example="reconciler archive --before 2026-11-01\nreconciler archive --forget 2026-01-01",
+    ),
 )

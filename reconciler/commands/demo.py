@@ -210,10 +210,12 @@ def _lines(screen: Screen, text: str) -> None:
     screen.flush()
 
 
-COMMAND = Command(
-    name="demo",
-    group="Begin",
-    does=demo,
-    options={"keep": "a new folder in which everything stays"},
-    example="reconciler demo\nreconciler demo --keep /tmp/demo",
+COMMANDS = (
+    Command(
+        name="demo",
+        group="Begin",
+        does=demo,
+        options={"keep": "a new folder in which everything stays"},
+        example="reconciler demo\nreconciler demo --keep /tmp/demo",
+    ),
 )

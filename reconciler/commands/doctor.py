@@ -45,10 +45,12 @@ def _asked(hosts: int) -> str:
     return f"{hosts} {'host' if hosts == 1 else 'hosts'} and whatever else the settings name"
 
 
-COMMAND = Command(
-    name="doctor",
-    group="Look",
-    does=doctor,
-    options={"json": "print the findings as JSON"},
-    example="reconciler doctor",
+COMMANDS = (
+    Command(
+        name="doctor",
+        group="Look",
+        does=doctor,
+        options={"json": "print the findings as JSON"},
+        example="reconciler doctor",
+    ),
 )

@@ -200,18 +200,20 @@ def _inside(host: str) -> str | None:
     return "loopback" if address.is_loopback else "private" if address.is_private else None
 
 
-COMMAND = Command(
-    name="forge",
-    group="Begin",
-    does=forge,
-    positional="action",
-    takes=Asked,
-    options={
-        "action": "setup, or check to change nothing",
-        "url": "where the forge reaches this program; without it public_url of the settings",
-        "rotate": "give the webhooks the first secret of webhook_secret_env: new ones in place of the old",
-        "check": "change nothing, only say what is not right",
-        "json": "print the findings as JSON",
-    },
-    example="reconciler forge setup --url https://agents.example.org\nreconciler forge check",
+COMMANDS = (
+    Command(
+        name="forge",
+        group="Begin",
+        does=forge,
+        positional="action",
+        takes=Asked,
+        options={
+            "action": "setup, or check to change nothing",
+            "url": "where the forge reaches this program; without it public_url of the settings",
+            "rotate": "give the webhooks the first secret of webhook_secret_env: new ones in place of the old",
+            "check": "change nothing, only say what is not right",
+            "json": "print the findings as JSON",
+        },
+        example="reconciler forge setup --url https://agents.example.org\nreconciler forge check",
+    ),
 )

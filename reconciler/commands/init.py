@@ -116,15 +116,17 @@ def _shell_word(path: str) -> str:
     return starter.shell_word(path if not path.startswith("-") else f"./{path}")
 
 
-COMMAND = Command(
-    name="init",
-    group="Begin",
-    does=init,
-    positional="path",
-    options={
-        "path": "the folder of the new fleet",
-        "ci": "have Forgejo check the fleet's files on every push and pull request",
-        "json": "print what was written as JSON",
-    },
-    example="reconciler init my-fleet\nreconciler init . --ci",
+COMMANDS = (
+    Command(
+        name="init",
+        group="Begin",
+        does=init,
+        positional="path",
+        options={
+            "path": "the folder of the new fleet",
+            "ci": "have Forgejo check the fleet's files on every push and pull request",
+            "json": "print what was written as JSON",
+        },
+        example="reconciler init my-fleet\nreconciler init . --ci",
+    ),
 )

@@ -98,16 +98,18 @@ class _Printed:
                 self.offsets[stream] += len(chunk)
 
 
-COMMAND = Command(
-    name="logs",
-    group="Look",
-    does=logs,
-    positional="task",
-    options={
-        "task": "the task's id",
-        "run": "the number of the run (its epoch); without it the newest",
-        "follow": "go on until the run has ended",
-        "json": "print both streams as JSON",
-    },
-    example="reconciler logs fix-the-login-form --follow",
+COMMANDS = (
+    Command(
+        name="logs",
+        group="Look",
+        does=logs,
+        positional="task",
+        options={
+            "task": "the task's id",
+            "run": "the number of the run (its epoch); without it the newest",
+            "follow": "go on until the run has ended",
+            "json": "print both streams as JSON",
+        },
+        example="reconciler logs fix-the-login-form --follow",
+    ),
 )

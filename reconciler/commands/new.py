@@ -116,23 +116,25 @@ def _check(view: View, task_id: str, path: str, content: bytes) -> None:
             raise NotGood(f"{path}: {finding.message}; nothing was written")
 
 
-COMMAND = Command(
-    name="new",
-    group="Begin",
-    does=new,
-    takes=Wanted,
-    positional="title",
-    options={
-        "title": "what the work is called, in one line",
-        "goal": "what is to be achieved; - reads standard input; without it your editor opens",
-        "repository": "URL or path of the project to work on",
-        "adapter": "the agent: codex, claude-code, or another file of adapters/",
-        "id": "the task's id, instead of one made from the title",
-        "host": "run on this host only",
-        "priority": "higher goes first",
-        "depends_on": "a task that must be completed before; may be repeated",
-        "hold": "start on hold",
-        "json": "print id, path and commit as JSON",
-    },
-    example='reconciler new "Fix the login form" --repository https://git.example.org/shop.git --goal "Accept +."',
+COMMANDS = (
+    Command(
+        name="new",
+        group="Begin",
+        does=new,
+        takes=Wanted,
+        positional="title",
+        options={
+            "title": "what the work is called, in one line",
+            "goal": "what is to be achieved; - reads standard input; without it your editor opens",
+            "repository": "URL or path of the project to work on",
+            "adapter": "the agent: codex, claude-code, or another file of adapters/",
+            "id": "the task's id, instead of one made from the title",
+            "host": "run on this host only",
+            "priority": "higher goes first",
+            "depends_on": "a task that must be completed before; may be repeated",
+            "hold": "start on hold",
+            "json": "print id, path and commit as JSON",
+        },
+        example='reconciler new "Fix the login form" --repository https://git.example.org/shop.git --goal "Accept +."',
+    ),
 )

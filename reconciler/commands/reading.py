@@ -17,7 +17,7 @@ from reconciler.core.desired import Desired, Settings
 from reconciler.core.observed import ForgeSeen, Observed, ObservedHost, ObservedTask
 from reconciler.core.standing import Standing
 from reconciler.core.terms import TERMINAL
-from reconciler.opening import key
+from reconciler.repo import digestkey
 from reconciler.repo import fleet as fleets
 from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.fleet import IN_FORCE, Fleet
@@ -80,7 +80,7 @@ class Reader:
         self._journal = Journal(self.fleet.journal if writable else IN_MEMORY)
         if self._journal.warning is not None:
             session.screen.note(f"reconciler: {self._journal.warning}")
-        digests = key(self.fleet) if writable else b""
+        digests = digestkey.read(self.fleet) if writable else b""
         self._files = DesiredFiles(
             self.fleet.root, journal=self._journal, secret=session.env.get, key=digests, ref=self.fleet.ref
         )

@@ -222,17 +222,19 @@ class Teller:
             self.screen.flush()
 
 
-COMMAND = Command(
-    name="reconcile",
-    group="Run",
-    does=reconcile,
-    takes=Wanted,
-    options={
-        "once": "do what can be done at once, then stop; runs go on",
-        "until_idle": "stop when nothing is running or can start",
-        "listen": "where to listen for webhooks and agents: address:port, or :port for this machine alone",
-        "no_listen": "listen nowhere",
-        "json": "print one JSON document per transition",
-    },
-    example="reconciler reconcile\nreconciler reconcile --until-idle\nreconciler reconcile --listen :9000",
+COMMANDS = (
+    Command(
+        name="reconcile",
+        group="Run",
+        does=reconcile,
+        takes=Wanted,
+        options={
+            "once": "do what can be done at once, then stop; runs go on",
+            "until_idle": "stop when nothing is running or can start",
+            "listen": "where to listen for webhooks and agents: address:port, or :port for this machine alone",
+            "no_listen": "listen nowhere",
+            "json": "print one JSON document per transition",
+        },
+        example="reconciler reconcile\nreconciler reconcile --until-idle\nreconciler reconcile --listen :9000",
+    ),
 )

@@ -8,7 +8,7 @@ import sys
 
 from reconciler.commands.session import NotGood, WrongUsage
 from reconciler.core import printable
-from reconciler.leading.standby import NotLeading
+from reconciler.core.leadership import NotLeading
 from reconciler.repo.fleet import NoFleet
 from reconciler.repo.git import GitFailed, Refused
 from reconciler.repo.journal import JournalFailed
@@ -18,7 +18,7 @@ from reconciler.repo.observed.records import UnreadableRecord
 from reconciler.repo.remote.door import RemoteFailed
 from reconciler.repo.yaml.documents import InvalidDocument
 from reconciler.transport import Misconfigured, Unreachable
-from reconciler.web.listening import CannotListen
+from reconciler.web.server import CannotListen
 
 NOT_GOOD = 1
 WRONG_USAGE = 2

@@ -126,16 +126,18 @@ def _row(name: str, one: Figures, style: str = "") -> list[Cell]:
     return [Cell(text=text, style=style) for text in texts]
 
 
-COMMAND = Command(
-    name="report",
-    group="Look",
-    does=report,
-    takes=Asked,
-    options={
-        "since": "runs that ended since then: a day (2026-11-22, UTC) or a span (7d, 36h)",
-        "by": f"what to count by: {', '.join(figures.KEYS)}",
-        "csv": "print it as CSV, times in seconds",
-        "json": "print it as JSON",
-    },
-    example="reconciler report --since 30d --by host\nreconciler report --since 2026-11-01 --by day --csv > days.csv",
+COMMANDS = (
+    Command(
+        name="report",
+        group="Look",
+        does=report,
+        takes=Asked,
+        options={
+            "since": "runs that ended since then: a day (2026-11-22, UTC) or a span (7d, 36h)",
+            "by": f"what to count by: {', '.join(figures.KEYS)}",
+            "csv": "print it as CSV, times in seconds",
+            "json": "print it as JSON",
+        },
+        example="reconciler report --since 30d --by host\nreconciler report --by day --csv > days.csv",
+    ),
 )

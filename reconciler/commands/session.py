@@ -11,7 +11,7 @@ from pathlib import Path
 from reconciler.commands.screen import Screen
 from reconciler.repo import fleet as fleets
 from reconciler.repo.fleet import Fleet
-from reconciler.web.listening import Serve
+from reconciler.web.server import Serve
 
 
 class WrongUsage(Exception):

@@ -32,11 +32,13 @@ def prompt(session: Session, *, task: str, json: bool = False) -> int:
     return 0
 
 
-COMMAND = Command(
-    name="prompt",
-    group="Look",
-    does=prompt,
-    positional="task",
-    options={"task": "the task's id", "json": "print it as JSON, with its digest"},
-    example="reconciler prompt fix-the-login-form",
+COMMANDS = (
+    Command(
+        name="prompt",
+        group="Look",
+        does=prompt,
+        positional="task",
+        options={"task": "the task's id", "json": "print it as JSON, with its digest"},
+        example="reconciler prompt fix-the-login-form",
+    ),
 )

@@ -45,11 +45,13 @@ def token(session: Session, *, host: str) -> int:
     return 0
 
 
-COMMAND = Command(
-    name="token",
-    group="Change",
-    does=token,
-    positional="host",
-    options={"host": "the id of a pull host"},
-    example="reconciler token laptop > token.txt",
+COMMANDS = (
+    Command(
+        name="token",
+        group="Change",
+        does=token,
+        positional="host",
+        options={"host": "the id of a pull host"},
+        example="reconciler token laptop > token.txt",
+    ),
 )

@@ -54,11 +54,13 @@ def _named(fleet: Fleet, text: str) -> list[Path]:
     return [fleet.root / inside]
 
 
-COMMAND = Command(
-    name="validate",
-    group="Begin",
-    does=validate,
-    positional="paths",
-    options={"paths": "files or folders; without any: the whole fleet", "json": "print the problems as JSON"},
-    example="reconciler validate\nreconciler validate state/tasks/fix-the-login-form.yaml",
+COMMANDS = (
+    Command(
+        name="validate",
+        group="Begin",
+        does=validate,
+        positional="paths",
+        options={"paths": "files or folders; without any: the whole fleet", "json": "print the problems as JSON"},
+        example="reconciler validate\nreconciler validate state/tasks/fix-the-login-form.yaml",
+    ),
 )

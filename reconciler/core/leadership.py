@@ -10,6 +10,10 @@ TURNS = 1024
 """Renewals after which the same commits are used again, so that a remote keeps so many of them and no more."""
 
 
+class NotLeading(Exception):
+    """Another reconciler leads the fleet, or may; the message names it and says what to do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """The times that all reconcilers of a fleet have in common.

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from reconciler.core import leadership
-from reconciler.core.leadership import Term
-from reconciler.leading.standby import Named, NotLeading, Standby, Taken
+from reconciler.core.leadership import NotLeading, Term
+from reconciler.leading.standby import Named, Standby, Taken
 from reconciler.leading.upstream import Upstream
 from reconciler.repo.git import GitFailed
 from reconciler.repo.observed.forgetting import Publish

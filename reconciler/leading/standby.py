@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.core import leadership, printable
-from reconciler.core.leadership import Sight, Term
+from reconciler.core.leadership import NotLeading, Sight, Term
 from reconciler.core.standing import Standing
 from reconciler.leading import upstream as upstreams
 from reconciler.leading.upstream import Upstream
@@ -24,10 +24,6 @@ RETRY_S = 10.0
 RACED_S = 1.0
 """How soon it is looked at again who was faster."""
 MAX_REASON = 300
-
-
-class NotLeading(Exception):
-    """Another reconciler leads the fleet, or may; the message names it and says what to do."""
 
 
 class RemoteChanged(Exception):

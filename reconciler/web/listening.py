@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
 from wsgiref.types import WSGIApplication
 
 from reconciler.core.desired import Desired, Settings
@@ -22,31 +21,13 @@ from reconciler.web.app import WEBHOOKS, app
 from reconciler.web.bounded import Bounded
 from reconciler.web.pages.routes import Pages
 from reconciler.web.readiness import Readiness
+from reconciler.web.server import CannotListen, Serve, Server
 from reconciler.web.site import Site
 from reconciler.web.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
 DEFAULT = Settings().listen
-
-
-class CannotListen(Exception):
-    """The address that was asked for cannot be listened on; the message says why and what to do."""
-
-
-class Server(Protocol):
-    """A server that listens."""
-
-    @property
-    def address(self) -> Address:
-        """Where, with the real port."""
-
-    def stop(self) -> None:
-        """Answer what is being answered, then nothing more; the port is free when this returns."""
-
-
-Serve = Callable[[WSGIApplication, Address], Server]
-"""Listens at an address and answers by an application, in threads of its own. Raises OSError where it cannot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.desired import Identity
-from reconciler.core.leadership import Pace, Term, renewed
+from reconciler.core.leadership import NotLeading, Pace, Term, renewed
 from reconciler.leading import replacing
-from reconciler.leading.standby import NotLeading
 from reconciler.leading.upstream import Upstream
 from reconciler.repo import git
 from reconciler.repo.fleet import IN_FORCE, Fleet

@@ -1,13 +1,15 @@
 """How a command line is read: positionals, options and `--fleet` in every order; what cannot be meant is refused."""
 
 import itertools
+import subprocess
+import sys
 
 import pytest
 
-from reconciler.commands import arguments
-from reconciler.commands.everything import COMMANDS
+from reconciler.commands import arguments, everything
 from reconciler.commands.session import WrongUsage
 
+COMMANDS = everything.commands()
 BY_NAME = {command.name: command for command in COMMANDS}
 
 
@@ -92,3 +94,23 @@ def test_every_command_teaches_what_it_does_its_options_and_an_example() -> None
         assert set(command.options) == named, command.name
         assert command.example.startswith(f"reconciler {command.name}")
         assert len(command.summary) < 80, command.name
+
+
+def test_commands_that_only_look_load_nothing_of_what_runs_and_serves() -> None:
+    looking = ("status", "why", "plan", "logs", "report", "validate", "new", "hold", "token")
+    heavy = {"asyncssh", "falcon", "httpx", "jinja2", "waitress", "watchfiles"}
+    program = (
+        "import sys\n"
+        "import reconciler.__main__\n"
+        "from reconciler.commands import everything\n"
+        f"for name in {looking}: everything.needed([name])\n"
+        f"print(*sorted({heavy} & sys.modules.keys()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+def test_commands_stand_in_their_groups() -> None:
+    groups = [group for group, _ in itertools.groupby(command.group for command in COMMANDS)]
+    assert groups == ["Begin", "Run", "Look", "Change"]
+    assert [command.name for command in COMMANDS] == list(everything.MODULES)
