@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.desired import Host
 from reconciler.core.observed import Comment, ObservedTask, Review
 from reconciler.core.terms import Outcome, Phase, Verdict
 from reconciler.repo import changes, given
@@ -251,13 +250,15 @@ def test_the_diff_is_shown_where_this_machine_has_it_and_said_to_be_elsewhere_wh
 ) -> None:
     clone, start = project(tmp_path)
     printed(painted, b"x")
+    assert "the task has no repository" in page(port, "/tasks/loud/diff").text
+    painted.tasks["loud"] = task("Print much", repository="https://git.example.org/team/shop.git")
+    painted.show()
     assert "its clone is not on this machine; run 1 was on here" in page(port, "/tasks/loud/diff").text
     given.keep(painted.fleet, "loud", 1, Given(prompt="p", clone=str(clone), branch="task/loud", base_sha=start))
     shown = page(port, "/tasks/loud/diff")
     assert "-two" in shown.text
     assert "+<script>alert(1)</script>" in shown.text
     assert len(shown.of("script")) == 1
-    painted.hosts["here"] = Host(transport="ssh", address="h", slots=1)
     (painted.fleet.logs("loud", 1) / given.NAME).write_text("{")
     assert "its clone is not on this machine" in page(port, "/tasks/loud/diff").text
 
