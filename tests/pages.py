@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -285,6 +285,3 @@ def served(painted: Painted) -> Iterator[int]:
 
 def settings(**keys: object) -> Settings:
     return Settings(**keys)  # type: ignore[arg-type]
-
-
-Headers = Mapping[str, str]

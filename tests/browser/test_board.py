@@ -97,8 +97,7 @@ def test_five_thousand_tasks_are_rendered_bounded(chromium: Browser, painted: Pa
         expect(seen.page.locator(".pager")).to_contain_text("1 to 100 of 1,875")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1280)])
 def test_axe_finds_nothing_that_keeps_people_out(
     chromium: Browser, painted: Painted, port: int, scheme: str, width: int
 ) -> None:

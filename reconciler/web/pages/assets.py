@@ -4,7 +4,6 @@ It looks at no disk for what is asked: what is not among them does not exist.
 """
 
 import functools
-import hashlib
 from collections.abc import Mapping
 from importlib import resources
 
@@ -33,11 +32,6 @@ class Assets:
         etag.answer(req, resp, _files()[name], MEDIA[name])
 
     on_head = on_get
-
-
-def version() -> str:
-    """A word that changes with the files: a page that is open learns by it that the program is another one."""
-    return hashlib.sha256(b"".join(content for _, content in sorted(_files().items()))).hexdigest()[:12]
 
 
 @functools.cache

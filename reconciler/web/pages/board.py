@@ -4,7 +4,6 @@ Nothing on it changes anything.
 """
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
 
 import falcon
 
@@ -59,7 +58,6 @@ def page(reads: Reads, wanted: Filter, *, leaves: bool = False) -> bytes:
             "remarks": around.said(picture, reads, now),
             "problems": picture.desired.problems[: around.MOST_PROBLEMS],
             "more_problems": max(0, len(picture.desired.problems) - around.MOST_PROBLEMS),
-            "all_phases": f"/?{urlencode([('phase', phase.value) for phase in Phase])}",
             "nothing_yet": not wanted.narrows and not sum(found.counts.values()),
         },
     )

@@ -108,10 +108,10 @@ def in_order(picture: Picture, wanted: Filter) -> Sorted:
     desired, tasks = picture.desired, picture.observed.tasks
     by_phase: dict[Phase, list[str]] = {phase: [] for phase in Phase}
     known = desired.tasks.keys() | desired.refused.keys() | (tasks.keys() - desired.archived)
-    nothing = ObservedTask()
+    nothing, everything = ObservedTask(), not wanted.narrows
     for task_id in sorted(known):
         seen = tasks.get(task_id, nothing)
-        if not wanted.narrows or filters.fits(wanted, task_id, desired, seen):
+        if everything or filters.fits(wanted, task_id, desired, seen):
             by_phase[seen.phase].append(task_id)
     ids = {
         kind.name: sorted((one for phase in kind.phases for one in by_phase[phase]), key=_order(kind, picture))

@@ -63,6 +63,9 @@ def of(task_id: str, seen: ObservedTask, reads: Reads) -> Found:
     run = seen.last_run
     if run is None:
         return Found(why="it has had no run yet")
+    document = reads.view.latest().desired.tasks.get(task_id)
+    if document is not None and document.value.repository is None:
+        return Found(why="the task has no repository")
     started = given.read(reads.fleet, task_id, run.epoch)
     if started is None or started.clone is None:
         return Found(why=f"its clone is not on this machine; run {run.epoch} was on {run.host}")

@@ -13,6 +13,7 @@ from reconciler.repo import logs
 from reconciler.repo.logs import Copy
 from reconciler.web.pages import answers, frames, logview, rendering
 from reconciler.web.pages.access import Access
+from reconciler.web.pages.logview import Place
 
 STREAMS = ("stdout", "stderr")
 MOST_WORD = 200
@@ -44,12 +45,14 @@ class LogPage:
             frames.missing(req, resp, self._reads, "There is no such output")
             return
         start, word = _number(req, "from"), _word(req, "find")
-        window = logview.window(self._reads.fleet, asked.copy, start, _word(req, "pen"))
+        live = asked.run.finished_at is None
+        place = Place(start=start, pen=_word(req, "pen"), live=live)
+        window = logview.window(self._reads.fleet, asked.copy, place)
         values = {
             "task_id": task_id,
             "epoch": epoch,
             "stream": stream,
-            "live": asked.run.finished_at is None,
+            "live": live,
             "window": window,
         }
         if _word(req, "part"):

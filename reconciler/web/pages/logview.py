@@ -3,6 +3,7 @@
 It reads the copies on this machine and asks no host; however large they are, it holds little of them at once.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,22 @@ MOST_SEARCHED = 256 * 1024 * 1024
 """How much of an output is searched at a time."""
 MOST_LINE = 300
 STEP = 1024 * 1024
+
+_UNFINISHED = re.compile(rb"\x1b(?:\[[0-9;:]{0,64})?\Z")
+"""The beginning of an order to a terminal of which the rest has not come yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """From where on an output is looked at (without a start: its end), with which pen, how much of it.
+
+    `live`: more of it comes, so that what is not whole yet is left for the next look.
+    """
+
+    start: int | None = None
+    pen: str = ""
+    most: int = WINDOW
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,19 +69,20 @@ class Found:
     until: int | None
 
 
-def window(fleet: Fleet, copy: Copy, start: int | None, pen: str = "", most: int = WINDOW) -> Window:
-    """The window from there on; without a start the last one. It begins and ends with a line, where lines are short."""
+def window(fleet: Fleet, copy: Copy, place: Place) -> Window:
+    """The window from there on. It begins and ends with a line, where lines are short."""
     size = logs.size(fleet, copy.task_id, copy.epoch, copy.stream)
-    place = min(max(0, size - most if start is None else start), size)
-    data = logs.part(fleet, copy, place, most)
-    if start is None and place > 0:
+    start = min(max(0, size - place.most if place.start is None else place.start), size)
+    data = logs.part(fleet, copy, start, place.most)
+    if place.start is None and start > 0:
         skipped = data.find(b"\n") + 1
-        place, data = place + skipped, data[skipped:]
-    if place + len(data) < size:
-        data = data[: data.rfind(b"\n") + 1] or data
-    data = _whole_letters(data)
-    pieces, after = ansi.pieces(data.decode(errors="replace"), ansi.pen(pen))
-    return Window(start=place, end=place + len(data), size=size, pieces=pieces, pen=after.classes)
+        start, data = start + skipped, data[skipped:]
+    if start + len(data) < size:
+        data = data[: data.rfind(b"\n") + 1] or _whole_letters(data)
+    elif place.live:
+        data = _UNFINISHED.sub(b"", _whole_letters(data))
+    pieces, after = ansi.pieces(data.decode(errors="replace"), ansi.pen(place.pen))
+    return Window(start=start, end=start + len(data), size=size, pieces=pieces, pen=after.classes)
 
 
 def find(fleet: Fleet, copy: Copy, word: str, start: int) -> Found:
@@ -108,7 +126,7 @@ def _whole_letters(data: bytes) -> bytes:
         byte = data[-back]
         if byte >= 0xC0:  # noqa: PLR2004 - the first of several bytes of a letter
             needed = 2 + (byte >= 0xE0) + (byte >= 0xF0)  # noqa: PLR2004
-            return data[:-back] if needed > back and len(data) > back else data
+            return data[:-back] if needed > back else data
         if byte < 0x80:  # noqa: PLR2004 - a letter of one byte
             return data
     return data

@@ -10,7 +10,7 @@ import falcon
 from reconciler.core import numbers
 from reconciler.core.figures import Figures
 from reconciler.core.numbers import Day
-from reconciler.core.terms import Phase
+from reconciler.core.terms import Outcome, Phase
 from reconciler.edges.reads import Reads
 from reconciler.web.pages import answers, frames, plots, rendering
 from reconciler.web.pages.access import Access
@@ -80,6 +80,6 @@ def _rows(shares: Mapping[str, Figures]) -> Sequence[tuple[str, Figures, Sequenc
     """Each adapter or host with its figures, and its bar, which is as long as its runs are many."""
     most = max((one.runs for one in shares.values()), default=0)
     return [
-        (name, one, plots.row({outcome.value: float(count) for outcome, count in one.outcomes.items()}, most))
+        (name, one, plots.row({outcome.value: float(one.outcomes.get(outcome, 0)) for outcome in Outcome}, most))
         for name, one in list(shares.items())[:MOST_ROWS]
     ]

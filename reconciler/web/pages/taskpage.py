@@ -21,7 +21,7 @@ from reconciler.web.pages.access import Access
 from reconciler.web.pages.cards import Scene
 from reconciler.web.pages.foresight import Foresight
 from reconciler.web.pages.histories import Histories
-from reconciler.web.pages.logview import Window
+from reconciler.web.pages.logview import Place, Window
 
 MOST_RUNS = 40
 MOST_REVIEWS = 30
@@ -140,8 +140,9 @@ def _tail(task_id: str, seen: ObservedTask, reads: Reads) -> Tail | None:
     sizes = {stream: logs.size(reads.fleet, task_id, run.epoch, stream) for stream in ("stdout", "stderr")}
     stream = "stderr" if sizes["stderr"] and not sizes["stdout"] else "stdout"
     copy = Copy(task_id=task_id, epoch=run.epoch, stream=stream)
-    window = logview.window(reads.fleet, copy, None, most=TAIL)
-    return Tail(epoch=run.epoch, stream=stream, live=run.finished_at is None, window=window)
+    live = run.finished_at is None
+    window = logview.window(reads.fleet, copy, Place(most=TAIL, live=live))
+    return Tail(epoch=run.epoch, stream=stream, live=live, window=window)
 
 
 def _prompt(task_id: str, seen: ObservedTask, reads: Reads) -> tuple[int, str] | None:
