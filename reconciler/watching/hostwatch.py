@@ -202,6 +202,7 @@ class HostWatch:
             self._probed = polled.boot_id == self._boot_id and self.adapters.keys() <= self._asked_for
             if not polled.runs.keys() >= set(names):
                 raise ProtocolError("poll: the answer is not about the runs that were asked for")
+            await self._runs.gather(group, polled.runs)
             for watched in group:
                 seen[watched.run.run_id] = await self._runs.see(watched, polled.runs[watched.name], polled.boot_id)
         return seen
