@@ -17,7 +17,7 @@ from tests.waiting import until
 
 ROUNDS = 3
 RUNS = 200
-WATCHED_S = 10.0
+WATCHED_S = 15.0
 OUTPUT_MB = 100
 PRINTING = "i=0; while [ $i -lt 3600 ]; do echo working on it $i; sleep 1; i=$((i + 1)); done"
 
