@@ -69,7 +69,7 @@ class Peers:
         """Get them from where pip gets packages, and GNU parallel from where apt does, unless it is there."""
         python = self._bin / "python"
         subprocess.run([sys.executable, "-m", "venv", str(self._place / "peers")], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--quiet", *PACKAGES], check=True)
         config = self._place / ".ssh" / "config"
         config.parent.mkdir(exist_ok=True)
         config.write_text(

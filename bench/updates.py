@@ -25,7 +25,8 @@ from tests.e2e.fleets import Fleet, git
 from tests.recording import assigned, opened, started, succeeded
 
 ROUNDS = 3
-FILES = (2_000,)
+FILES = (10_000, 100_000)
+MOST_OVER_HTTP = 10_000
 CLIENTS = 64
 TASKS = 640
 COMMITS = 5
@@ -39,39 +40,37 @@ def measure(rounds: int) -> list[Figures]:
 
 
 def _figures(files: int, rounds: int) -> Figures:
-    taken: dict[str, list[float]] = {"in process": [], "HTTP": [], "tail": [], "git": []}
+    taken: dict[str, list[float]] = {GIT: [], IN_PROCESS: []}
+    tails: list[float] = []
     for _ in range(rounds):
         with stage.folder("updates") as place:
             fleet = stage.fleet(place, files, slots=0)
-            taken["git"].append(_git(fleet))
-            taken["in process"].append(_in_process(fleet))
-        with stage.folder("updates") as place:
-            rate, slowest_ms = _over_http(place, files)
-            taken["HTTP"].append(rate)
-            taken["tail"].append(slowest_ms)
-    names = {"in process": "reconciler, in process", "HTTP": f"reconciler, HTTP, {CLIENTS} clients", "git": GIT}
-    least = 500 if files == FILES[-1] else None
-    http = 200 if files == FILES[-1] else 50
-    goals = [Goal(wording=f"HTTP: at least {http} times git", of=names["HTTP"], than=GIT, at_least=http)]
-    if least is not None:
-        goals.append(
-            Goal(wording="in process: at least 500 times git", of=names["in process"], than=GIT, at_least=least)
-        )
-    tails = tuple(taken.pop("tail"))
+            taken[GIT].append(_git(fleet))
+            taken[IN_PROCESS].append(_in_process(fleet))
+        if files <= MOST_OVER_HTTP:
+            with stage.folder("updates") as place:
+                rate, slowest_ms = _over_http(place, files)
+            taken.setdefault(HTTP, []).append(rate)
+            tails.append(slowest_ms)
+    said = f" Over HTTP 99 of 100 answers came within {statistics.median(tails):.0f} ms (150 wanted)." if tails else ""
     return Figures(
         name=f"updates_{files}",
         title=f"Durable updates, {files:,} files in the repository",
         unit="updates in a second",
         rows=tuple(
-            Row(name=names[name], part="peer" if name == "git" else "this", values=tuple(values))
+            Row(name=name, part="peer" if name == GIT else "this", values=tuple(values))
             for name, values in taken.items()
         ),
-        goals=tuple(goals),
-        note=f"Over HTTP 99 of 100 answers come within {statistics.median(tails):.0f} ms [to be: 150].",
+        goals=(OVER_HTTP if files <= MOST_OVER_HTTP else AT_MOST_FILES,),
+        note=f"git without any fsync, as it is by default; ours fsynced.{said}",
     )
 
 
+IN_PROCESS = f"reconciler, in process, {CLIENTS} threads"
+HTTP = f"reconciler, HTTP, {CLIENTS} clients"
 GIT = "git add && git commit"
+OVER_HTTP = Goal(wording="HTTP: at least 50 times git", of=HTTP, than=GIT, at_least=50)
+AT_MOST_FILES = Goal(wording="in process: at least 500 times git", of=IN_PROCESS, than=GIT, at_least=500)
 
 
 def _git(fleet: Fleet) -> float:

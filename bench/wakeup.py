@@ -30,7 +30,7 @@ from tests.recording import new_fleet
 
 ROUNDS = 5
 SAMPLES = 20
-HELD = (100,)
+HELD = (100, 10_000)
 IN_MOVED_TO = 0x80
 TAIL = 0.99
 

@@ -93,9 +93,12 @@ class HostWatch:
         pause_s = failures = 0.0
         while True:
             self._wake.clear()
+            asked_s = asyncio.get_running_loop().time()
             try:
                 changed = await self._ask()
                 pause_s, failures = self._pause(pause_s, changed=changed), 0
+                # who is called all the time still leaves the host as much time to itself as a poll takes there
+                await asyncio.sleep(min(asyncio.get_running_loop().time() - asked_s, SLOWEST_S))
             except Misconfigured as error:
                 await self._tell(reachable=False, misconfigured=True, reason=printable.short(str(error), MOST_SAID))
                 self._fell_silent()
@@ -202,6 +205,7 @@ class HostWatch:
             self._probed = polled.boot_id == self._boot_id and self.adapters.keys() <= self._asked_for
             if not polled.runs.keys() >= set(names):
                 raise ProtocolError("poll: the answer is not about the runs that were asked for")
+            await self._runs.gather(group, polled.runs)
             for watched in group:
                 seen[watched.run.run_id] = await self._runs.see(watched, polled.runs[watched.name], polled.boot_id)
         return seen

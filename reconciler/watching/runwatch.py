@@ -5,7 +5,7 @@ It polls nothing and stops nothing; what it has read of a live run's output is k
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
@@ -15,7 +15,9 @@ from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Desired
 from reconciler.core.observed import Meta, Run, Sighting
 from reconciler.core.output import Events
-from reconciler.core.script import poll, read
+from reconciler.core.script import poll, read, readmany
+from reconciler.core.script.read import Chunk
+from reconciler.core.script.readmany import Piece
 from reconciler.edges import Edges
 from reconciler.repo import logs, metas
 from reconciler.repo.desired import assigned
@@ -24,6 +26,9 @@ log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 4 * 1024 * 1024
 """How much of an output is fetched with one command."""
+
+LITTLE_BYTES = 16 * 1024
+"""Up to how much of an output is fetched along with that of other runs."""
 
 Stream = Literal["stdout", "stderr"]
 
@@ -71,6 +76,34 @@ class RunWatch:
         self._metas: dict[str, Meta | None] = {}
         self._outputs: dict[str, Events] = {}
         self._finished_at: dict[str, float] = {}
+
+    async def gather(self, group: Sequence[Watched], polled: Mapping[str, poll.Seen]) -> None:
+        """Fetch what these runs printed since the last look, where that is little, by one command for many."""
+        pieces: list[Piece] = []
+        of: list[Watched] = []
+        for watched in group:
+            for piece in self._little(watched, polled[watched.name]):
+                pieces.append(piece)
+                of.append(watched)
+        for first in range(0, len(pieces) if len(pieces) > 1 else 0, readmany.MOST_PIECES):
+            some = pieces[first : first + readmany.MOST_PIECES]
+            command = readmany.read_many(of[first].workdir, self._fleet_id, some)
+            found = readmany.parse_read_many(await self._run(command), some)
+            for watched, piece, data in zip(of[first:], some, found, strict=False):
+                meta = await self._meta(watched)
+                if piece.stream == "stdout":
+                    self._catch_up(watched, meta)
+                await self._append(watched, meta, piece.stream, data)
+
+    def _little(self, watched: Watched, answer: poll.Seen) -> Iterator[Piece]:
+        """What is new of a run's output and fits among that of others."""
+        if answer.state not in {"alive", "ended"}:
+            return
+        sizes: dict[Stream, int] = {"stdout": answer.stdout_bytes, "stderr": answer.stderr_bytes}
+        for stream, size in sizes.items():
+            offset = logs.size(self._fleet, watched.task_id, watched.run.epoch, stream)
+            if 0 < size - offset <= LITTLE_BYTES and size <= MOST_COPIED:
+                yield Piece(run=watched.name, stream=stream, offset=offset, size=size - offset)
 
     async def see(self, watched: Watched, answer: poll.Seen, boot_id: str) -> Sighting:
         """The sighting that follows from a poll; what the run printed since the last one was fetched."""
@@ -129,24 +162,39 @@ class RunWatch:
 
         A poll takes the sizes before the states: a run that died in between printed more than it says.
         """
-        fleet, task_id, epoch = self._fleet, watched.task_id, watched.run.epoch
-        offset = logs.size(fleet, task_id, epoch, stream)
-        blot: mask.Blot | None = None
+        offset = logs.size(self._fleet, watched.task_id, watched.run.epoch, stream)
         if stream == "stdout":
             self._catch_up(watched, meta)
-        while offset < MOST_COPIED and (upto is None or offset < upto):
-            most = min(CHUNK_BYTES, MOST_COPIED - offset)
-            command = read.read(watched.workdir, self._fleet_id, watched.name, stream, offset, most)
-            chunk = read.parse_read(await self._run(command), offset)
-            if chunk is None or not chunk.data:
-                return
+        chunk = await self._chunk(watched, stream, offset, upto)
+        while chunk is not None and chunk.data:
             upto = chunk.size if upto is None else upto
-            blot = blot or self._blot(meta)
-            copy = logs.Copy(task_id=task_id, epoch=epoch, stream=stream)
-            await asyncio.to_thread(logs.append, fleet, copy, chunk.data, blot)
-            offset = chunk.end
-            if stream == "stdout" and watched.run.run_id in self._outputs:
-                self._outputs[watched.run.run_id].feed(chunk.data)
+            # the next piece comes while this one is written; both are awaited, so that neither is there twice
+            following, written = await asyncio.gather(
+                self._chunk(watched, stream, chunk.end, upto),
+                self._append(watched, meta, stream, chunk.data),
+                return_exceptions=True,
+            )
+            for failed in (written, following):
+                if isinstance(failed, BaseException):
+                    raise failed
+            chunk = following if isinstance(following, Chunk) else None
+
+    async def _chunk(self, watched: Watched, stream: Stream, offset: int, upto: int | None) -> Chunk | None:
+        """The next piece of an output; None where there is none, or enough was copied."""
+        if offset >= MOST_COPIED or (upto is not None and offset >= upto):
+            return None
+        most = min(CHUNK_BYTES, MOST_COPIED - offset)
+        command = read.read(watched.workdir, self._fleet_id, watched.name, stream, offset, most)
+        return read.parse_read(await self._run(command), offset)
+
+    async def _append(self, watched: Watched, meta: Meta | None, stream: Stream, data: bytes) -> None:
+        copy = logs.Copy(task_id=watched.task_id, epoch=watched.run.epoch, stream=stream)
+        if len(data) > LITTLE_BYTES:
+            await asyncio.to_thread(logs.append, self._fleet, copy, data, self._blot(meta))
+        else:
+            logs.append(self._fleet, copy, data, self._blot(meta))
+        if stream == "stdout" and watched.run.run_id in self._outputs:
+            self._outputs[watched.run.run_id].feed(data)
 
     def _catch_up(self, watched: Watched, meta: Meta | None) -> None:
         """Begin to read a run's events, with what is here already, where its adapter has something to look for."""

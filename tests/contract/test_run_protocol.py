@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.desired import Engine, Host
-from reconciler.core.script import clean, launch, poll, prepare, probe, read, shell, stop, sweep
+from reconciler.core.script import clean, launch, poll, prepare, probe, read, readmany, shell, stop, sweep
 from reconciler.core.script.launch import Launch, Launched
 from reconciler.core.script.poll import Seen
+from reconciler.core.script.readmany import Piece
 from reconciler.core.script.stop import Stopped
 from reconciler.core.terms import StopReason
 from tests.contract import runner
@@ -515,3 +516,20 @@ def test_a_launch_makes_a_folder_to_work_in_where_it_is_expected_and_nowhere_els
     prepared = prepare.parse_prepare(world.host.run(prepare.prepare(order)))
     assert isinstance(prepared, prepare.Prepared)
     assert (prepared.workspace, prepared.run_dir) == (f"{root}/work/t", f"{root}/runs/t.1")
+
+
+def test_many_outputs_are_read_at_once_and_one_that_is_not_whole_costs_only_what_follows(world: World) -> None:
+    for run in ("a.1", "b.1", "c.1"):
+        world.launch(run, f"printf 'out of {run}\\nend\\n'; printf err >&2")
+        world.ended(run)
+    pieces = [
+        Piece(run="a.1", stream="stdout", offset=4, size=11),
+        Piece(run="b.1", stream="stderr", offset=0, size=3),
+        Piece(run="c.1", stream="stdout", offset=0, size=99),
+        Piece(run="a.1", stream="stderr", offset=0, size=3),
+    ]
+    command = readmany.read_many(WORKDIR, world.fleet, pieces)
+    assert readmany.parse_read_many(world.host.run(command), pieces) == [b"of a.1\nend\n", b"err"]
+    (world.root / "runs/b.1/stderr").unlink()
+    (world.root / "runs/b.1/stderr").symlink_to("/etc/hostname")
+    assert readmany.parse_read_many(world.host.run(command), pieces) == [b"of a.1\nend\n"]

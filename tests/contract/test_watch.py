@@ -1,14 +1,21 @@
 """Wake-ups from real files and a real repository; an empty set asks for a look at everything."""
 
 import asyncio
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from reconciler.repo import git, watch
 from reconciler.repo.fleet import IN_FORCE, Fleet
-from tests.recording import new_fleet, own_git_config, person_commits
+from tests.recording import PERSON, new_fleet, own_git_config, person_commits
+from tests.waiting import until
 
 __all__ = ["own_git_config"]
 
@@ -107,3 +114,90 @@ def test_a_scan_comes_without_any_change_and_a_stop_ends_it(tmp_path: Path) -> N
         return seen
 
     assert asyncio.run(asyncio.wait_for(listen(), DEADLINE_S)) == [frozenset()] * 3
+
+
+def test_every_way_in_which_editors_save_is_reported(tmp_path: Path) -> None:
+    fleet = new_fleet(tmp_path)
+    target, backup, temporary = (fleet.state / "tasks" / name for name in ("a.yaml", "a.yaml~", "4913.tmp"))
+
+    def vim() -> None:
+        target.rename(backup)
+        target.write_text("title: by vim\n")
+        backup.unlink()
+
+    def emacs() -> None:
+        backup.write_bytes(target.read_bytes())
+        target.write_text("title: by emacs\n")
+
+    def code() -> None:
+        temporary.write_text("title: by code\n")
+        temporary.replace(target)
+
+    target.write_text("title: before\n")
+    for save in (vim, emacs, code):
+        assert heard(fleet, target, save) <= {target, target.parent}, save.__name__
+
+
+def test_a_checkout_of_ten_thousand_files_is_seen_whole_and_in_a_few_batches(tmp_path: Path) -> None:
+    fleet = new_fleet(tmp_path)
+    person_commits(tmp_path, "elsewhere", "1")
+    for number in range(10_000):
+        path = fleet.state / f"tasks/{number // 500:02}/t-{number:05}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("title: a\n")
+    git.run(tmp_path, "add", "-A")
+    git.run(tmp_path, *git.identity_words(PERSON), "commit", "--quiet", "-m", "Many")
+    git.run(tmp_path, "checkout", "--quiet", "HEAD~")
+    assert not list(fleet.state.rglob("t-*.yaml"))
+    last = fleet.state / "tasks/19/t-09999.yaml"
+    seen, rounds = follow(fleet, last, lambda: git.run(tmp_path, "checkout", "--quiet", "main"))
+    looked_at_all = frozenset() in seen
+    assert looked_at_all or set.union(*map(set, seen)) >= set(fleet.state.rglob("t-*.yaml"))
+    assert rounds < 500
+
+
+@pytest.mark.fault
+def test_events_that_overflow_the_queue_are_made_up_for_by_a_look_at_everything(tmp_path: Path) -> None:
+    """A process that did not run for a while has lost events without being told: the next batch asks for everything."""
+    fleet = new_fleet(tmp_path)
+    (fleet.state / "tasks").mkdir(exist_ok=True)
+    script = (
+        "import asyncio, sys\nfrom pathlib import Path\nfrom reconciler.repo import fleet, watch\n"
+        "async def main():\n"
+        "    async for batch in watch.changes(fleet.find(Path(sys.argv[1])), asyncio.Event()):\n"
+        "        print(len(batch), flush=True)\n"
+        "asyncio.run(main())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True) as watcher:
+        assert watcher.stdout is not None
+        try:
+            assert watcher.stdout.readline() == "0\n"
+            watcher.send_signal(signal.SIGSTOP)
+            stopped_s = time.monotonic()
+            for number in range(20_000):
+                (fleet.state / f"tasks/t-{number:05}.yaml").touch()
+            until(lambda: time.monotonic() - stopped_s > watch.PAUSE_S + 0.5)
+            watcher.send_signal(signal.SIGCONT)
+            counts = [int(watcher.stdout.readline()) for _ in range(2)]
+            assert 0 in counts
+        finally:
+            watcher.kill()
+
+
+def follow(fleet: Fleet, last: Path, act: Callable[[], object]) -> tuple[list[frozenset[Path]], int]:
+    """Everything reported after `act` until `last` is, or a look at everything is asked for; and how many batches."""
+
+    async def listen() -> list[frozenset[Path]]:
+        stop, seen, acting = asyncio.Event(), list[frozenset[Path]](), None
+        async with aclosing(watch.changes(fleet, stop)) as batches:
+            async for batch in batches:
+                if acting is None:
+                    acting = asyncio.create_task(asyncio.to_thread(act))
+                    continue
+                seen.append(batch)
+                if acting.done() and (last in batch or not batch):
+                    return seen
+        return seen
+
+    seen = asyncio.run(asyncio.wait_for(listen(), 60))
+    return seen, len(seen)

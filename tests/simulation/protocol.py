@@ -12,7 +12,7 @@ from tests.simulation.hosts import Folder, Host, Workspace
 from tests.simulation.remotes import MAIN, Remote
 
 AFTER_CLAIM_S = 0.01
-TERMLESS = frozenset({"read", "read-meta", "inspect"})
+TERMLESS = frozenset({"read", "read-many", "read-meta", "inspect"})
 """The scripts that change nothing, and so bear no term."""
 
 
@@ -29,6 +29,7 @@ class Protocol:
             "launch": self._launch,
             "give-up": self._give_up,
             "read": self._read,
+            "read-many": self._read_many,
             "read-meta": self._read_meta,
             "stop": self._stop,
             "sweep": self._sweep,
@@ -135,6 +136,15 @@ class Protocol:
             return _said("missing\n")
         part = content[int(offset) : int(offset) + int(limit)]
         return Completed(exit=0, stdout=MARK + f"size {len(content)}\n".encode() + part, stderr=b"")
+
+    def _read_many(self, host: Host, command: Command) -> Completed:
+        _, _, *words = command.words
+        pieces = []
+        for run, stream, offset, size in zip(*(iter(words[:-1]),) * 4, strict=True):
+            folder = host.folders.get(run)
+            content = (_file(host, folder, stream) if folder is not None else None) or b""
+            pieces.append(content[int(offset) : int(offset) + int(size)] + b"\nend\n")
+        return Completed(exit=0, stdout=MARK + b"".join(pieces), stderr=b"")
 
     def _read_meta(self, host: Host, command: Command) -> Completed:
         folder = host.folders.get(command.words[2])

@@ -10,6 +10,9 @@ from pathlib import Path
 from reconciler.repo import git
 from reconciler.repo.desired import fleetfiles
 
+FEW = 20
+"""So many are written without asking git whether it has them: to write what is there changes nothing."""
+
 
 def blob_id(content: bytes, algorithm: str) -> str:
     """The id that git gives to these bytes in a repository whose objects are named by `sha1` or `sha256`."""
@@ -23,7 +26,9 @@ def store(root: Path, wanted: Mapping[str, str], algorithm: str) -> frozenset[st
 
     Raises GitFailed when the object store cannot be written.
     """
-    missing = _missing(root, wanted)
+    missing = [*wanted] if len(wanted) <= FEW else _missing(root, wanted)
+    if not missing:
+        return frozenset()
     plain = [path for path in missing if "\n" not in path and not path.startswith('"')]
     lines = "".join(f"{path}\n" for path in plain).encode(errors="surrogateescape")
     written = git.run(root, "hash-object", "-w", "--stdin-paths", "--no-filters", stdin=lines, check=False)
@@ -41,8 +46,6 @@ def _stored_alone(root: Path, path: str, wanted: str, algorithm: str) -> bool:
 
 
 def _missing(root: Path, wanted: Mapping[str, str]) -> list[str]:
-    if not wanted:
-        return []
     asked = "".join(f"{blob}\n" for blob in wanted.values()).encode()
     answers = git.run(root, "cat-file", "--batch-check=%(objecttype)", stdin=asked).stdout.splitlines()
     return [path for path, answer in zip(wanted, answers, strict=True) if answer != b"blob"]
