@@ -181,6 +181,7 @@ class SimulatedRecord(ObservedBranch):
         self._view = _NoView()
         self._changed = threading.Condition()
         self._waiting = []
+        self._claims = {}
         self._closing = False
         self._recorded = self._load()
         if self._recorded.fleet is None:
@@ -199,7 +200,10 @@ class SimulatedRecord(ObservedBranch):
         return answers
 
     def _load(self) -> Recorded:
-        return self._disk.recorded()
+        found = self._disk.recorded()
+        for task_id, task in found.tasks.items():
+            self._index(task_id, task)
+        return found
 
     def _show_all(self) -> list[str]:
         return []
