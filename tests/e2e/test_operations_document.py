@@ -43,7 +43,7 @@ def test_every_command_of_the_page_is_one_that_can_be_typed() -> None:
     text = "\n".join(found["text"] for found in BLOCK.finditer(DOCUMENT) if found["kind"] in {"sh", "systemd"})
     spoken = "\n".join(re.findall(r"`[^`\n]+`", BLOCK.sub("", DOCUMENT)))
     typed = [found["words"].split() for found in COMMAND.finditer(f"{text}\n{spoken}")]
-    assert {words[0] for words in typed} >= {"reconcile", "status", "why", "validate", "doctor", "report", "archive", "init"}
+    assert {words[0] for words in typed} >= {"reconcile", "status", "why", "validate", "doctor", "report", "archive"}
     for words in typed:
         assert arguments.read(words, known).command is known[words[0]]
 
