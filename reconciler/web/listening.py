@@ -60,10 +60,9 @@ async def listening(
     api = Api(reads=reads, edges=edges, tokens=tokens, listens=lambda: served[0] if served else None)
     site = _site(edges, readiness, refusals) if edges is not None else _standby_site(reads, readiness, refusals)
     pages = Pages(api=api, clock=clock, refused=refusals)
-    server = await asyncio.to_thread(_serve, door, settings, app(site, api, pages))
+    server = await asyncio.to_thread(_serve, door, settings, app(site, api, pages), served.append)
     news = _News(edges.forge if edges is not None else None, door, settings)
     if server is not None:
-        served.append(server.address)
         if edges is not None:
             edges.desk.open()
         door.told(f"listening on http://{server.address}")
@@ -114,12 +113,14 @@ def _call(here: asyncio.AbstractEventLoop, arrived: Callable[[], None]) -> None:
         here.call_soon_threadsafe(arrived)
 
 
-def _serve(door: Door, settings: Settings, application: WSGIApplication) -> Server | None:
-    """The server; `None` where nobody asked for the address and it cannot be had."""
+def _serve(
+    door: Door, settings: Settings, application: WSGIApplication, known: Callable[[Address], None]
+) -> Server | None:
+    """The server; `None` where nobody asked for the address and it cannot be had. `known` is told the real address."""
     where = door.asked if door.asked is not None else settings.listen
     try:
         place = where if isinstance(where, Address) else address.parse(where)
-        return door.serve(application, place)
+        server = door.serve(application, place)
     except (BadAddress, OSError) as error:
         why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         if door.asked is None and settings.listen == DEFAULT:
@@ -129,6 +130,8 @@ def _serve(door: Door, settings: Settings, application: WSGIApplication) -> Serv
             return None
         said = f"{where}: {why}; stop what listens there, name another with --listen ADDR or `listen` in"
         raise CannotListen(f"{said} state/settings.yaml, or say --no-listen") from error
+    known(server.address)  # at once: who asks before that is taken for somebody from outside
+    return server
 
 
 class _News:
