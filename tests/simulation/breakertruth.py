@@ -16,6 +16,8 @@ from tests.simulation.ledger import Ledger, seconds
 
 HOLDS_S, WITHIN_S, DEATHS, SHARE = 600.0, 60.0, 5, 0.5
 DEADLY = {"agent_error", "unknown", "host_lost", "provider", "auth", "config", "stalled", "None"}
+"""What `docs/breakers.md` promises of them; the program's own constants are not asked."""
+
 LATE_S, UP_S = 120.0, 120.0
 """How much later than its time a breaker may let go, of a program that is up for so long."""
 
@@ -43,7 +45,11 @@ class Ended:
 
 @dataclass
 class BreakerTruth(Ledger):
-    """What stands on disk of every breaker, and what must."""
+    """What stands on disk of every breaker, and what must.
+
+    `closed_s` says when each was closed, `well` when a run did well that one had let through, `limits` when an account
+    met its limit and until when that lasts, `accounts` whose they are; `mass_death_s` is when one was recorded.
+    """
 
     standing: dict[str, Standing] = field(default_factory=dict)
     closed_s: dict[str, float] = field(default_factory=dict)
