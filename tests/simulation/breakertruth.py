@@ -16,6 +16,8 @@ from tests.simulation.ledger import Ledger, seconds
 
 HOLDS_S, WITHIN_S, DEATHS, SHARE = 600.0, 60.0, 5, 0.5
 DEADLY = {"agent_error", "unknown", "host_lost", "provider", "auth", "config", "stalled", "None"}
+"""What `docs/breakers.md` promises of them; the program's own constants are not asked."""
+
 LATE_S, UP_S = 120.0, 120.0
 """How much later than its time a breaker may let go, of a program that is up for so long."""
 
@@ -43,7 +45,11 @@ class Ended:
 
 @dataclass
 class BreakerTruth(Ledger):
-    """What stands on disk of every breaker, and what must."""
+    """What stands on disk of every breaker, and what must.
+
+    `closed_s` says when each was closed, `well` when a run did well that one had let through, `limits` when an account
+    met its limit and until when that lasts, `accounts` whose they are; `mass_death_s` is when one was recorded.
+    """
 
     standing: dict[str, Standing] = field(default_factory=dict)
     closed_s: dict[str, float] = field(default_factory=dict)
@@ -97,7 +103,7 @@ class BreakerTruth(Ledger):
             self.must(opened, "a mass death opens the fleet's breaker", f"{task_id} after {self.mass_death_s:.0f}")
             self.mass_death_s = None
         if event.account is not None:
-            self._of_account(task_id, event.account, at_s)
+            self._of_account(task_id, f"{Scope.USAGE}/{event.adapter}.{event.account}", at_s)
 
     def ended(self, task_id: str, run: Run, event: Finished) -> None:
         """The end of a run was recorded."""
@@ -116,10 +122,7 @@ class BreakerTruth(Ledger):
                     self.well.setdefault(name, (now_s, one.breaker.opened_at))
         if run.failure is Failure.USAGE_LIMIT and run.account is not None:
             self.must(not run.counts_as_attempt, "a usage limit charges nothing", f"{task_id}.{run.epoch}")
-            told_s = _seconds(run.resets_at) if run.resets_at is not None else 0.0
-            known_s = self.limits.get(run.account, (0.0, 0.0))[1]
-            if told_s > max(known_s, now_s) or known_s <= now_s:
-                self.limits[run.account] = (now_s, told_s if told_s > now_s else ended_s + HOLDS_S)
+            self._met_limit(f"{Scope.USAGE}/{run.adapter}.{run.account}", run, ended_s)
 
     def look(self, restarted_s: float) -> None:
         """Breakers whose time is over, or whose cause is seen to be gone, let go."""
@@ -148,17 +151,27 @@ class BreakerTruth(Ledger):
         ]
         self.must(not others, "a breaker lets one run through", f"{task_id}: {name}: beside {others}")
 
-    def _of_account(self, task_id: str, account: str, at_s: float) -> None:
+    def _met_limit(self, name: str, run: Run, ended_s: float) -> None:
+        """An account is at its limit: until the time that was told, else for a while from when that was not known."""
+        told_s = _seconds(run.resets_at) if run.resets_at is not None else 0.0
+        known = self.standing.get(name)
+        if told_s > self.now_s:
+            until_s = max(told_s, self.limits.get(name, (0.0, 0.0))[1])
+            self.limits[name] = (self.now_s, until_s)
+        elif known is None or not known.breaker.is_open:
+            self.limits[name] = (self.now_s, ended_s + HOLDS_S)
+
+    def _of_account(self, task_id: str, name: str, at_s: float) -> None:
         file = self.book.fleet.tasks.get(task_id)
         word = " ".join(file.value.env.values()) if file is not None else ""
-        known = self.accounts.setdefault(account, word)
-        self.must(known == word, "an account is known by one name", f"{task_id}: {account}: {known!r}, {word!r}")
-        met_s, until_s = self.limits.get(account, (0.0, 0.0))
+        known = self.accounts.setdefault(name, word)
+        self.must(known == word, "an account is known by one name", f"{task_id}: {name}: {known!r}, {word!r}")
+        met_s, until_s = self.limits.get(name, (0.0, 0.0))
         if at_s <= met_s or at_s >= until_s:
             return
-        found = [one for name, one in self.standing.items() if name.endswith(f".{account}")]
-        holds = any(_seconds(one.breaker.until) >= until_s - 1.0 or self._closed_by_hand(one) for one in found)
-        said = [_said(one.breaker) for one in found]
+        one = self.standing.get(name)
+        holds = one is not None and (_seconds(one.breaker.until) >= until_s - 1.0 or self._closed_by_hand(one))
+        said = _said(one.breaker if one is not None else None)
         self.must(holds, "a usage limit holds its account", f"{task_id}: until {until_s:.0f}: {said}")
 
     def _died_together(self) -> bool:
