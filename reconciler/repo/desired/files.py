@@ -54,7 +54,7 @@ class DesiredFiles:
         self._good = GoodVersions(root=root, journal=journal, ref=ref)
         self._algorithm = git.object_format(root)
         self._tips = Tips(root, journal=journal, ref=ref)
-        self._tip = Tip()
+        self._tip = self._refreshed_at = Tip()
         self._committed = False
         self._listing = Listing()
         self._entries: dict[str, Entry] = {}
@@ -83,12 +83,28 @@ class DesiredFiles:
         hosts of live runs: the last good version of such a host is kept when its file is gone. With `news` only those
         files and tasks are looked at, where that is enough.
         """
-        before, self._tip = self._tip, self._tips.look()
+        self._tip = self._tips.look()
+        before, self._refreshed_at = self._refreshed_at, self._tip
         self._good.go_by(self._tip.judged)
         self._record, record = Record(observed_ids, finished_ids, frozenset(live_hosts)), self._record
         same = before is self._tip and not self._committed and record.live_hosts == self._record.live_hosts
         made = self._changed(news, now) if news is not None and same and not news.everything else None
         return self._desired(made or self._all(news, now), now)
+
+    def settings(self) -> Settings:
+        """The settings in force at this moment; no other file is looked at."""
+        self._tip = self._tips.look()
+        self._good.go_by(self._tip.judged)
+        try:
+            content = self._tip.settings if self._reads_commits() else fleetfiles.read(self._root, SETTINGS)
+        except FileNotFoundError:
+            content = b""
+        except OSError:
+            content = None
+        value = _settings(content) if content is not None else None
+        if value is None and (good := self._good.find("settings", SETTINGS, self._tip.commit)):
+            value = good.value
+        return value if isinstance(value, Settings) else Settings()
 
     def host(self, host_id: str) -> Host | None:
         """The host that was in force at the last refresh."""
