@@ -10,15 +10,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from reconciler.core import conditions, plan, retry
-from reconciler.core.desired import Desired, Problem
+from reconciler.core import conditions, overlay, plan, retry
+from reconciler.core.desired import Desired, Document, Problem, Task
 from reconciler.core.observed import Observed, ObservedTask
-from reconciler.core.terms import TERMINAL, ExecutionMode, Phase, Wish
+from reconciler.core.overlay import Overlay
+from reconciler.core.tally import Tally
+from reconciler.core.terms import ExecutionMode, Phase, Wish
 from reconciler.dispatch import Dispatcher
 from reconciler.edges import Edges
 from reconciler.edges.view import Picture
 from reconciler.observe import Observer
 from reconciler.repo.desired.files import DesiredFiles
+from reconciler.repo.desired.news import News
 
 UNSETTLED = frozenset({Phase.FAILED, Phase.BLOCKED})
 PATIENCE = retry.BACKOFF_MOST
@@ -75,11 +78,18 @@ class Loop:
         self._told = told
         self._wake = wake
         self._turned = turned
-        self._observer = Observer(edges)
+        self._planner = plan.Planner()
+        self._tally = Tally()
+        self._observer = Observer(edges, self._tally)
         self._dispatcher = Dispatcher(edges, self._observer.look, self._observer.assigned)
         self._problems: tuple[Problem, ...] = ()
         self._unsettled: set[str] = set()
         self._before: Mapping[str, ObservedTask] = {}
+        self._noted: Mapping[str, ObservedTask] = {}
+        self._wanted: Mapping[str, Document[Task]] = {}
+        self._since: Overlay[datetime] = Overlay()
+        self._changed: set[Path] = set()
+        self._anything_changed = True
         self._waiting: dict[str, str] = {}
 
     async def run(self, options: Options, stop: asyncio.Event, moved: asyncio.Event | None = None) -> Ended:
@@ -91,7 +101,7 @@ class Loop:
             closing.push_async_callback(self._observer.close)
             closing.push_async_callback(self._dispatcher.close)
             closing.callback(self._edges.desk.close)
-            self._before = self._edges.branch.tasks()
+            self._before = self._noted = self._edges.branch.tasks()
             await self._look_first(stop)
             while not stop.is_set():
                 self._wake.clear()
@@ -107,7 +117,7 @@ class Loop:
 
     async def _look_first(self, stop: asyncio.Event) -> None:
         """Ask the forge before anything is launched: what was merged or closed meanwhile is not to run again."""
-        await self._observer.follow(await asyncio.to_thread(self._refresh))
+        await self._observer.follow(await asyncio.to_thread(self._refresh, self._news()))
         looking = asyncio.ensure_future(self._observer.first_look())
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait({looking, stopping}, timeout=FIRST_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
@@ -118,28 +128,36 @@ class Loop:
         self._observer.check()
         self._dispatcher.check()
         self._edges.desk.asking()
-        desired = await asyncio.to_thread(self._refresh)
+        desired = await asyncio.to_thread(self._refresh, self._news())
         await self._observer.follow(desired)
         observed = replace(self._observer.observed(), asking=self._edges.desk.staying())
         self._edges.view.show(Picture(desired=desired, observed=observed))
         self._note(observed)
-        planned = plan.plan(desired, observed, self._edges.now())
+        planned = self._planner.plan(desired, observed, self._edges.now())
         await self._dispatcher.act(planned.actions, desired, observed)
         self._edges.desk.turned()
         return desired, observed, planned
 
-    def _refresh(self) -> Desired:
+    def _news(self) -> News:
+        """Which files may have changed since this was asked last."""
+        news = News(paths=frozenset(self._changed), everything=self._anything_changed)
+        self._changed, self._anything_changed = set(), False
+        return news
+
+    def _refresh(self, news: News) -> Desired:
         tasks = self._edges.branch.tasks()
+        changed = self._tally.follow(tasks)
         now = self._edges.now()
         desired = self._files.refresh(
             now,
             observed_ids=tasks.keys(),
-            finished_ids=frozenset(task_id for task_id, seen in tasks.items() if seen.phase in TERMINAL),
-            live_hosts=frozenset(run.host for seen in tasks.values() if (run := seen.live_run) is not None),
+            finished_ids=self._tally.finished,
+            live_hosts=self._tally.hosts.keys(),
+            news=replace(news, tasks=changed),
         )
-        since = self._edges.journal.first_seen(dict.fromkeys(desired.tasks, now))
+        self._follow_since(desired, now)
         wrong = self._edges.lead.problems(now) if self._edges.lead is not None else ()
-        desired = replace(desired, since=since, problems=(*desired.problems, *wrong))
+        desired = replace(desired, since=self._since, problems=(*desired.problems, *wrong))
         before, self._problems = self._problems, desired.problems
         for problem in set(desired.problems) - set(before):
             self._told.problem(problem)
@@ -147,11 +165,22 @@ class Loop:
             self._told.mended(problem)
         return desired
 
+    def _follow_since(self, desired: Desired, now: datetime) -> None:
+        """Find out since when tasks are known that were not there before."""
+        changed, self._wanted = overlay.differing(desired.tasks, self._wanted), desired.tasks
+        new = {task_id: now for task_id in changed if task_id in desired.tasks and task_id not in self._since}
+        gone = dict.fromkeys(task_id for task_id in changed if task_id not in desired.tasks)
+        self._since = self._since.changed({**self._edges.journal.first_seen(new), **gone} if new or gone else {})
+
     def _note(self, observed: Observed) -> None:
         """Remember which tasks failed or were blocked since the start, whoever did that."""
-        self._unsettled = {
-            task_id for task_id, seen in observed.tasks.items() if _is_unsettled_since(self._before.get(task_id), seen)
-        }
+        changed, self._noted = overlay.differing(observed.tasks, self._noted), observed.tasks
+        for task_id in changed:
+            seen = observed.tasks.get(task_id)
+            if seen is not None and _is_unsettled_since(self._before.get(task_id), seen):
+                self._unsettled.add(task_id)
+            else:
+                self._unsettled.discard(task_id)
 
     async def _wait(self, wake_at: datetime | None, stop: asyncio.Event) -> None:
         """Until something happened or the time has come."""
@@ -185,6 +214,8 @@ class Loop:
             if inside or not paths:
                 for path in await asyncio.to_thread(self._edges.branch.restore, inside):
                     self._told.put_back(path)
+            self._changed.update(paths - set(inside))
+            self._anything_changed = self._anything_changed or not paths
             if len(inside) < len(paths) or not paths:
                 self._wake.set()
 

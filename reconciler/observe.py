@@ -4,12 +4,15 @@ It decides nothing and starts nothing; a watch that fails is started again only 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from reconciler.agents.leasing import LeaseWatch
-from reconciler.core.desired import Adapter, Desired, Document, Host
+from reconciler.core import overlay
+from reconciler.core.desired import Adapter, Desired, Document, Host, Task
 from reconciler.core.observed import Observed, ObservedTask, Run, Sighting
+from reconciler.core.tally import Tally
 from reconciler.core.terms import ExecutionMode, Outcome
 from reconciler.edges import Edges
 from reconciler.repo import metas
@@ -24,9 +27,12 @@ OVER = frozenset({"absent", "void", "ended", "gone"})
 class Observer:
     """The watches over all hosts of the fleet, and over its forge."""
 
-    def __init__(self, edges: Edges) -> None:
-        """Watch nothing yet; `follow` says what to watch."""
+    def __init__(self, edges: Edges, tally: Tally) -> None:
+        """Watch nothing yet; `follow` says what to watch. `tally` is kept up to date by somebody else."""
         self._edges = edges
+        self._tally = tally
+        self._adapters: Counter[str] = Counter()
+        self._wanted: Mapping[str, Document[Task]] = {}
         self._forge = ForgeWatch(edges)
         self._leases = LeaseWatch(edges)
         self._watches: dict[str, HostWatch] = {}
@@ -39,9 +45,9 @@ class Observer:
         """Watch the hosts that are in force, on each the runs whose end was not seen, and the forge."""
         self._edges.forge.use(desired.settings)
         self._forge.follow(desired)
-        await asyncio.to_thread(self._leases.look, desired)
+        await asyncio.to_thread(self._leases.look, desired, self._tally.live)
         runs = self._unended(desired)
-        adapters = _in_use(desired)
+        adapters = self._in_use(desired)
         for host_id in [host_id for host_id in self._watches if host_id not in desired.hosts]:
             await self._end(host_id)
         for host_id, document in desired.hosts.items():
@@ -116,7 +122,7 @@ class Observer:
     def _unended(self, desired: Desired) -> dict[str, dict[str, Watched]]:
         """By host, the runs to look at: live ones, and lost ones that were not seen to have ended since."""
         found: dict[str, dict[str, Watched]] = {}
-        for task_id, seen in self._edges.branch.tasks().items():
+        for task_id, seen in {**self._tally.lost, **self._tally.live}.items():
             for run in self._open_runs(seen):
                 found.setdefault(run.host, {})[run.run_id] = self._watched(task_id, run, desired)
         watched = {run_id for runs in found.values() for run_id in runs}
@@ -137,6 +143,16 @@ class Observer:
         if sighting is not None and sighting.state in OVER:
             self._confirmed.add(run.run_id)
         return run.run_id in self._confirmed
+
+    def _in_use(self, desired: Desired) -> dict[str, Document[Adapter]]:
+        """The adapters that some task names: only their versions are asked for."""
+        before, self._wanted = self._wanted, desired.tasks
+        for task_id in overlay.differing(desired.tasks, before):
+            for tasks, change in ((before, -1), (desired.tasks, 1)):
+                name = tasks[task_id].value.adapter if task_id in tasks else None
+                if name is not None:
+                    self._adapters[name] += change
+        return {name: document for name, document in desired.adapters.items() if self._adapters[name] > 0}
 
     def _watched(self, task_id: str, run: Run, desired: Desired) -> Watched:
         host = desired.hosts.get(run.host)
@@ -192,9 +208,3 @@ class Observer:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await self._edges.transports[watch.document.value.transport].forget(host_id)
-
-
-def _in_use(desired: Desired) -> dict[str, Document[Adapter]]:
-    """The adapters that some task names: only their versions are asked for."""
-    names = {document.value.adapter for document in desired.tasks.values()}
-    return {adapter_id: document for adapter_id, document in desired.adapters.items() if adapter_id in names}

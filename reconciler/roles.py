@@ -64,7 +64,7 @@ async def reconcile(fleet: Fleet, options: Options, world: World, stop: asyncio.
         while True:
             counted = fleets.as_it_counts(fleet)
             place = Place(fleet=counted, lock=held, journal=journal, world=world, tend=tend)
-            settings = (await asyncio.to_thread(place.files().refresh, world.now())).settings
+            settings = await asyncio.to_thread(place.files().settings)
             ended = await _play(place, settings, options, stop)
             if not ended.reopen or stop.is_set():
                 return ended
@@ -143,9 +143,8 @@ async def _lead(
 def _named(place: Place) -> Named:
     """Which remote the settings name, in force and here."""
     here = replace(place, fleet=replace(place.fleet, ref=LOCAL))
-    now = place.world.now()
-    in_force = place.files().refresh(now).settings.remote
-    return Named(in_force=in_force, here=in_force or here.files().refresh(now).settings.remote)
+    in_force = place.files().settings().remote
+    return Named(in_force=in_force, here=in_force or here.files().settings().remote)
 
 
 def _left_alone(place: Place) -> None:
@@ -255,7 +254,7 @@ class _StandingBy:
         tip = git.tip(self._place.fleet.top, IN_FORCE)
         if tip != self._named_at:
             with self._reading:
-                self._named = self._files.refresh(self._place.world.now()).settings.remote
+                self._named = self._files.settings().remote
             self._named_at = tip
         return Named(in_force=self._named, here=self._named) if self._named is not None else _named(self._place)
 

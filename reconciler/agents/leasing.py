@@ -41,7 +41,7 @@ class LeaseWatch:
         self._edges = edges
         self._looked_at: datetime | None = None
 
-    def look(self, desired: Desired) -> None:
+    def look(self, desired: Desired, live: Mapping[str, ObservedTask]) -> None:
         """Give a lease to every live run of a pull agent that has none, and forget old ones.
 
         After an absence of the reconciler those that ran out are none. Where agents cannot reach it, it is absent.
@@ -51,7 +51,7 @@ class LeaseWatch:
         now = self._edges.now()
         absent = self._looked_at is None or now - self._looked_at > ABSENT
         self._looked_at = now
-        held = dict(_held(self._edges.branch.tasks()))
+        held = dict(_held(live))
         leases = self._edges.journal.leases()
         until = now + desired.settings.lease
         missing = {

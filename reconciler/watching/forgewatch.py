@@ -7,7 +7,7 @@ import asyncio
 import logging
 from http import HTTPStatus
 
-from reconciler.core import repositories, watched
+from reconciler.core import overlay, repositories, watched
 from reconciler.core.desired import Desired, Forge
 from reconciler.edges import MEMORY_LOST, Edges
 from reconciler.forge.client import Client, ForgeRefused, ForgeUnreachable
@@ -56,7 +56,7 @@ class ForgeWatch:
             self._client, self._places = client, Places()
             self._taken, self._unread = 0, True
             self._wake.set()
-        elif before.tasks != desired.tasks:
+        elif overlay.differing(desired.tasks, before.tasks):
             self._wake.set()
         if self._task is None and desired.settings.forge is not None:
             self._task = asyncio.create_task(self._watch(), name="watch the forge")

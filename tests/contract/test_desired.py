@@ -56,7 +56,9 @@ class Fleet:
         self.git("commit", "-qm", "change")
 
     def now(self, *observed: str, seconds: int = 0, **others: list[str]) -> Desired:
-        return self.files.refresh(NOW + timedelta(seconds=seconds), observed_ids=observed, **others)
+        finished, live = others.get("finished_ids", []), others.get("live_hosts", [])
+        at = NOW + timedelta(seconds=seconds)
+        return self.files.refresh(at, observed_ids=observed, finished_ids=finished, live_hosts=live)
 
     def messages(self) -> list[str]:
         return [f"{one.file}:{one.line}:{one.column}: {one.message}" for one in self.now().problems]

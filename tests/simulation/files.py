@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from reconciler.core.desired import Desired, Document, Host, Problem, Settings, Task, with_settings
 from reconciler.repo import storage
 from reconciler.repo.desired.files import DesiredFiles
+from reconciler.repo.desired.news import News
 from reconciler.repo.yaml import documents
 from tests.simulation import agents
 from tests.simulation.memory import Disk, blob_id
@@ -94,6 +95,7 @@ class SimulatedFiles(DesiredFiles):
         observed_ids: Collection[str] = (),
         finished_ids: Collection[str] = frozenset(),
         live_hosts: Collection[str] = (),
+        news: News | None = None,  # noqa: ARG002 - it looks at everything
     ) -> Desired:
         state = (self._fleet.version, frozenset(live_hosts))
         if self._known is None or self._known[0] != state:

@@ -5,7 +5,7 @@ Never reads a file; says which key of which file is wrong, and the caller finds 
 
 import difflib
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.core import repositories
@@ -30,9 +30,9 @@ class Fleet:
     tasks: Mapping[str, Task]
     hosts: Mapping[str, Host]
     adapters: Mapping[str, Adapter]
-    known: Collection[str]
-    finished: Collection[str]
-    broken: Collection[tuple[str, str]] = ()
+    known: Container[str]
+    finished: Container[str]
+    broken: Container[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +47,19 @@ class Finding:
 
 def findings(fleet: Fleet) -> Iterator[Finding]:
     """Everything that is wrong between the files."""
+    yield from surroundings(fleet)
+    for name, task in fleet.tasks.items():
+        yield from of_task(name, task, fleet)
+    yield from cycles(fleet.tasks)
+    yield from shared_branches(fleet, fleet.tasks)
+
+
+def surroundings(fleet: Fleet) -> Iterator[Finding]:
+    """What is wrong between the files that are no tasks."""
     yield from _settings(fleet)
     for name, host in fleet.hosts.items():
         yield from _host(name, host, fleet)
     yield from _shared_tokens(fleet.hosts)
-    for name, task in fleet.tasks.items():
-        yield from _task(name, task, fleet)
-    yield from _cycles(fleet.tasks)
-    yield from _shared_branches(fleet)
 
 
 def _settings(fleet: Fleet) -> Iterator[Finding]:
@@ -82,7 +87,8 @@ def _jump_problem(name: str, jump: str, fleet: Fleet) -> str | None:
     return None if fleet.hosts[jump].transport == "ssh" else f'"jump" needs an ssh host, {shown(jump)} is none'
 
 
-def _task(name: str, task: Task, fleet: Fleet) -> Iterator[Finding]:
+def of_task(name: str, task: Task, fleet: Fleet) -> Iterator[Finding]:
+    """What a task names that is not there or does not fit it."""
     if task.adapter is None and task.execution_mode is ExecutionMode.SSH_CLI:
         message = 'no adapter: add "adapter: ..." here or "default_adapter" to state/settings.yaml'
         yield Finding(kind="task", id=name, path=("adapter",), message=message)
@@ -118,9 +124,10 @@ def _pin_problem(task: Task, name: str, fleet: Fleet) -> str | None:
     return None
 
 
-def _cycles(tasks: Mapping[str, Task]) -> Iterator[Finding]:
+def cycles(tasks: Mapping[str, Task]) -> Iterator[Finding]:
+    """The tasks that wait for themselves."""
     for name in _entangled(tasks):
-        if cycle := _way_back(name, tasks):
+        if cycle := way_back(name, tasks):
             message = f'"depends_on" goes round in a circle ({cycle}): remove one of the dependencies'
             yield Finding(kind="task", id=name, path=("depends_on",), message=message)
 
@@ -141,7 +148,7 @@ def _entangled(tasks: Mapping[str, Task]) -> list[str]:
     return [name for name, others in waits.items() if others]
 
 
-def _way_back(start: str, tasks: Mapping[str, Task]) -> str | None:
+def way_back(start: str, tasks: Mapping[str, Task]) -> str | None:
     """The shortest way from a task along its dependencies to itself, as text."""
     came_from: dict[str, str] = {}
     queue = deque([start])
@@ -164,14 +171,16 @@ def _path(start: str, last: str, came_from: Mapping[str, str]) -> str:
     return way if len(way) <= MAX_CYCLE_SHOWN else f"{start} -> ... -> {start}"
 
 
-def _shared_branches(fleet: Fleet) -> Iterator[Finding]:
+def shared_branches(fleet: Fleet, names: Iterable[str]) -> Iterator[Finding]:
+    """Those of these tasks that would work in one branch of one repository; `names` holds all with that branch."""
     users: dict[tuple[str, str | None], list[str]] = defaultdict(list)
-    for name, task in fleet.tasks.items():
+    for name in names:
+        task = fleet.tasks[name]
         if task.repository is not None and name not in fleet.finished:
             users[_place(task, task.repository, fleet.settings.forge), task.branch].append(name)
-    for (_, branch), names in users.items():
-        for name in names if len(names) > 1 else ():
-            others = ", ".join(f'"{other}"' for other in names if other != name)[:200]
+    for (_, branch), sharers in users.items():
+        for name in sharers if len(sharers) > 1 else ():
+            others = ", ".join(f'"{other}"' for other in sorted(sharers) if other != name)[:200]
             message = f'the branch "{branch}" of the same repository is also used by {others}: give each its own'
             yield Finding(kind="task", id=name, path=("branch",), message=message)
 

@@ -3,8 +3,9 @@
 Never decides which version is in force.
 """
 
+import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from reconciler.repo.desired.readings import Reading
 
 RACY_NS = 100_000_000
 """A file that changed so shortly before it was read may change again within the same tick of its clock."""
+PORTION = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,22 @@ class Entry:
     stamp: Stamp | None
     blob: str
     loaded: Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Places(Mapping[str, Place]):
+    """What each path stands for, of the entries there are."""
+
+    entries: Mapping[str, Entry]
+
+    def __getitem__(self, path: str) -> Place:
+        return self.entries[path].place
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
 
 
 Stale = Mapping[str, tuple[Place, Stamp]]
@@ -69,7 +87,7 @@ class Reader:
                 problem = Problem(file=path, line=0, column=0, message=f"cannot be read: {error.strerror}")
                 read.entries[path] = Entry(place=place, stamp=None, blob="", loaded=Loaded(problems=(problem,)))
                 continue
-            racy = isinstance(stamp, tuple) and max(stamp[0], stamp[3]) > now_ns - RACY_NS
+            racy = isinstance(stamp, bytes) and fleetfiles.changed_at_ns(stamp) > now_ns - RACY_NS
             self._take(read, path, (place, None if racy else stamp), content)
         return read
 
@@ -108,9 +126,16 @@ def remembered(stale: Stale, known: Iterable[Reading]) -> tuple[dict[str, Entry]
     return entries, useless
 
 
+def portions(stale: Stale) -> Iterator[Stale]:
+    """The files in portions, so that the contents of no more than that many are in memory at once."""
+    paths = iter(stale)
+    while some := tuple(itertools.islice(paths, PORTION)):
+        yield {path: stale[path] for path in some}
+
+
 def mark(stamp: Stamp) -> str:
     """A stamp as text."""
-    return stamp if isinstance(stamp, str) else " ".join(map(str, stamp))
+    return stamp if isinstance(stamp, str) else stamp.hex()
 
 
 def differs(entry: Entry | None, found: tuple[Place, Stamp]) -> bool:

@@ -9,26 +9,25 @@ import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from reconciler.core.desired import Desired, Document, Host, Settings
+from reconciler.core.desired import Desired, Document, Host, Problem, Settings
 from reconciler.repo import git
-from reconciler.repo.desired import assembly, blobs, entries, fleetfiles, loading
-from reconciler.repo.desired.assembly import Files, Resolved
+from reconciler.repo.desired import blobs, entries, fleetfiles, loading
+from reconciler.repo.desired.absence import Absence
+from reconciler.repo.desired.assembly import Assembly, Files, Resolved
 from reconciler.repo.desired.bulk import bulk
 from reconciler.repo.desired.checks import Value
 from reconciler.repo.desired.entries import Entry, Stale
 from reconciler.repo.desired.fleetfiles import SETTINGS, Listing
 from reconciler.repo.desired.goodversions import Good, GoodVersions
+from reconciler.repo.desired.news import News, Record
+from reconciler.repo.desired.positions import Positions
 from reconciler.repo.desired.readings import Readings
 from reconciler.repo.desired.tip import Tip, Tips
 from reconciler.repo.fleet import BRANCH
 from reconciler.repo.journal import Journal
-from reconciler.repo.yaml import documents
-from reconciler.repo.yaml.documents import InvalidDocument
 from reconciler.repo.yaml.yamlnodes import Path as KeyPath
-
-_MAX_PLACES = 10_000
 
 
 class DesiredFiles:
@@ -55,12 +54,19 @@ class DesiredFiles:
         self._good = GoodVersions(root=root, journal=journal, ref=ref)
         self._algorithm = git.object_format(root)
         self._tips = Tips(root, journal=journal, ref=ref)
-        self._tip = Tip()
+        self._tip = self._refreshed_at = Tip()
+        self._committed = False
+        self._listing = Listing()
         self._entries: dict[str, Entry] = {}
+        self._unsettled: set[str] = set()
         self._resolved = Resolved()
-        self._positions: dict[tuple[str, KeyPath], tuple[int, int]] = {}
-        self._gone: dict[str, datetime] = {}
-        self._last: tuple[object, Desired] | None = None
+        self._record = Record((), (), frozenset())
+        self._made: tuple[object, Assembly] | None = None
+        self._recorded: tuple[frozenset[str], frozenset[str]] | None = None
+        self._archived: frozenset[str] = frozenset()
+        self._positions = Positions(root)
+        self._absence = Absence(root)
+        self._hosts: Mapping[str, Document[Host]] = {}
 
     def refresh(
         self,
@@ -69,35 +75,121 @@ class DesiredFiles:
         observed_ids: Collection[str] = (),
         finished_ids: Collection[str] = frozenset(),
         live_hosts: Collection[str] = (),
+        news: News | None = None,
     ) -> Desired:
         """Everything in force at this moment.
 
         `observed_ids` are the tasks with an observed file, `finished_ids` those in a terminal phase, `live_hosts` the
-        hosts of live runs: the last good version of such a host is kept when its file is gone.
+        hosts of live runs: the last good version of such a host is kept when its file is gone. With `news` only those
+        files and tasks are looked at, where that is enough.
         """
         self._tip = self._tips.look()
+        before, self._refreshed_at = self._refreshed_at, self._tip
         self._good.go_by(self._tip.judged)
-        committed = self._reads_commits()
-        listing = self._tip.listing if committed else fleetfiles.work_tree(self._root)
-        changed = self._read(listing, now, committed=committed)
-        known = frozenset(observed_ids)
-        finished = frozenset(finished_ids)
-        others = (known, finished, frozenset(live_hosts))
-        state = (self._tip.commit, tuple(listing.problems), frozenset(listing.archived), others)
-        if changed or self._last is None or self._last[0] != state:
-            self._last = (state, self._assembled(listing, known, finished, live_hosts))
-        desired = self._last[1]
-        ids = {entry.place.id for entry in self._entries.values() if entry.place.kind == "task"}
-        absent, waiting = self._absent(known - finished - ids, now, committed=committed)
-        names = {name for task in desired.tasks.values() for name in task.value.secrets}
-        names.update(name for adapter in desired.adapters.values() for name in adapter.value.secrets)
-        refused = {**desired.refused, **waiting}
-        return replace(desired, absent=absent, refused=refused, secrets=self._digests(names))
+        self._record, record = Record(observed_ids, finished_ids, frozenset(live_hosts)), self._record
+        same = before is self._tip and not self._committed and record.live_hosts == self._record.live_hosts
+        made = self._changed(news, now) if news is not None and same and not news.everything else None
+        return self._desired(made or self._all(news, now), now)
+
+    def settings(self) -> Settings:
+        """The settings in force at this moment; no other file is looked at."""
+        self._tip = self._tips.look()
+        self._good.go_by(self._tip.judged)
+        try:
+            content = self._tip.settings if self._reads_commits() else fleetfiles.read(self._root, SETTINGS)
+        except FileNotFoundError:
+            content = b""
+        except OSError:
+            content = None
+        value = _settings(content) if content is not None else None
+        if value is None and (good := self._good.find("settings", SETTINGS, self._tip.commit)):
+            value = good.value
+        return value if isinstance(value, Settings) else Settings()
 
     def host(self, host_id: str) -> Host | None:
         """The host that was in force at the last refresh."""
-        document = self._last[1].hosts.get(host_id) if self._last is not None else None
+        document = self._hosts.get(host_id)
         return document.value if document is not None else None
+
+    def _changed(self, news: News, now: datetime) -> Assembly | None:
+        """The fleet with these news in it; None where everything has to be looked at."""
+        if self._made is None:
+            return None
+        paths = {path for one in news.paths if (path := self._below(one)) is not None}
+        if not all(fleetfiles.look_again(self._root, self._listing, path) for path in paths):
+            return None
+        read = self._read(paths | self._unsettled, now)
+        if any(fleetfiles.kind(path) != "task" for path in read):
+            return None
+        self._take_in(self._made[1], read, news)
+        return self._made[1]
+
+    def _take_in(self, made: Assembly, read: set[str], news: News) -> None:
+        if read or news.tasks:
+            made.change(self._files(), read, news.tasks)
+            self._absence.note({*news.tasks, *(PurePosixPath(path).stem for path in read)}, self._is_missing)
+
+    def _all(self, news: News | None, now: datetime) -> Assembly:
+        """The fleet, everything looked at."""
+        self._committed = self._reads_commits()
+        old = Listing() if self._committed else self._listing
+        self._listing = self._tips.listing() if self._committed else fleetfiles.work_tree(self._root, old)
+        with bulk(len(self._listing.files) if self._made is None else 0):
+            made = self._all_listed(news, now)
+        if self._readings is not None:
+            self._readings.flush()
+        return made
+
+    def _all_listed(self, news: News | None, now: datetime) -> Assembly:
+        read = self._read({*self._listing.files, *self._entries}, now)
+        self._archived = frozenset(self._listing.archived)
+        state = (tuple(self._listing.problems), self._archived, self._record.live_hosts, self._searched_at())
+        tasks_alone = all(fleetfiles.kind(path) == "task" for path in read)
+        record = (frozenset(self._record.known), frozenset(self._record.finished)) if news is None else None
+        made = self._made
+        if made is not None and made[0] == state and tasks_alone and news is not None:
+            self._take_in(made[1], read, news)
+        elif made is None or made[0] != state or read or record is None or record != self._recorded:
+            made = self._made = (state, Assembly(self._files(), self._resolved))
+            self._absence.begin(name for name in self._record.known if self._is_missing(name))
+        self._recorded = record
+        return made[1]
+
+    def _searched_at(self) -> str | None:
+        """The commit whose history says which versions of broken files are in force."""
+        broken = any(entry.loaded.value is None for entry in self._entries.values())
+        return self._tip.commit if broken or self._committed else None
+
+    def _desired(self, made: Assembly, now: datetime) -> Desired:
+        retired = self._retired(made.hosts)
+        self._hosts = made.hosts | retired if retired else made.hosts
+        at_tip = self._tips.listing() if self._absence.missing else Listing()
+        absent, waiting = self._absence.since(
+            now, at_tip, committed=self._committed, known=self._tip.commit is not None
+        )
+        untrusted = {name: why for name, why in self._tip.refused.items() if name not in made.refused}
+        names = {*made.secrets, *(name for adapter in made.adapters.values() for name in adapter.value.secrets)}
+        return Desired(
+            settings=made.settings,
+            tasks=made.tasks,
+            hosts=self._hosts,
+            adapters=made.adapters,
+            refused=made.refused.changed({**untrusted, **waiting}),
+            absent=absent,
+            retired_hosts=frozenset(retired) | (made.broken_hosts & made.hosts.keys()),
+            archived=self._archived,
+            secrets=self._digests(names),
+            problems=made.problems,
+        )
+
+    def _below(self, path: Path) -> str | None:
+        """A path as the fleet names it; None outside of it."""
+        return path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else None
+
+    def _is_missing(self, name: str) -> bool:
+        """Whether a task that is recorded and not finished has no file."""
+        here = self._made is not None and self._made[1].has_file(name)
+        return name in self._record.known and name not in self._record.finished and not here
 
     def _reads_commits(self) -> bool:
         """Whether only what is committed counts: a remote is set at the tip or in the work tree."""
@@ -112,24 +204,27 @@ class DesiredFiles:
             value = good.value
         return isinstance(value, Settings) and value.remote is not None
 
-    def _read(self, listing: Listing, now: datetime, *, committed: bool) -> bool:
-        """Bring the entries up to date with the listing; whether anything changed."""
-        old = self._entries
-        stale = {path: found for path, found in listing.files.items() if entries.differs(old.get(path), found)}
-        gone = old.keys() - listing.files.keys()
-        with bulk(len(stale)):
-            read = self._read_stale(stale, now, committed=committed)
+    def _read(self, paths: Collection[str], now: datetime) -> set[str]:
+        """Bring these entries up to date with the listing; the paths of those that changed."""
+        old, listed = self._entries, self._listing.files
+        stale = {
+            path: listed[path] for path in paths if path in listed and entries.differs(old.get(path), listed[path])
+        }
+        read = self._read_stale(stale, now)
+        gone = {path for path in paths if path in old and (path not in listed or (path in stale and path not in read))}
         fresh = {path: entry for path, entry in read.items() if not entries.same(old.get(path), entry)}
-        for path in self._keep(fresh, committed=committed):
+        for path in self._keep(fresh):
             read[path] = replace(read[path], stamp=None)
-        kept = {path: entry for path, entry in old.items() if path not in gone and path not in stale}
-        self._entries = kept | read
+        for path in gone:
+            del old[path]
+        old.update(read)
+        self._unsettled -= {*gone, *read}
+        self._unsettled.update(path for path, entry in read.items() if entry.stamp is None)
         if self._readings is not None:
             self._readings.keep((), gone)
-            self._readings.flush()
-        return bool(fresh or gone or stale.keys() - read.keys())
+        return {*fresh, *gone}
 
-    def _read_stale(self, stale: Stale, now: datetime, *, committed: bool) -> dict[str, Entry]:
+    def _read_stale(self, stale: Stale, now: datetime) -> dict[str, Entry]:
         """The entries of these files: from what was kept of an earlier start, as far as it goes, else read now."""
         known: dict[str, Entry] = {}
         if self._readings is not None and not self._entries:
@@ -137,59 +232,51 @@ class DesiredFiles:
             self._readings.keep((), useless)
         left = {path: found for path, found in stale.items() if path not in known}
         reader = entries.Reader(root=self._root, algorithm=self._algorithm, old=self._entries)
-        read = reader.from_commit(left) if committed else reader.from_work_tree(left, int(now.timestamp() * 1e9))
-        if self._readings is not None:
-            self._readings.keep(read.readings)
-        return known | read.entries
+        for some in entries.portions(left):
+            now_ns = int(now.timestamp() * 1e9)
+            read = reader.from_commit(some) if self._committed else reader.from_work_tree(some, now_ns)
+            known |= read.entries
+            if self._readings is not None:
+                self._readings.keep(read.readings)
+        return known
 
-    def _keep(self, fresh: Mapping[str, Entry], *, committed: bool) -> frozenset[str]:
+    def _keep(self, fresh: Mapping[str, Entry]) -> frozenset[str]:
         """Put the valid versions where they can be found again; the paths that changed meanwhile are left for later."""
         valid = {path: entry.blob for path, entry in fresh.items() if entry.loaded.value is not None}
         new = {path: blob for path, blob in valid.items() if blob != self._tip.blob(path)}
-        changed = frozenset[str]() if committed else blobs.store(self._root, new, self._algorithm)
+        changed = frozenset[str]() if self._committed else blobs.store(self._root, new, self._algorithm)
         stored = {path: blob for path, blob in valid.items() if path not in changed}
         self._good.keep(stored, self._tip.blob)
         return changed
 
-    def _assembled(
-        self, listing: Listing, known: frozenset[str], finished: frozenset[str], live_hosts: Collection[str]
-    ) -> Desired:
-        good = {path: self._in_force(path, entry) for path, entry in self._entries.items()}
-        problems = {path: entry.loaded.problems for path, entry in self._entries.items() if entry.loaded.problems}
-        for problem in listing.problems:
-            problems[problem.file] = (*problems.get(problem.file, ()), problem)
-        places = {path: entry.place for path, entry in self._entries.items()}
-        files = Files(places=places, good=good, problems=problems, known=known | listing.archived, finished=finished)
-        made = assembly.assemble(files, self._resolved, self._locate)
-        retired = self._retired(live_hosts, made.hosts)
-        return Desired(
-            settings=made.settings,
-            tasks=made.tasks,
-            hosts=made.hosts | retired,
-            adapters=made.adapters,
-            refused={**self._not_in_force(made.tasks), **made.refused},
-            retired_hosts=frozenset(retired) | (self._broken_hosts() & made.hosts.keys()),
-            archived=frozenset(listing.archived),
-            problems=made.problems,
-        )
+    def _files(self) -> Files:
+        """The files as they were read last."""
+        misnamed = self._listing.problems
 
-    def _not_in_force(self, tasks: Collection[str]) -> dict[str, str]:
-        """Why tasks are none that somebody committed who is not trusted."""
-        return {name: why for name, why in self._tip.refused.items() if name not in tasks}
+        def problems(path: str) -> tuple[Problem, ...]:
+            named = tuple(one for one in misnamed if one.file == path) if misnamed else ()
+            return (*self._entries[path].loaded.problems, *named)
+
+        return Files(
+            places=entries.Places(self._entries),
+            good=lambda path: self._in_force(path, self._entries[path]),
+            problems=problems,
+            locate=self._locate,
+            known=self._record.known,
+            archived=self._listing.archived,
+            finished=self._record.finished,
+            misnamed=tuple(misnamed),
+        )
 
     def _in_force(self, path: str, entry: Entry) -> Good | None:
         if entry.loaded.value is not None:
             return Good(blob=entry.blob, value=entry.loaded.value)
         return self._good.find(entry.place.kind, path, self._tip.commit)
 
-    def _broken_hosts(self) -> frozenset[str]:
-        entries = self._entries.values()
-        return frozenset(one.place.id for one in entries if one.place.kind == "host" and one.loaded.value is None)
-
-    def _retired(self, live_hosts: Collection[str], hosts: Mapping[str, Document[Host]]) -> dict[str, Document[Host]]:
+    def _retired(self, hosts: Mapping[str, Document[Host]]) -> dict[str, Document[Host]]:
         """Hosts whose file is gone while runs live there, in their last good version."""
         retired = {}
-        for name in live_hosts:
+        for name in self._record.live_hosts:
             good = None if name in hosts else self._good.find("host", f"hosts/{name}.yaml", self._tip.commit)
             if good is not None and isinstance(good.value, Host):
                 retired[name] = Document(value=good.value, spec=good.blob)
@@ -198,35 +285,7 @@ class DesiredFiles:
     def _locate(self, path: str, key: KeyPath) -> tuple[int, int]:
         """Where a key stands in the version that was last read; the start of the file when that is no longer there."""
         entry = self._entries[path]
-        place = (entry.blob, key)
-        if place not in self._positions:
-            if len(self._positions) >= _MAX_PLACES:
-                self._positions.clear()
-            content = git.read_blobs(self._root, (entry.blob,)).get(entry.blob) if entry.loaded.value else None
-            self._positions[place] = position(content, path, key)
-        return self._positions[place]
-
-    def _absent(
-        self, missing: Collection[str], now: datetime, *, committed: bool
-    ) -> tuple[dict[str, datetime], dict[str, str]]:
-        """Since when ids are certainly gone, and why the others without a file may not start."""
-        if not missing:
-            self._gone = {}
-            return {}, {}
-        busy = self._busy(committed=committed)
-        at_tip = {place.id for place, _ in self._tip.listing.files.values() if place.kind == "task"}
-        certain = () if busy else [name for name in missing if name not in at_tip]
-        self._gone = {name: self._gone.get(name, now) for name in certain}
-        said = f"the file is gone, and {busy} is under way: finish it" if busy else _STILL_COMMITTED
-        return dict(self._gone), {name: said for name in missing if name not in self._gone}
-
-    def _busy(self, *, committed: bool) -> str | None:
-        """What makes it uncertain whether a file is gone."""
-        if committed:
-            return None if self._tip.commit else "a change of the branch"
-        if step := git.in_progress(self._root):
-            return f"a {step}"
-        return "a git command" if git.index_locked(self._root) else None
+        return self._positions.of(path, entry.blob, key) if entry.loaded.value is not None else (1, 1)
 
     def _digests(self, names: Iterable[str]) -> dict[str, str]:
         found = {name: self._secret(name) for name in sorted(names)}
@@ -240,16 +299,3 @@ class DesiredFiles:
 @functools.lru_cache(maxsize=4)
 def _settings(content: bytes) -> Value | None:
     return loading.load("settings", content, SETTINGS).value
-
-
-_STILL_COMMITTED = "the file is gone from the work tree but still committed: commit its removal, or restore it"
-
-
-def position(content: bytes | None, path: str, key: KeyPath) -> tuple[int, int]:
-    """Line and column of a key in a file with this content; the start where it cannot be found."""
-    if content is None:
-        return 1, 1
-    try:
-        return documents.parse(content, path).value(key)
-    except InvalidDocument:
-        return 1, 1

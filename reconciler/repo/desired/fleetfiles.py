@@ -5,6 +5,8 @@ Never looks into a file for its meaning, and never follows a symbolic link.
 
 import os
 import re
+import stat
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -23,8 +25,9 @@ _FOLDERS = {"hosts": "host", "adapters": "adapter"}
 FOLDERS = ("state", *_FOLDERS)
 
 _ORDINARY = re.compile(r"(state/tasks/(?:[^./#][^/]*/)*|hosts/|adapters/)([a-z0-9][a-z0-9_-]{0,62})\.yaml")
-Stamp = tuple[int, int, int, int] | str
-"""What tells one version of a file from another: mtime in ns, size, inode and ctime in ns, or the blob id."""
+Stamp = bytes | str
+"""What tells one version of a file from another: packed times, size and inode, or the blob id."""
+_STAMP = struct.Struct("<qqQQ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +40,12 @@ class Place:
 
 @dataclass(slots=True)
 class Listing:
-    """The files that there are, and those that have no good name."""
+    """The files that there are, and those that have no good name. `folders`: those of tasks that were looked into."""
 
     files: dict[str, tuple[Place, Stamp]] = field(default_factory=dict)
     archived: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
+    folders: set[str] = field(default_factory=set)
 
     def add(self, path: str, stamp: Stamp) -> None:
         """Take in one path; names of no interest are passed over."""
@@ -72,12 +76,19 @@ def classify(path: str) -> Place | Problem | None:
     return Place(kind=kind, id=pure.stem)
 
 
-def work_tree(root: Path) -> Listing:
-    """The files of the work tree."""
+def kind(path: str) -> str | None:
+    """The kind of file that a path stands for, None for other files and names that cannot be used."""
+    found = classify(path)
+    return found.kind if isinstance(found, Place) else None
+
+
+def work_tree(root: Path, before: Listing | None = None) -> Listing:
+    """The files of the work tree; what stood there `before` as it stands now is taken over."""
     listing = Listing()
+    known = before.files if before is not None else {}
     for folder in ("state/tasks", *_FOLDERS):
-        _scan(root, folder, listing, deep=folder == "state/tasks")
-    _scan(root, "state", listing, deep=False)
+        _scan(root, folder, (listing, known), deep=folder == "state/tasks")
+    _scan(root, "state", (listing, known), deep=False)
     for base, _, names in os.walk(root / "state" / "archive"):
         where = Path(base).relative_to(root).as_posix()
         for name in names:
@@ -159,24 +170,71 @@ def _bad_name(path: str, message: str) -> Problem:
     return Problem(file=path, line=0, column=0, message=message)
 
 
-def _scan(root: Path, folder: str, listing: Listing, *, deep: bool) -> None:
+def look_again(root: Path, listing: Listing, path: str) -> bool:
+    """Bring a listing of the work tree up to date with one path; whether that can be done for this path alone.
+
+    It can for a plain file of a task in a known folder.
+    """
+    folder, _, name = path.rpartition("/")
+    place = classify(path)
+    if folder not in listing.folders or not isinstance(place, Place):
+        return path not in listing.folders and not (root / path).is_dir() and not name.endswith((SUFFIX, ".yml"))
+    try:
+        found = (root / path).lstat()
+    except FileNotFoundError:
+        listing.files.pop(path, None)
+        return True
+    if not stat.S_ISREG(found.st_mode) or any(problem.file == path for problem in listing.problems):
+        return False
+    listing.files[path] = (place, _stamp(found))
+    return True
+
+
+Scan = tuple[Listing, Mapping[str, tuple[Place, Stamp]]]
+
+
+def _scan(root: Path, folder: str, scan: Scan, *, deep: bool) -> None:
+    listing, _ = scan
     if (root / folder).is_symlink():
         listing.problems.append(_bad_name(folder, "a link and not a folder: put the folder itself here"))
         return
+    if deep:
+        listing.folders.add(folder)
     for name, entry in _entries(root / folder):
         path = f"{folder}/{name}"
         if entry.is_dir(follow_symlinks=False):
             if deep and not name.startswith("."):
-                _scan(root, path, listing, deep=True)
-        elif not entry.is_file(follow_symlinks=False):
-            if isinstance(classify(path), Place):
-                listing.problems.append(_bad_name(path, "not a plain file: put the file itself here, not a link to it"))
-        elif name.endswith((SUFFIX, ".yml")) or classify(path) is not None:
-            try:
-                stat = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            listing.add(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_ctime_ns))
+                _scan(root, path, scan, deep=True)
+        else:
+            _take(path, entry, scan)
+
+
+def _take(path: str, entry: os.DirEntry[str], scan: Scan) -> None:
+    """Take in what is no folder."""
+    listing, known = scan
+    if not entry.is_file(follow_symlinks=False):
+        if isinstance(classify(path), Place):
+            listing.problems.append(_bad_name(path, "not a plain file: put the file itself here, not a link to it"))
+    elif path in known or path.endswith((SUFFIX, ".yml")) or classify(path) is not None:
+        try:
+            stamp = _stamp(entry.stat(follow_symlinks=False))
+        except FileNotFoundError:
+            return
+        old = known.get(path)
+        if old is not None and old[1] == stamp:
+            listing.files[path] = old
+        else:
+            listing.add(path, stamp)
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return _STAMP.pack(found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
+
+
+def changed_at_ns(stamp: bytes) -> int:
+    """When the file with that stamp changed last, by either of its times."""
+    written, changed, _, _ = _STAMP.unpack(stamp)
+    return int(max(written, changed))
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:

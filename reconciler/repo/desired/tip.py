@@ -12,16 +12,21 @@ from reconciler.repo import git
 from reconciler.repo.desired import fleetfiles, trust
 from reconciler.repo.desired.fleetfiles import SETTINGS, Listing, Place
 from reconciler.repo.desired.judging import Judge
+from reconciler.repo.desired.refs import Ref
 from reconciler.repo.desired.trust import Judged
 from reconciler.repo.journal import Journal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tip:
-    """The last commit that was judged, and the files in force with it. `refused`: why tasks are none, by their ids."""
+    """The last commit that was judged, and the files in force with it, path -> blob id.
+
+    `wrong` is what is wrong with that, `refused` why tasks are none, by their ids.
+    """
 
     judged: Judged = field(default_factory=Judged)
-    listing: Listing = field(default_factory=Listing)
+    files: Mapping[str, str] = field(default_factory=dict)
+    wrong: tuple[Problem, ...] = ()
     settings: bytes = b""
     refused: Mapping[str, str] = field(default_factory=dict)
 
@@ -32,8 +37,7 @@ class Tip:
 
     def blob(self, path: str) -> str | None:
         """The version of a file in force."""
-        found = self.listing.files.get(path)
-        return str(found[1]) if found else None
+        return self.files.get(path)
 
 
 class Tips:
@@ -41,34 +45,41 @@ class Tips:
 
     def __init__(self, root: Path, *, journal: Journal, ref: str) -> None:
         """What is judged is kept in the journal."""
-        self._root, self._ref = root, ref
+        self._root, self._ref = root, Ref(root, ref)
         self._judge = Judge(root, journal=journal, ref=ref)
         self._tip = Tip()
+        self._listing: Listing | None = None
         self._about_rules: tuple[Problem, ...] = ()
 
     def look(self) -> Tip:
         """The commit that counts now; the same value as before where nothing moved."""
-        judged = self._judge.judged(git.tip(self._root, self._ref))
+        judged = self._judge.judged(self._ref.tip())
         problems = self._judge.problems(judged)
         if judged is not self._tip.judged or problems != self._about_rules:
             self._tip, self._about_rules = _tip(self._root, judged), problems
-            self._tip.listing.problems.extend(problems)
+            self._listing = None
         return self._tip
+
+    def listing(self) -> Listing:
+        """The files in force with that commit, made when it is asked for: where the work tree counts it seldom is."""
+        if self._listing is None:
+            self._listing = fleetfiles.committed(self._tip.files)
+            self._listing.problems.extend((*self._tip.wrong, *self._about_rules))
+        return self._listing
 
 
 def _tip(root: Path, judged: Judged) -> Tip:
     if judged.commit is None:
         return Tip()
     files = fleetfiles.at(root, judged.commit, fleetfiles.FOLDERS)
-    listing = fleetfiles.committed(trust.in_force(files, judged.held))
     found = {path: trust.problem(path, held) for path, held in judged.held.items()}
-    listing.problems.extend(found.values())
     added = {path: place for path in found if isinstance(place := fleetfiles.classify(path), Place)}
     refused = {
         place.id: found[path].message
         for path, place in added.items()
         if place.kind == "task" and judged.held[path].blob is None
     }
-    tip = Tip(judged=judged, listing=listing, refused=refused)
+    in_force = trust.in_force(files, judged.held)
+    tip = Tip(judged=judged, files=in_force, wrong=tuple(found.values()), refused=refused)
     blob = tip.blob(SETTINGS)
     return replace(tip, settings=git.read_blobs(root, (blob,)).get(blob, b"") if blob else b"")

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from reconciler.core.desired import Problem
-from reconciler.repo.desired import assembly, entries, files, fleetfiles
-from reconciler.repo.desired.assembly import Files, Resolved
+from reconciler.repo.desired import entries, fleetfiles, positions
+from reconciler.repo.desired.assembly import Assembly, Files, Resolved
 from reconciler.repo.desired.goodversions import Good
 from reconciler.repo.yaml.yamlnodes import Path as KeyPath
 
@@ -23,14 +23,17 @@ def validate_paths(root: Path, paths: Collection[Path] = ()) -> tuple[Problem, .
         one.file: (one,) for one in listing.problems
     }
     values = {path: one.loaded.value for path, one in read.items()}
+    good = {path: Good(blob=read[path].blob, value=value) for path, value in values.items() if value}
     everything = Files(
         places={path: one.place for path, one in read.items()},
-        good={path: Good(blob=read[path].blob, value=value) if value else None for path, value in values.items()},
-        problems=problems,
+        good=good.get,
+        problems=lambda path: problems.get(path, ()),
+        locate=lambda path, key: _position_in_file(root, path, key),
         known=known | listing.archived,
         finished=finished,
+        misnamed=tuple(listing.problems),
     )
-    found = assembly.assemble(everything, Resolved(), lambda path, key: _position_in_file(root, path, key)).problems
+    found = Assembly(everything, Resolved()).problems
     if not paths:
         return found
     asked = {path: Path(os.path.relpath(path.resolve(), root.resolve())).as_posix() for path in paths}
@@ -52,6 +55,6 @@ def _within(path: str, name: str) -> bool:
 
 def _position_in_file(root: Path, path: str, key: KeyPath) -> tuple[int, int]:
     try:
-        return files.position(fleetfiles.read(root, path), path, key)
+        return positions.position(fleetfiles.read(root, path), path, key)
     except OSError:
         return 1, 1

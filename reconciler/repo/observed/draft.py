@@ -6,13 +6,13 @@ Nothing of a draft counts before it is committed; it writes no file and no branc
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import TypeVar
 
 from reconciler.core.breaker import Breaker, Switch
 from reconciler.core.events import Event
 from reconciler.core.lifecycle import advance
 from reconciler.core.observed import ObservedHost, ObservedTask
+from reconciler.core.overlay import Overlay
 from reconciler.repo.journal import Journal
 from reconciler.repo.observed import messages, records
 from reconciler.repo.observed.fastimport import Change
@@ -117,12 +117,5 @@ class Draft:
 
 
 def _merged(before: Mapping[str, T], changes: Mapping[str, T | None]) -> Mapping[str, T]:
-    if not changes:
-        return before
-    merged = dict(before)
-    for name, value in changes.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = value
-    return MappingProxyType(merged)
+    whole = before if isinstance(before, Overlay) else Overlay(before)
+    return whole.changed(changes)
