@@ -1,6 +1,6 @@
 """Runs measurements and shows them: a table each, JSON below `bench/results/`, a plot below `docs/plots/`.
 
-It measures nothing itself. A measurement is a module of `bench` with `measure(rounds) -> list[Figures]`, `ROUNDS`, and
+It measures nothing itself. A measurement is a module with `measure(rounds) -> Iterable[Figures]`, `ROUNDS`, and
 a docstring that says what it does.
 """
 
@@ -12,7 +12,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -28,7 +28,7 @@ RESULTS = HERE / "results"
 PLOTS = HERE.parent / "docs" / "plots"
 FRAME = {"__init__", "__main__", "figures", "frame", "peers", "plots", "stage"}
 
-Measure = Callable[[int], list[Figures]]
+Measure = Callable[[int], Iterable[Figures]]
 
 
 def names() -> list[str]:

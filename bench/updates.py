@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +35,10 @@ AT_ONCE = 200
 TAIL = 0.99
 
 
-def measure(rounds: int) -> list[Figures]:
+def measure(rounds: int) -> Iterator[Figures]:
     """One table for each size of the repository."""
-    return [_figures(files, rounds) for files in FILES]
+    for files in FILES:
+        yield _figures(files, rounds)
 
 
 def _figures(files: int, rounds: int) -> Figures:

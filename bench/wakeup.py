@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,10 +35,11 @@ IN_MOVED_TO = 0x80
 TAIL = 0.99
 
 
-def measure(rounds: int) -> list[Figures]:
+def measure(rounds: int) -> Iterator[Figures]:
     """One table for each size of the fleet."""
-    with stage.folder("wakeup") as place, stage.server(place) as sshd:
-        return [_figures(held, rounds, place / str(held), sshd) for held in HELD]
+    for held in HELD:
+        with stage.folder("wakeup") as place, stage.server(place) as sshd:
+            yield _figures(held, rounds, place / str(held), sshd)
 
 
 def _figures(held: int, rounds: int, place: Path, sshd: Sshd) -> Figures:
