@@ -24,7 +24,7 @@ from reconciler.repo.observed import forgetting
 from tests.recording import NOW, assigned, new_fleet, opened, started, succeeded
 
 ROUNDS = 3
-RUNS = 1000
+RUNS = 400
 UPDATES = 3
 """Of each run."""
 BETWEEN_FOLDS = 100

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.contract.sshd import Sshd
-from tests.e2e.fleets import PROJECT, Fleet, environment
+from tests.e2e.fleets import PROJECT, Fleet, environment, git
 from tests.waiting import until
 
 PER_FOLDER = 256
@@ -43,6 +43,7 @@ def server(place: Path, **settings: str) -> Iterator[Sshd]:
 def fleet(place: Path, held: int, *, slots: int = 50) -> Fleet:
     """A fleet with the local host `here`, an adapter that does nothing, and so many tasks on hold, all committed."""
     made = Fleet.make(place, slots=slots)
+    git(made.root, "config", "gc.auto", "0")
     made.write("adapters/noop.yaml", {"run": ["true"], "prompt": "file", "prompt_text": "goal"})
     made.write("adapters/clock.yaml", {"run": ["date", "+%s%N"], "prompt": "file", "prompt_text": "goal"})
     for number in range(held):
