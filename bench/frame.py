@@ -26,7 +26,7 @@ from bench.figures import Figures, Reached
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PLOTS = HERE.parent / "docs" / "plots"
-FRAME = {"__init__", "__main__", "figures", "frame", "peers", "plots", "stage"}
+FRAME = {"__init__", "__main__", "figures", "frame", "peers", "plots", "stage", "wishes"}
 
 Measure = Callable[[int], Iterable[Figures]]
 

@@ -1,12 +1,12 @@
 """Measures how long a fleet's files take to be read at a start: with and without what an earlier start has kept.
 
-    python -m bench.loading [--tasks N] [--rounds N] [--json]
+    python -m bench.loading [--rounds N] [--keep]
 
-The limit is a stat and a read of every file, in the same rounds; each start is a process of its own. CPU time and wall
-clock both; ratios are of CPU time to that of the limit of the same round. It tests nothing.
+The limit is a stat and a read of every file, in the same rounds; each start is a process of its own. It is CPU time
+that counts, of the process and of git beside it: the wall clock says more of what else the machine does. It tests
+nothing.
 """
 
-import argparse
 import json
 import os
 import resource
@@ -14,58 +14,52 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import wishes
+from bench import frame, wishes
+from bench.figures import Figures, Goal, Row
 from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.fleet import LOCAL
 from reconciler.repo.journal import Journal
 
-Figures = dict[str, dict[str, float]]
+ROUNDS = 3
+TASKS = 100_000
+
 Cost = dict[str, float]
 
-LIMIT, COLD, WARM = "a stat and a read of every file", "cold start", "start with what was kept"
+LIMIT, COLD, WARM = "a stat and a read of every file", "start without a cache", "start with the cache"
 
 
-def main() -> int:
-    """Measure, print a table, and with --json one line of JSON as well."""
-    parser = argparse.ArgumentParser(description="How long a fleet's files take to be read at a start.")
-    parser.add_argument("--tasks", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.one:
-        print(json.dumps({"limit": limit, "start": start}[asked.one[0]](Path(asked.one[1]))))
-        return 0
-    figures = measure(tasks=asked.tasks, rounds=asked.rounds)
-    wishes.show(figures)
-    if asked.json:
-        print(json.dumps({"tasks": asked.tasks, "rounds": asked.rounds, "figures": figures}))
-    return 0
-
-
-def measure(*, tasks: int = 100_000, rounds: int = 3) -> Figures:
-    """Every figure with its median, least and most."""
-    found: dict[str, list[float]] = {}
+def measure(rounds: int) -> list[Figures]:
+    """CPU time and memory of a start with many task files."""
+    costs: dict[str, list[Cost]] = {LIMIT: [], COLD: [], WARM: []}
     with tempfile.TemporaryDirectory(prefix="loading-") as folder:
-        root = wishes.make(Path(folder) / "fleet", tasks)
+        root = wishes.make(Path(folder) / "fleet", TASKS)
         once("limit", root)
         for _ in range(rounds):
             shutil.rmtree(root / LOCAL, ignore_errors=True)
-            costs = {LIMIT: once("limit", root), COLD: once("start", root), WARM: once("start", root)}
-            for name, cost in costs.items():
-                found.setdefault(f"{name}, CPU (s)", []).append(cost["cpu_s"])
-                found.setdefault(f"{name}, wall (s)", []).append(cost["wall_s"])
-            for name in (COLD, WARM):
-                for unit in ("cpu", "wall"):
-                    ratio = costs[name][f"{unit}_s"] / costs[LIMIT][f"{unit}_s"]
-                    found.setdefault(f"{name} / limit, {unit}", []).append(ratio)
-                found.setdefault(f"{name}, memory at its most (MB)", []).append(costs[name]["memory_mb"])
-    return {name: wishes.spread(values) for name, values in found.items()}
+            for name, what in ((LIMIT, "limit"), (COLD, "start"), (WARM, "start")):
+                costs[name].append(once(what, root))
+    goals = (
+        Goal(wording="without a cache at most 8 times the limit", of=COLD, than=LIMIT, at_most=8),
+        Goal(wording="with the cache at most 3 times the limit", of=WARM, than=LIMIT, at_most=3),
+    )
+    time = Figures(
+        name="loading", title=f"Reading {TASKS:,} task files", unit="s of CPU", rows=_rows(costs, "cpu_s"), goals=goals
+    )
+    memory = Figures(
+        name="loading_memory", title="Memory at its most while they are read", unit="MB", rows=_rows(costs, "memory_mb")
+    )
+    return [time, memory]
+
+
+def _rows(costs: dict[str, list[Cost]], key: str) -> tuple[Row, ...]:
+    return tuple(
+        Row(name=name, part="limit" if name == LIMIT else "this", values=tuple(one[key] for one in some))
+        for name, some in costs.items()
+    )
 
 
 def once(what: str, root: Path) -> Cost:
@@ -107,18 +101,19 @@ def start(root: Path) -> Cost:
 
 def costed(work: Callable[[], None]) -> Cost:
     """What some work costs this process and its children."""
-    began, wall_s = _cpu_s(), time.perf_counter()
+    began_s = _cpu_s()
     work()
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"cpu_s": _cpu_s() - began, "wall_s": time.perf_counter() - wall_s, "memory_mb": memory_mb}
+    return {"cpu_s": _cpu_s() - began_s, "memory_mb": memory_mb}
 
 
 def _cpu_s() -> float:
-    return sum(
-        used.ru_utime + used.ru_stime
-        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, whose))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:2] == ["--one"]:
+        print(json.dumps({"limit": limit, "start": start}[sys.argv[2]](Path(sys.argv[3]))))
+    else:
+        sys.exit(frame.main(["loading"]))

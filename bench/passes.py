@@ -1,14 +1,11 @@
 """Measures what a turn of the loop and a plan cost in a large fleet: with one change, and with very many tasks waiting.
 
-    python -m bench.passes [--tasks N] [--hosts N] [--rounds N] [--json]
+    python -m bench.passes [--rounds N] [--keep]
 
-CPU time of this process, all threads, but not of git beside it, which is shown apart. Rounds of everything follow one
-another; of all the median counts, with the least and the most. It tests nothing.
+CPU time of the process, all threads; that of git beside it is a row of its own. It tests nothing.
 """
 
-import argparse
 import gc
-import json
 import os
 import random
 import statistics
@@ -23,7 +20,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TypeVar
 
-from bench import wishes
+from bench import frame, wishes
+from bench.figures import Figures, Goal, Row
 from reconciler.core import lifecycle
 from reconciler.core.actions import Record
 from reconciler.core.desired import Adapter, Desired, Document, Host, Settings, Task, with_settings
@@ -43,37 +41,45 @@ IDLE_S = 40.0
 SETTLE_S = 5.0
 BETWEEN_S = 0.5
 
+ROUNDS = 3
+TASKS = 100_000
+HOSTS = 1000
+
 V = TypeVar("V")
-Figures = dict[str, dict[str, float]]
+
+NEW = "plan, by a planner that sees them first"
+KNOWN = "plan, when all hosts come to have room"
+FOLLOW_UP = "follow-up of one run that ended"
+TURN, GIT = "a turn with one change", "git beside it"
+IDLE, MEMORY = "idle", "memory"
 
 
-def main() -> int:
-    """Measure, print a table, and with --json one line of JSON as well."""
-    parser = argparse.ArgumentParser(description="What a pass costs in a large fleet.")
-    parser.add_argument("--tasks", type=int, default=100_000)
-    parser.add_argument("--hosts", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args()
-    figures = measure(tasks=asked.tasks, hosts=asked.hosts, rounds=asked.rounds)
-    wishes.show(figures)
-    if asked.json:
-        print(json.dumps({"tasks": asked.tasks, "hosts": asked.hosts, "rounds": asked.rounds, "figures": figures}))
-    return 0
-
-
-def measure(*, tasks: int = 100_000, hosts: int = 1000, rounds: int = 3) -> Figures:
-    """Every figure with its median, least and most."""
+def measure(rounds: int) -> list[Figures]:
+    """What a plan and a turn cost, what an idle reconciler takes, and what it holds."""
     found: dict[str, list[float]] = {}
-    for number in range(rounds):
-        for name, value in planned(tasks, hosts, number).items():
-            found.setdefault(name, []).append(value)
     with tempfile.TemporaryDirectory(prefix="passes-") as folder:
-        root = wishes.make(Path(folder) / "fleet", tasks)
-        for _ in range(rounds):
-            for name, value in turned(root).items():
+        root = wishes.make(Path(folder) / "fleet", TASKS)
+        for number in range(rounds):
+            for name, value in {**planned(TASKS, HOSTS, number), **turned(root)}.items():
                 found.setdefault(name, []).append(value)
-    return {name: wishes.spread(values) for name, values in found.items()}
+    rows = {name: Row(name=name, part="this", values=tuple(values)) for name, values in found.items()}
+
+    def figures(name: str, title: str, unit: str, bounds: Mapping[str, float | None]) -> Figures:
+        goals = tuple(
+            Goal(wording=f"{one}: at most {most:g} {unit}", of=one, at_most=most)
+            for one, most in bounds.items()
+            if most is not None
+        )
+        return Figures(name=name, title=title, unit=unit, rows=tuple(rows[one] for one in bounds), goals=goals)
+
+    many = f"{TASKS:,} waiting tasks"
+    return [
+        figures("passes_plan", f"Planning {many} on {HOSTS:,} hosts", "ms of CPU", {NEW: 500, KNOWN: 500}),
+        figures("passes_follow_up", f"One run ended, {many} wait on {HOSTS:,} hosts", "us of CPU", {FOLLOW_UP: 50}),
+        figures("passes_turn", f"One file changed of {TASKS:,}", "ms of CPU", {TURN: 2, GIT: None}),
+        figures("passes_idle", f"Nothing happens, {many}", "% of a core", {IDLE: 1}),
+        figures("passes_memory", f"Held in memory, {many}", "MB", {MEMORY: 300}),
+    ]
 
 
 def planned(tasks: int, hosts: int, seed: int) -> dict[str, float]:
@@ -83,11 +89,11 @@ def planned(tasks: int, hosts: int, seed: int) -> dict[str, float]:
     gc.collect()
     gc.freeze()
     figures: dict[str, float] = {}
-    with timed(figures, "plan, all tasks seen for the first time (ms)", 1e3):
+    with timed(figures, NEW, 1e3):
         Planner().plan(desired, observed, NOW)
     planner = Planner()
     planner.plan(replace(desired, hosts={}), observed, NOW)
-    with timed(figures, "plan, all hosts have room (ms)", 1e3):
+    with timed(figures, KNOWN, 1e3):
         first = planner.plan(desired, observed, NOW)
     assigned = {one.task_id: one.event for one in first.actions if isinstance(one, Record)}
     observed = started(observed, {name: lifecycle.advance(ObservedTask(), event) for name, event in assigned.items()})
@@ -105,7 +111,7 @@ def planned(tasks: int, hosts: int, seed: int) -> dict[str, float]:
             raise TypeError(record)
         observed = started(observed, {record.task_id: lifecycle.advance(ObservedTask(), record.event)})
         planner.plan(desired, observed, NOW)
-    figures["follow-up of one run that ended (us)"] = statistics.median(costs)
+    figures[FOLLOW_UP] = statistics.median(costs)
     gc.unfreeze()
     return figures
 
@@ -180,10 +186,10 @@ def _watched(process: "Process", root: Path, said: IO[bytes]) -> dict[str, float
     git_ms = process.children_ms() - git_ms
     break_and_mend(odd, said)
     return {
-        "idle CPU (%)": idle * 100,
-        "a turn with one change (ms)": statistics.median(busy) - statistics.median(quiet),
-        "git beside it, for one change (ms)": git_ms / EDITS,
-        "memory (MB)": process.memory_mb(),
+        IDLE: idle * 100,
+        TURN: statistics.median(busy) - statistics.median(quiet),
+        GIT: git_ms / EDITS,
+        MEMORY: process.memory_mb(),
     }
 
 
@@ -245,4 +251,4 @@ def timed(figures: dict[str, float], name: str, unit: float) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(frame.main(["passes"]))

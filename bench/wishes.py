@@ -4,8 +4,6 @@ It measures nothing.
 """
 
 import os
-import statistics
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reconciler.repo import git
@@ -63,15 +61,3 @@ def make(root: Path, tasks: int, hosts: int = 1) -> Path:
     git.run(root, "add", "--all", timeout_s=600)
     git.run(root, "-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "--quiet", "-m", "A fleet")
     return root
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """The median of what several rounds found, the least and the most."""
-    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
-
-
-def show(figures: Mapping[str, Mapping[str, float]]) -> None:
-    """The figures as a table."""
-    width = max(map(len, figures))
-    for name, row in figures.items():
-        print(f"{name.ljust(width)}  {row['median']:10.2f}  [{row['least']:.2f} - {row['most']:.2f}]")

@@ -95,15 +95,7 @@ class DesiredFiles:
         """The settings in force at this moment; no other file is looked at."""
         self._tip = self._tips.look()
         self._good.go_by(self._tip.judged)
-        try:
-            content = self._tip.settings if self._reads_commits() else fleetfiles.read(self._root, SETTINGS)
-        except FileNotFoundError:
-            content = b""
-        except OSError:
-            content = None
-        value = _settings(content) if content is not None else None
-        if value is None and (good := self._good.find("settings", SETTINGS, self._tip.commit)):
-            value = good.value
+        value = self._settings_of(self._tip.settings if self._reads_commits() else self._settings_here())
         return value if isinstance(value, Settings) else Settings()
 
     def host(self, host_id: str) -> Host | None:
@@ -116,11 +108,10 @@ class DesiredFiles:
         if self._made is None:
             return None
         paths = {path for one in news.paths if (path := self._below(one)) is not None}
-        if not all(fleetfiles.look_again(self._root, self._listing, path) for path in paths):
+        alone = all(fleetfiles.look_again(self._root, self._listing, path) for path in paths)
+        if not alone or any(fleetfiles.kind(path) != "task" for path in self._unsettled):
             return None
         read = self._read(paths | self._unsettled, now)
-        if any(fleetfiles.kind(path) != "task" for path in read):
-            return None
         self._take_in(self._made[1], read, news)
         return self._made[1]
 
@@ -193,16 +184,23 @@ class DesiredFiles:
 
     def _reads_commits(self) -> bool:
         """Whether only what is committed counts: a remote is set at the tip or in the work tree."""
-        try:
-            return self._remote(self._tip.settings) or self._remote(fleetfiles.read(self._root, SETTINGS))
-        except OSError:
-            return False
+        found = (self._settings_of(content) for content in (self._tip.settings, self._settings_here()) if content)
+        return any(isinstance(value, Settings) and value.remote is not None for value in found)
 
-    def _remote(self, content: bytes) -> bool:
-        value = _settings(content)
-        if value is None and (good := self._good.find("settings", SETTINGS, self._tip.commit)):
-            value = good.value
-        return isinstance(value, Settings) and value.remote is not None
+    def _settings_here(self) -> bytes | None:
+        """The settings file of the work tree: empty where there is none, None where it cannot be read."""
+        try:
+            return fleetfiles.read(self._root, SETTINGS)
+        except FileNotFoundError:
+            return b""
+        except OSError:
+            return None
+
+    def _settings_of(self, content: bytes | None) -> Value | None:
+        """The settings in force with a file of this content."""
+        value = _settings(content) if content is not None else None
+        good = self._good.find("settings", SETTINGS, self._tip.commit) if value is None else None
+        return good.value if good is not None else value
 
     def _read(self, paths: Collection[str], now: datetime) -> set[str]:
         """Bring these entries up to date with the listing; the paths of those that changed."""

@@ -40,6 +40,7 @@ class Readings:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fresh: dict[str, Reading | None] = {}
+        self._connection: sqlite3.Connection | None = None
 
     @classmethod
     def beside(cls, root: Path) -> "Readings | None":
@@ -61,25 +62,39 @@ class Readings:
         self._fresh.update({one.path: one for one in fresh})
         self._fresh.update(dict.fromkeys(gone))
         if len(self._fresh) >= MANY:
-            self.flush()
+            self._write()
 
     def flush(self) -> None:
-        """Write what is new."""
-        if not self._fresh:
+        """Write what is new, so that the next start finds it."""
+        if not self._fresh and self._connection is None:
             return
+        self._write()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                with closing(connection):
+                    connection.commit()
+            except sqlite3.DatabaseError as error:
+                self._give_up(error)
+
+    def _write(self) -> None:
+        """Hand over what is new; it counts once it is committed, all together."""
         rows = [(one.path, one.mark, one.blob, one.data) for one in self._fresh.values() if one is not None]
         gone = [(path,) for path, one in self._fresh.items() if one is None]
         self._fresh = {}
         try:
-            with closing(_connected(self._path)) as connection, connection:
-                connection.executemany("INSERT OR REPLACE INTO reading VALUES (?, ?, ?, ?)", rows)
-                connection.executemany("DELETE FROM reading WHERE path = ?", gone)
+            self._connection = self._connection or _connected(self._path)
+            self._connection.executemany("INSERT OR REPLACE INTO reading VALUES (?, ?, ?, ?)", rows)
+            self._connection.executemany("DELETE FROM reading WHERE path = ?", gone)
         except sqlite3.DatabaseError as error:
             self._give_up(error)
 
     def _give_up(self, error: sqlite3.DatabaseError) -> None:
         """Go on without: the files can be read as well. A damaged file is taken away."""
         log.info("%s cannot be used now: %s", self._path, error)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
         if not isinstance(error, sqlite3.OperationalError):
             self._path.unlink(missing_ok=True)
 
@@ -94,7 +109,7 @@ def values(reading: Reading) -> dict[str, object] | None:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_S)
+    connection = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
     try:
         connection.execute("PRAGMA synchronous = OFF")
         (known,) = connection.execute("PRAGMA user_version").fetchone()
