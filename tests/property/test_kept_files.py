@@ -52,6 +52,9 @@ class People:
             case 8:
                 path = self.root / "hosts" / f"{dice.choice('hi')}.yaml"
                 path.write_text(f"transport: local\nslots: {dice.randrange(1, 9)}\n")
+                if dice.random() < 0.3:
+                    path.unlink()
+                return News()  # hosts are looked at in every turn: who is gone gets nothing more
             case 9:
                 return self.record()
             case 10:

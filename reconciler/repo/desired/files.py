@@ -105,7 +105,7 @@ class DesiredFiles:
 
     def _changed(self, news: News, now: datetime) -> Assembly | None:
         """The fleet with these news in it; None where everything has to be looked at."""
-        if self._made is None:
+        if self._made is None or not fleetfiles.is_shared_as_listed(self._root, self._listing):
             return None
         paths = {path for one in news.paths if (path := self._below(one)) is not None}
         alone = all(fleetfiles.look_again(self._root, self._listing, path) for path in paths)

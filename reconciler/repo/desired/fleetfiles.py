@@ -40,12 +40,16 @@ class Place:
 
 @dataclass(slots=True)
 class Listing:
-    """The files that there are, and those that have no good name. `folders`: those of tasks that were looked into."""
+    """The files that there are, and those that have no good name. `folders`: those of tasks that were looked into.
+
+    `shared`: of a work tree the files that are no tasks: they are few, and what they say is about many tasks.
+    """
 
     files: dict[str, tuple[Place, Stamp]] = field(default_factory=dict)
     archived: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     folders: set[str] = field(default_factory=set)
+    shared: Mapping[str, tuple[Place, Stamp]] = field(default_factory=dict)
 
     def add(self, path: str, stamp: Stamp) -> None:
         """Take in one path; names of no interest are passed over."""
@@ -84,15 +88,26 @@ def kind(path: str) -> str | None:
 
 def work_tree(root: Path, before: Listing | None = None) -> Listing:
     """The files of the work tree; what stood there `before` as it stands now is taken over."""
-    listing = Listing()
     known = before.files if before is not None else {}
-    for folder in ("state/tasks", *_FOLDERS):
-        _scan(root, folder, (listing, known), deep=folder == "state/tasks")
-    _scan(root, "state", (listing, known), deep=False)
+    listing = _shared(root, known)
+    listing.shared = dict(listing.files)
+    _scan(root, "state/tasks", (listing, known), deep=True)
     for base, _, names in os.walk(root / "state" / "archive"):
         where = Path(base).relative_to(root).as_posix()
         for name in names:
             listing.add(f"{where}/{name}", "")
+    return listing
+
+
+def is_shared_as_listed(root: Path, listing: Listing) -> bool:
+    """Whether hosts, adapters and settings stand in the work tree as they were listed."""
+    return _shared(root, listing.shared).files == listing.shared
+
+
+def _shared(root: Path, known: Mapping[str, tuple[Place, Stamp]]) -> Listing:
+    listing = Listing()
+    for folder in (*_FOLDERS, "state"):
+        _scan(root, folder, (listing, known), deep=False)
     return listing
 
 
