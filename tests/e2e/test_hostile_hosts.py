@@ -12,20 +12,21 @@ from tests.e2e.test_edits import let_go, waits
 from tests.waiting import until
 
 FORGER = """#!{python}
-import pathlib, re, subprocess, sys
-done = subprocess.run(["/bin/sh", *sys.argv[1:]], stdin=sys.stdin.buffer, capture_output=True)
-how = pathlib.Path("{how}").read_text()
-pathlib.Path("{how}-" + how).touch()
-said = done.stdout
-if how == "digits":
-    said = re.sub(rb"(run \\S+ \\w+) \\d+", rb"\\g<1> " + b"9" * 5000, said)
-elif how == "rubbish":
-    said = b"reconciler answers\\n" + b"\\xff\\x1b]0;owned\\x07" * 30_000
-sys.stdout.buffer.write(said)
-sys.stderr.buffer.write(done.stderr)
-sys.exit(done.returncode)
+import os, pathlib, re, subprocess, sys
+shell = subprocess.Popen(["/bin/sh", *sys.argv[1:]], stdin=sys.stdin.buffer, stdout=subprocess.PIPE)
+while said := os.read(shell.stdout.fileno(), 1 << 20):
+    how = pathlib.Path("{how}").read_text()
+    pathlib.Path("{how}-" + how).touch()
+    if how == "digits":
+        said = re.sub(rb"(run \\S+ \\w+) \\d+", rb"\\g<1> " + b"9" * 5000, said)
+    elif how == "rubbish":
+        end = re.search(rb"\\n[0-9a-f]+ \\d+\\n\\Z", said)
+        said = b"reconciler answers\\n" + b"\\xff\\x1b]0;owned\\x07" * 30_000 + (end[0] if end else b"")
+    sys.stdout.buffer.write(said)
+    sys.stdout.buffer.flush()
+sys.exit(shell.wait())
 """
-"""The `sh` of a host that tells the truth, or what the file `how` names."""
+"""The `sh` of a host that tells the truth, or what the file `how` names; how its commands end it leaves alone."""
 
 
 @pytest.mark.fault
