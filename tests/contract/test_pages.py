@@ -2,10 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -19,8 +17,11 @@ from reconciler.web.pages.access import COOKIE
 from reconciler.web.pages.columns import PAGE, SHOWN
 from reconciler.web.tokens import MOST_FAILURES
 from tests.contract.web import Answer, request
-from tests.pages import Painted, many, paint, painting, past, run, served, settings, task
+from tests.pages import Painted, many, paint, past, run, settings, task
+from tests.painted import painted, port
 from tests.recording import NOW
+
+__all__ = ["painted", "port"]
 
 TOKEN = "a-token-for-the-team"  # noqa: S105 - of nobody
 DIGEST = hashlib.sha256(TOKEN.encode()).hexdigest()
@@ -51,18 +52,6 @@ class Elements(HTMLParser):
 
     def cards(self) -> list[str]:
         return [str(one["id"]).removeprefix("t-") for one in self.of("article")]
-
-
-@pytest.fixture(name="painted")
-def _painted(tmp_path: Path) -> Iterator[Painted]:
-    with painting(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture(name="port")
-def _port(painted: Painted) -> Iterator[int]:
-    with served(painted) as port:
-        yield port
 
 
 def get(port: int, path: str = "/", **headers: str) -> Answer:

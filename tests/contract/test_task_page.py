@@ -1,7 +1,6 @@
 """A task's page: its story as the branch tells it, its output however large and hostile, its diff, its prompt."""
 
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,22 +18,13 @@ from reconciler.web.pages import ansi, logview
 from reconciler.web.pages.ansi import Pen
 from reconciler.web.pages.logview import Place
 from tests.contract.test_pages import HOSTILE, Elements, get, page
-from tests.pages import Painted, paint, painting, run, served, task
+from tests.pages import Painted, paint, run, task
+from tests.painted import painted, port
 from tests.recording import assigned, new_fleet, opened, started, succeeded
 
+__all__ = ["painted", "port"]
+
 COPY = Copy(task_id="loud", epoch=1, stream="stdout")
-
-
-@pytest.fixture(name="painted")
-def _painted(tmp_path: Path) -> Iterator[Painted]:
-    with painting(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture(name="port")
-def _port(painted: Painted) -> Iterator[int]:
-    with served(painted) as port:
-        yield port
 
 
 def printed(painted: Painted, data: bytes, stream: str = "stdout", *, live: bool = False) -> None:

@@ -1,12 +1,14 @@
-"""Fixtures of the end-to-end tests: a fleet whose runs are ended with the test, and a real sshd."""
+"""Fixtures of the end-to-end tests: a fleet whose runs end with the test, a real sshd, a forge, an HTTP server."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.contract.scripted import Scripted, scripted
 from tests.contract.sshd import Sshd
 from tests.e2e.fleets import Fleet
+from tests.forge.server import FakeForge
 
 
 @pytest.fixture
@@ -21,3 +23,15 @@ def sshd(tmp_path: Path) -> Iterator[Sshd]:
     server = Sshd.start(tmp_path / "sshd")
     yield server
     server.stop()
+
+
+@pytest.fixture
+def forge(tmp_path: Path) -> Iterator[FakeForge]:
+    with FakeForge.running(tmp_path / "forge") as one:
+        yield one
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    with scripted() as one:
+        yield one

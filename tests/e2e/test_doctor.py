@@ -4,30 +4,15 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.contract.scripted import Reply, Scripted, scripted
+from tests.contract.scripted import Reply, Scripted
 from tests.e2e.program import git, run
 from tests.forge.server import FakeForge
 
 OLD_CLI = '#!/bin/sh\necho "old-cli 1.9.0"\n'
 NUMBER = {"pattern": r"(\d+\.\d+\.\d+)"}
-
-
-@pytest.fixture
-def forge(tmp_path: Path) -> Iterator[FakeForge]:
-    with FakeForge.running(tmp_path / "forge") as one:
-        yield one
-
-
-@pytest.fixture
-def server() -> Iterator[Scripted]:
-    with scripted() as one:
-        yield one
 
 
 def write(root: Path, path: str, document: object) -> None:

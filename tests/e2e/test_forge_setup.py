@@ -1,32 +1,20 @@
 """`reconciler forge`: a real process connects a fleet with a forge, and says what it found, did and could not do."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.contract.scripted import Reply, Scripted, scripted
+from tests.contract.scripted import Reply, Scripted
 from tests.e2e.program import Done, git, run
 from tests.forge.server import FakeForge
 
 PUBLIC = "https://agents.example.org"
 HOOK = f"{PUBLIC}/webhooks/forgejo"
 NEW, OLD = "n" * 32, "o" * 32
-
-
-@pytest.fixture
-def forge(tmp_path: Path) -> Iterator[FakeForge]:
-    with FakeForge.running(tmp_path / "forge") as one:
-        yield one
-
-
-@pytest.fixture
-def server() -> Iterator[Scripted]:
-    with scripted() as one:
-        yield one
 
 
 def fleet(folder: Path, url: str, **keys: object) -> Path:
