@@ -1,7 +1,6 @@
 """Wake-ups from real files and a real repository; an empty set asks for a look at everything."""
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -140,7 +139,6 @@ def test_every_way_in_which_editors_save_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault
-@pytest.mark.skipif("FAULT_SAMPLE" in os.environ, reason="only in the whole suite")
 def test_a_checkout_of_ten_thousand_files_is_seen_whole_and_in_a_few_batches(tmp_path: Path) -> None:
     fleet = new_fleet(tmp_path)
     person_commits(tmp_path, "elsewhere", "1")

@@ -187,7 +187,7 @@ def test_a_day_goes_well_with_kills_around_writes_to_the_journal(tmp_path: Path,
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("when", ["after"] if SAMPLED else ["before", "after"])
+@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("first", firsts(40, stride=GIT_STRIDE))
 def test_a_day_goes_well_with_kills_around_calls_of_git(tmp_path: Path, first: int, when: When) -> None:
     with killing(tmp_path, range(0), when) as team:

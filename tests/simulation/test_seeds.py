@@ -79,7 +79,6 @@ def test_a_planted_bug_is_found(name: str) -> None:
 
 
 @pytest.mark.fault
-@pytest.mark.skipif("FAULT_SAMPLE" in os.environ, reason="only in the whole suite; the tests of every day plant two")
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_each_planted_bug_is_found(bug: Bug) -> None:
     _is_found(bug)
