@@ -13,6 +13,8 @@ from reconciler.repo.desired.assembly import Assembly, Files, Resolved
 from reconciler.repo.desired.goodversions import Good
 from reconciler.repo.yaml.yamlnodes import Path as KeyPath
 
+_NOT_OURS = "not a file of this fleet: tasks are state/tasks/**/*.yaml, hosts hosts/*.yaml, adapters adapters/*.yaml"
+
 
 def validate_paths(root: Path, paths: Collection[Path] = ()) -> tuple[Problem, ...]:
     """Everything that is wrong with these files or folders of the work tree at `root`; none: of all of it."""
@@ -44,9 +46,6 @@ def validate_paths(root: Path, paths: Collection[Path] = ()) -> tuple[Problem, .
         for path, name in asked.items()
         if not path.is_dir() and name not in names
     )
-
-
-_NOT_OURS = "not a file of this fleet: tasks are state/tasks/**/*.yaml, hosts hosts/*.yaml, adapters adapters/*.yaml"
 
 
 def _within(path: str, name: str) -> bool:
