@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from reconciler.core.events import Assigned, Event, Finished, Merged, Regenerated, Released, Reviewed, Revived
+from reconciler.core.events import (
+    Assigned,
+    Event,
+    Finished,
+    Merged,
+    NotStarted,
+    Regenerated,
+    Released,
+    Reviewed,
+    Revived,
+)
 from reconciler.core.observed import ObservedTask, Run
 from reconciler.core.terms import Failure, Outcome, Phase
 from tests.simulation.agents import SECRET
@@ -118,12 +128,12 @@ class Truth(Ledger):
             case Assigned():
                 self._assigned(task_id, before, event)
             case Finished():
-                self._finished(task_id, after, event)
+                self._finished(task_id, before, after, event)
                 self.breakers.ended(task_id, after.runs[-1], event)
+            case NotStarted():
+                self._paused(task_id, before, after, event)
             case Regenerated() | Released() | Revived() | Reviewed() | Merged():
                 self.pauses.pop(task_id, None)
-            case _:
-                self._paused(task_id, after, event)
         self.book.take(task_id, after)
 
     def _ends_stay(self, task_id: str, before: ObservedTask, after: ObservedTask) -> None:
@@ -158,24 +168,22 @@ class Truth(Ledger):
                 f"{task_id}: {now_s - ended_s:.0f} s after failure {failures}, not {pause_s:.0f}",
             )
 
-    def _paused(self, task_id: str, after: ObservedTask, event: Event) -> None:
-        """Remember when the next run may begin at the earliest."""
+    def _paused(self, task_id: str, before: ObservedTask, after: ObservedTask, event: Event) -> None:
+        """Remember when the next run may begin at the earliest: for one that a review asks for there is no pause."""
+        self.pauses.pop(task_id, None)
         last = after.last_run
-        if last is None or last.finished_at is None or last.outcome in {Outcome.SUCCEEDED, Outcome.CANCELLED}:
-            self.pauses.pop(task_id, None)
+        if last is None or last.outcome in {Outcome.SUCCEEDED, Outcome.CANCELLED}:
             return
-        if after.phase is Phase.CREATED:
+        if after.phase is Phase.CREATED and before.phase is not Phase.REVIEW_PENDING:
             failures = 0
             for run in reversed(after.runs):
                 if run.generation != last.generation or run.outcome in {None, Outcome.SUCCEEDED, Outcome.CANCELLED}:
                     break
                 failures += 1
-            ended_s = self.pauses.get(task_id, (seconds(event), 0))[0]
-            self.pauses[task_id] = (ended_s, failures)
+            self.pauses[task_id] = (seconds(event), failures)
 
-    def _finished(self, task_id: str, after: ObservedTask, event: Finished) -> None:
-        self.pauses.pop(task_id, None)
-        self._paused(task_id, after, event)
+    def _finished(self, task_id: str, before: ObservedTask, after: ObservedTask, event: Finished) -> None:
+        self._paused(task_id, before, after, event)
         run = run_of(after, event.epoch or 0)
         told = f"{event.summary} {event.error} {event.session}"
         self.must(SECRET not in told, "no secret is recorded", f"{task_id}.{event.epoch}")
