@@ -48,13 +48,15 @@ class BreakerTruth(Ledger):
     """What stands on disk of every breaker, and what must.
 
     `closed_s` says when each was closed, `well` when a run did well that one had let through, `limits` when an account
-    met its limit and until when that lasts, `accounts` whose they are; `mass_death_s` is when one was recorded.
+    met its limit and until when that lasts, `told` the latest end that its agents were told, `accounts` whose they are;
+    `mass_death_s` is when one was recorded.
     """
 
     standing: dict[str, Standing] = field(default_factory=dict)
     closed_s: dict[str, float] = field(default_factory=dict)
     well: dict[str, tuple[float, datetime]] = field(default_factory=dict)
     limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    told: dict[str, float] = field(default_factory=dict)
     accounts: dict[str, str] = field(default_factory=dict)
     mass_death_s: float | None = None
     opened: Counter[str] = field(default_factory=Counter)
@@ -154,12 +156,12 @@ class BreakerTruth(Ledger):
     def _met_limit(self, name: str, run: Run, ended_s: float) -> None:
         """An account is at its limit: until the time that was told, else for a while from when that was not known."""
         told_s = _seconds(run.resets_at) if run.resets_at is not None else 0.0
+        latest_s = self.told[name] = max(told_s, self.told.get(name, 0.0))
         known = self.standing.get(name)
-        if told_s > self.now_s:
-            until_s = max(told_s, self.limits.get(name, (0.0, 0.0))[1])
-            self.limits[name] = (self.now_s, until_s)
-        elif known is None or not known.breaker.is_open:
-            self.limits[name] = (self.now_s, ended_s + HOLDS_S)
+        if known is None or not known.breaker.is_open:
+            self.limits[name] = (self.now_s, latest_s if latest_s > self.now_s else ended_s + HOLDS_S)
+        elif told_s > self.now_s:
+            self.limits[name] = (self.now_s, max(latest_s, self.limits.get(name, (0.0, 0.0))[1]))
 
     def _of_account(self, task_id: str, name: str, at_s: float) -> None:
         file = self.book.fleet.tasks.get(task_id)
