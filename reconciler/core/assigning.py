@@ -48,7 +48,7 @@ class Assigning:
         self._more = scene.returned.copy()
         self._running = len(scene.index.live) + self._more.total()
         self._askers = Askers(scene.observed, scene.index.claims)
-        self._trials = Trials(scene.desired, scene.index.lively(scene.observed), scene.now)
+        self._trials = Trials(scene.desired, scene.observed, scene.index.live.values(), scene.now)
         self._room = sorted((self._load(host_id), host_id) for host_id in scene.room.open)
         """The hosts that have room, those with most of it first."""
 

@@ -3,7 +3,7 @@
 A restart decides the same. It starts nothing and changes no task.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -11,23 +11,30 @@ from typing import assert_never
 from reconciler.core import tripping, troubles
 from reconciler.core.breaker import Breaker, Switch
 from reconciler.core.desired import Desired
-from reconciler.core.observed import Observed
+from reconciler.core.evidence import Evidence
+from reconciler.core.observed import Observed, Run
 from reconciler.core.terms import Scope
-from reconciler.core.troubles import Evidence, Seen
 
 HOLDS_MOST = timedelta(hours=1)
 """However often it opened in a row: within an hour it is seen that the cause is gone."""
 
 
-def switches(desired: Desired, observed: Observed, now: datetime) -> tuple[Switch, ...]:
-    """Every breaker that is to be other than it is recorded, each once."""
-    open_since = [one.until for one in observed.breakers.values() if one.is_open]
-    evidence = troubles.gather(observed, min([now - tripping.EVIDENCE, *open_since]), now)
+def horizon(observed: Observed, now: datetime) -> datetime:
+    """Since when ends of runs are evidence."""
+    return min((now - tripping.EVIDENCE, *(one.until for one in observed.breakers.values() if one.is_open)))
+
+
+def switches(
+    desired: Desired, observed: Observed, evidence: Evidence, frequent: Iterable[str], now: datetime
+) -> tuple[Switch, ...]:
+    """Every breaker that is to be other than it is recorded, each once. `frequent`: the tasks launched very often."""
     found = {name: moved for name, one in observed.breakers.items() if (moved := _moved(one, desired, observed, now))}
     for name, one in observed.breakers.items():
         if one.is_open and name not in found and (moved := _tried(one, evidence, now)) is not None:
             found[name] = moved
-    for breaker in tripping.opening(desired, observed, evidence, now):
+    too_often = [(task_id, tripping.waits(task_id, desired, observed, now)) for task_id in frequent]
+    tasks = [tripping.of_task(task_id, until, desired, now) for task_id, until in too_often if until is not None]
+    for breaker in (*tasks, *tripping.opening(desired, observed, evidence, now)):
         known = observed.breakers.get(breaker.name)
         if breaker.name not in found and (known is None or not known.is_open):
             found[breaker.name] = Switch(name=breaker.name, breaker=breaker, why=breaker.reason, at=now)
@@ -43,15 +50,14 @@ def switched(observed: Observed, done: tuple[Switch, ...]) -> Observed:
     return replace(observed, breakers={name: one for name, one in merged.items() if one is not None})
 
 
-def alarms(observed: Observed, now: datetime) -> Iterator[datetime]:
-    """When the breakers are to be looked at again."""
+def alarms(observed: Observed, live: Collection[Run], now: datetime) -> Iterator[datetime]:
+    """When the breakers are to be looked at again, with these live runs."""
     for one in observed.breakers.values():
         if one.holds(now):
             yield one.until
-    trying = [one for one in observed.breakers.values() if one.tries(now)]
-    for seen in observed.tasks.values() if trying else ():
-        run = seen.live_run
-        if run is not None and run.started_at is not None:
+    trying = any(one.tries(now) for one in observed.breakers.values())
+    for run in live if trying else ():
+        if run.started_at is not None:
             yield troubles.whole(run.started_at) + troubles.LIVED
 
 
@@ -102,18 +108,20 @@ def _tried(one: Breaker, evidence: Evidence, now: datetime) -> Switch | None:
             return None
         longer = replace(one, until=later, trial=False)
         return Switch(name=one.name, breaker=longer, why="the limit ends later", at=now)
-    tries = [seen for seen in (*evidence.ended, *evidence.live) if _is_trial(one, seen)]
-    for seen in sorted(tries, key=lambda seen: (seen.run.assigned_at, seen.run.run_id)):
-        well = troubles.well(one.scope, seen.run, now)
+    if not one.trial:
+        return None
+    tries = [run for run in evidence.since(one.scope, one.id, one.until) if _is_trial(one, run)]
+    for run in sorted(tries, key=lambda run: (run.assigned_at, run.run_id)):
+        well = troubles.well(one.scope, run, now)
         if well is True:
-            return _closed(one, f"run {seen.run.run_id} does well", now)
+            return _closed(one, f"run {run.run_id} does well", now)
         if well is False:
-            return _reopened(one, seen, now)
+            return _reopened(one, run, now)
     return None
 
 
-def _is_trial(one: Breaker, seen: Seen) -> bool:
-    return one.trial and troubles.in_scope(one, seen.run) and seen.run.assigned_at >= one.until
+def _is_trial(one: Breaker, run: Run) -> bool:
+    return troubles.in_scope(one, run) and run.assigned_at >= one.until
 
 
 def _closed(one: Breaker, cause: str, now: datetime, actor: str = "planner") -> Switch:
@@ -121,9 +129,9 @@ def _closed(one: Breaker, cause: str, now: datetime, actor: str = "planner") -> 
     return Switch(name=one.name, breaker=closed, why=cause, at=now, actor=actor)
 
 
-def _reopened(one: Breaker, tried: Seen, now: datetime) -> Switch:
+def _reopened(one: Breaker, tried: Run, now: datetime) -> Switch:
     openings = one.openings + 1
-    died_at, resets_at = tried.ended_at, tried.run.resets_at
+    died_at, resets_at = troubles.whole(tried.finished_at or now), tried.resets_at
     longer = min(tripping.HOLDS_FIRST * (1 << min(openings - 1, 8)), HOLDS_MOST)
     again = replace(
         one,
@@ -133,4 +141,4 @@ def _reopened(one: Breaker, tried: Seen, now: datetime) -> Switch:
         trial=resets_at is None or resets_at <= now,
         openings=openings,
     )
-    return Switch(name=one.name, breaker=again, why=f"run {tried.run.run_id} failed: {tried.run.failure}", at=now)
+    return Switch(name=one.name, breaker=again, why=f"run {tried.run_id} failed: {tried.failure}", at=now)

@@ -103,7 +103,7 @@ def waiting(
     used = used or usage(observed)
     found.extend(Condition(why=halt.why, who=halt.who) for halt in observed.halts)
     found.extend(limits(desired, used))
-    if (one := trials.Trials(desired, observed, now).waited_for(document.value)) is not None:
+    if (one := trials.Trials(desired, observed, trials.live(observed), now).waited_for(document.value)) is not None:
         found.append(Condition(why=one.trial_sentence, who="nobody"))
     found.extend(_hosts(document.value, desired, observed, used, now))
     return tuple(found)
@@ -114,7 +114,7 @@ def _hosts(task: Task, desired: Desired, observed: Observed, used: Usage, now: d
         return [Condition(why="the fleet has no host: add hosts/<id>.yaml", who="operator")]
     found = []
     pulling = []
-    tried = trials.Trials(desired, observed, now)
+    tried = trials.Trials(desired, observed, trials.live(observed), now)
     for host_id in sorted(desired.hosts):
         if (one := tried.of_host(host_id)) is not None:
             found.append(Condition(why=one.trial_sentence, who="nobody"))

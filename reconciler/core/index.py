@@ -5,13 +5,14 @@ It decides nothing: it says who lives, who waits, of whom something was asked, a
 
 import heapq
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from reconciler.core import conditions, publications, settling, troubles
+from reconciler.core import conditions, publications, settling
 from reconciler.core.askers import Claim
 from reconciler.core.desired import Desired
+from reconciler.core.evidence import Evidence
 from reconciler.core.observed import UNTOUCHED, Observed, ObservedTask, Run
 from reconciler.core.publications import Publication
 from reconciler.core.queues import Queues
@@ -19,17 +20,13 @@ from reconciler.core.terms import Outcome, Phase, Wish
 
 TO_COME = frozenset({Phase.CREATED, Phase.ASSIGNED, Phase.RUNNING})
 
-FEW_ENDED = 1000
-
 
 @dataclass(slots=True)
 class Index:
-    """The tasks by what a pass does with them; of each kind a dict, for its order.
+    """The tasks by what a pass does with them; of each kind a dict, for its order."""
 
-    Runs that ended before `horizon` are no evidence any more.
-    """
-
-    horizon: datetime
+    evidence: Evidence
+    """For and against breakers."""
     live: dict[str, Run] = field(default_factory=dict)
     """Those with a run whose end was not seen."""
     used: Counter[str] = field(default_factory=Counter)
@@ -39,10 +36,6 @@ class Index:
     in_review: dict[str, None] = field(default_factory=dict)
     lost: dict[str, None] = field(default_factory=dict)
     """Those with a run that was lost: it may come back."""
-    ended: dict[str, None] = field(default_factory=dict)
-    """Those of which a run ended lately: evidence for and against breakers."""
-    troubled: dict[str, None] = field(default_factory=dict)
-    """Those among them whose end may be held against something."""
     retried: dict[str, None] = field(default_factory=dict)
     """Those that are to start again."""
     frequent: dict[str, None] = field(default_factory=dict)
@@ -65,7 +58,6 @@ class Index:
     """Those with a live run that has to be looked at in every pass."""
     _claimed: dict[str, tuple[Claim, ...]] = field(default_factory=dict)
     _waits_for: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _most_ended: int = FEW_ENDED
     _alone: tuple[Observed, Observed] | None = None
     _until: dict[str, datetime] = field(default_factory=dict)
     _alarms: list[tuple[datetime, str]] = field(default_factory=list)
@@ -73,6 +65,8 @@ class Index:
     def put(self, task_id: str, desired: Desired, observed: Observed, now: datetime) -> None:
         """Take a task as it is now."""
         self._take_out(task_id)
+        if task_id not in observed.tasks or not observed.tasks[task_id].runs:
+            self.evidence.put(task_id, None, now)
         if task_id in observed.tasks or task_id in desired.tasks:
             self.add(task_id, desired, observed, now)
 
@@ -80,6 +74,8 @@ class Index:
         """The same of a task that is not known yet."""
         document = desired.tasks.get(task_id)
         seen = observed.tasks.get(task_id, UNTOUCHED)
+        if seen.runs:
+            self.evidence.put(task_id, seen, now)
         if seen is not UNTOUCHED:
             self._add_seen(task_id, seen, desired, now)
         elif document is not None and document.value.desired is Wish.CANCEL:
@@ -93,7 +89,7 @@ class Index:
 
     def _add_seen(self, task_id: str, seen: ObservedTask, desired: Desired, now: datetime) -> None:
         if seen.runs:
-            self._add_runs(task_id, seen, desired.settings.limits.launches_per_task_per_hour, now)
+            self._add_runs(task_id, seen, desired.settings.limits.launches_per_task_per_hour)
         if seen.phase is Phase.REVIEW_PENDING:
             self.in_review[task_id] = None
         elif seen.phase is Phase.BLOCKED:
@@ -104,10 +100,6 @@ class Index:
                 self.publishing[task_id] = wanted
         if settling.may_settle(task_id, seen, desired, now):
             self.settling[task_id] = None
-
-    def lively(self, observed: Observed) -> Observed:
-        """What happened to those with a live run alone, where a breaker may ask for it."""
-        return narrowed(observed, self.live) if observed.breakers else observed
 
     def due(self, now: datetime) -> list[str]:
         """The tasks that time alone may have changed; they are to be put again."""
@@ -129,26 +121,13 @@ class Index:
         self._until[task_id] = until
         heapq.heappush(self._alarms, (until, task_id))
 
-    def forget_old(self, observed: Observed, now: datetime) -> None:
-        """Forget the ends that are no evidence any more; those that were good only now and then."""
-        kinds = [self.troubled]
-        if len(self.ended) >= self._most_ended:
-            kinds.append(self.ended)
-        for kind in kinds:
-            for task_id in [one for one in kind if not self._is_evidence(one, observed, now)]:
-                del kind[task_id]
-        self._most_ended = max(FEW_ENDED, 2 * len(self.ended)) if len(kinds) > 1 else self._most_ended
-
-    def _is_evidence(self, task_id: str, observed: Observed, now: datetime) -> bool:
-        return next(troubles.lately(task_id, observed.tasks[task_id], self.horizon, now), None) is not None
-
     def _take_out(self, task_id: str) -> None:
         run = self.live.pop(task_id, None)
         if run is not None:
             self._count(run.host, -1)
         for kind in (
-            self.in_review, self.lost, self.ended, self.troubled, self.retried, self.frequent, self.settling,
-            self.blocked, self.to_come, self.publishing, self.restless, self._until,
+            self.in_review, self.lost, self.retried, self.frequent, self.settling, self.blocked, self.to_come,
+             self.publishing, self.restless, self._until,
         ):  # fmt: skip
             kind.pop(task_id, None)
         self.queues.drop(task_id)
@@ -166,7 +145,7 @@ class Index:
         self.used[host_id] += change
         self.moved.add(host_id)
 
-    def _add_runs(self, task_id: str, seen: ObservedTask, limit: int | None, now: datetime) -> None:
+    def _add_runs(self, task_id: str, seen: ObservedTask, limit: int | None) -> None:
         run = seen.live_run
         if run is not None:
             self.live[task_id] = run
@@ -182,11 +161,6 @@ class Index:
             self.retried[task_id] = None
             if limit is not None and len(seen.runs) >= limit:
                 self.frequent[task_id] = None
-        lately = [*troubles.lately(task_id, seen, self.horizon, now)]
-        if lately:
-            self.ended[task_id] = None
-        if any(troubles.may_be_trouble(one.run) for one in lately):
-            self.troubled[task_id] = None
 
     def _without_sights(self, observed: Observed) -> Observed:
         """What happened without what is looked at in each pass: breakers and sightings."""
@@ -210,9 +184,3 @@ class Index:
         soonest = min((one.until for one in blocking if one.until is not None and one.until > now), default=None)
         if soonest is not None:
             self.wake(task_id, soonest)
-
-
-def narrowed(observed: Observed, task_ids: Iterable[str]) -> Observed:
-    """What happened to these tasks alone."""
-    tasks = observed.tasks
-    return replace(observed, tasks={task_id: tasks[task_id] for task_id in task_ids if task_id in tasks})

@@ -5,7 +5,7 @@ Ends that people asked for, by a task's own bounds or by a usage limit are no de
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,9 +13,10 @@ from reconciler.core import troubles
 from reconciler.core.bounds import MassDeath
 from reconciler.core.breaker import Breaker
 from reconciler.core.events import BreakerOpened
+from reconciler.core.evidence import Evidence
 from reconciler.core.observed import Observed, ObservedTask
-from reconciler.core.terms import Outcome, Phase, Scope
-from reconciler.core.troubles import Evidence, Seen
+from reconciler.core.terms import Phase, Scope
+from reconciler.core.troubles import Seen
 
 MASS_DEATH = "mass_death"
 """The reason of a task that is blocked because its run died with many others."""
@@ -38,33 +39,16 @@ def found(bound: MassDeath, evidence: Evidence, after: datetime) -> Died | None:
     A window begins with a death. Of each task one death counts: one that fails again and again is its own trouble,
     which its attempts bound. The share is that of the runs which lived when the window began.
     """
-    recent = itertools.takewhile(lambda one: one.ended_at > after, reversed(evidence.ended))
-    deaths = [one for one in recent if troubles.is_trouble(Scope.FLEET, one.run)][::-1]
-    if len({one.task_id for one in deaths}) < bound.deaths:
-        return None
+    deaths = [*itertools.takewhile(lambda one: one.ended_at > after, reversed(evidence.deaths))][::-1]
     times = [one.ended_at for one in deaths]
-    lives = _Lives(evidence)
     for begin in sorted(set(times), reverse=True):
         inside = deaths[bisect_left(times, begin) : bisect_right(times, begin + bound.within)]
-        if len({one.task_id for one in inside}) < bound.deaths:
+        if len(inside) < bound.deaths or len({one.task_id for one in inside}) < bound.deaths:
             continue
-        live = lives.at(begin)
+        live = evidence.lived_at(begin)
         if sum(one.began_at <= begin for one in inside) >= bound.share * live:
             return Died(deaths=tuple(inside), live=live, within=bound.within)
     return None
-
-
-class _Lives:
-    """When the runs began and ended, so that those which lived at a time are counted without looking at each again."""
-
-    def __init__(self, evidence: Evidence) -> None:
-        lived = [one for one in evidence.ended if one.run.outcome is not Outcome.NOT_STARTED]
-        self._began = sorted(one.began_at for one in (*evidence.live, *lived))
-        self._ended = sorted(one.ended_at for one in lived)
-
-    def at(self, moment: datetime) -> int:
-        """How many had begun by then and had not ended before."""
-        return bisect_right(self._began, moment) - bisect_left(self._ended, moment)
 
 
 def breaker(died: Died, holds: timedelta, now: datetime) -> Breaker:
@@ -83,13 +67,13 @@ def breaker(died: Died, holds: timedelta, now: datetime) -> Breaker:
     )
 
 
-def barred(observed: Observed, now: datetime) -> Iterator[tuple[str, BreakerOpened]]:
-    """The waiting tasks whose last run died in the mass death for which the fleet is held: they are blocked."""
+def barred(waiting: Iterable[str], observed: Observed, now: datetime) -> Iterator[tuple[str, BreakerOpened]]:
+    """Of the waiting tasks those to be blocked: the last run died in the mass death for which the fleet is held."""
     fleet = observed.breakers.get(Scope.FLEET)
     if fleet is None or not fleet.holds(now):
         return
-    for task_id, seen in observed.tasks.items():
-        if _died_in(fleet, seen):
+    for task_id in waiting:
+        if _died_in(fleet, observed.tasks[task_id]):
             needs = f"many runs died at once: mend the cause, then `{RELEASE}`"
             yield task_id, BreakerOpened(at=now, actor="planner", reason=MASS_DEATH, needs=needs)
 

@@ -6,17 +6,18 @@ Each action is one effect that may be repeated. Nothing is done here.
 import heapq
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from reconciler.core import breakers, conditions, following, massdeath, overlay, placement, settling, tripping
+from reconciler.core import breakers, conditions, following, massdeath, overlay, placement, settling
 from reconciler.core.actions import Action, Publish, Record
 from reconciler.core.assigning import Assigning, Scene
 from reconciler.core.breaker import Switch
 from reconciler.core.desired import Desired
 from reconciler.core.events import Event
+from reconciler.core.evidence import Evidence
 from reconciler.core.following import Step
-from reconciler.core.index import Index, narrowed
+from reconciler.core.index import Index
 from reconciler.core.observed import UNTOUCHED, Observed
 from reconciler.core.room import Room
 from reconciler.core.terms import TERMINAL, ExecutionMode
@@ -47,7 +48,7 @@ class Planner:
     def __init__(self) -> None:
         """Nothing was looked at yet."""
         self._last: tuple[Desired, Observed, datetime] | None = None
-        self._index = Index(datetime.max.replace(tzinfo=UTC))
+        self._index = Index(Evidence(datetime.max.replace(tzinfo=UTC)))
         self._room = Room({}, frozenset())
         self._looks: list[tuple[datetime, str]] = []
         """When the live runs that were looked at before need a look because of the time."""
@@ -58,7 +59,7 @@ class Planner:
         switches = self._switches(desired, observed, now)
         observed = breakers.switched(observed, switches)
         actions: list[Action] = [*switches]
-        alarms = [*breakers.alarms(self._index.lively(observed), now)]
+        alarms = [*breakers.alarms(observed, self._index.live.values(), now)]
         actions.extend(following.overdue(observed) if self._index.lost else ())
         for step in self._steps(desired, observed, now):
             actions.extend(step.actions)
@@ -75,12 +76,11 @@ class Planner:
     def _catch_up(self, desired: Desired, observed: Observed, now: datetime) -> None:
         """Bring what is kept up to date."""
         before, self._last = self._last, (desired, observed, now)
-        horizon = _horizon(observed, now)
-        if before is None or _is_other(before, desired, observed, now) or horizon < self._index.horizon:
+        index, horizon = self._index, breakers.horizon(observed, now)
+        if before is None or _is_other(before, desired, observed, now) or horizon < index.evidence.horizon:
             self._begin(desired, observed, now, horizon)
             return
-        index = self._index
-        index.horizon = horizon
+        index.evidence.forget_old(horizon, now)
         touched = self._touched(before, desired, observed, now)
         for task_id in touched:
             index.put(task_id, desired, observed, now)
@@ -90,7 +90,7 @@ class Planner:
         self._notice_runs(before[1], observed, now)
 
     def _begin(self, desired: Desired, observed: Observed, now: datetime, horizon: datetime) -> None:
-        self._index, self._looks = Index(horizon), []
+        self._index, self._looks = Index(Evidence(horizon)), []
         self._room = Room(desired.hosts, desired.retired_hosts)
         for task_id in observed.tasks:
             self._index.add(task_id, desired, observed, now)
@@ -128,15 +128,9 @@ class Planner:
                 restless[task_id] = None
 
     def _switches(self, desired: Desired, observed: Observed, now: datetime) -> tuple[Switch, ...]:
-        """What breakers are to be; nothing is asked of the record where nothing in it could open one."""
-        index = self._index
-        index.forget_old(observed, now)
-        if not (observed.breakers or index.troubled or index.frequent):
-            return ()
-        own = [one.id for one in observed.breakers.values() if one.id is not None]
-        near = dict.fromkeys((*index.ended, *index.live, *index.frequent, *own))
-        tasks = {task_id: desired.tasks[task_id] for task_id in near if task_id in desired.tasks}
-        return breakers.switches(replace(desired, tasks=tasks), narrowed(observed, near), now)
+        """What breakers are to be."""
+        frequent = [task_id for task_id in self._index.frequent if task_id in desired.tasks]
+        return breakers.switches(desired, observed, self._index.evidence, frequent, now)
 
     def _steps(self, desired: Desired, observed: Observed, now: datetime) -> Iterator[Step]:
         """What the live runs need, of those that need a look."""
@@ -162,7 +156,7 @@ class Planner:
         """What people asked for, of tasks of which nothing runs, and the tasks that a mass death blocks."""
         index = self._index
         if observed.breakers:
-            yield from massdeath.barred(narrowed(observed, index.retried), now)
+            yield from massdeath.barred(index.retried, observed, now)
         for task_id in index.settling:
             event = settling.settle(task_id, observed.tasks.get(task_id, UNTOUCHED), desired, observed, now)
             if event is not None:
@@ -236,11 +230,6 @@ def _is_other(before: tuple[Desired, Observed, datetime], desired: Desired, obse
 def _same(one: object, other: object) -> bool:
     """Whether two values are equal, at once where they are one."""
     return one is other or one == other
-
-
-def _horizon(observed: Observed, now: datetime) -> datetime:
-    """Since when ends of runs are evidence for or against breakers."""
-    return min((now - tripping.EVIDENCE, *(one.until for one in observed.breakers.values() if one.is_open)))
 
 
 def _deletions(desired: Desired, observed: Observed, now: datetime) -> Iterator[datetime]:

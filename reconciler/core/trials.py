@@ -3,13 +3,13 @@
 It opens and closes none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from reconciler.core import digests, troubles
 from reconciler.core.breaker import Breaker
 from reconciler.core.desired import Desired, Task
-from reconciler.core.observed import Observed
+from reconciler.core.observed import Observed, Run
 from reconciler.core.terms import ExecutionMode, Scope
 
 
@@ -20,18 +20,23 @@ def holding(task: Task, desired: Desired, observed: Observed, now: datetime) -> 
             yield one
 
 
+def live(observed: Observed) -> Iterator[Run]:
+    """The runs whose end was not seen."""
+    return (run for seen in observed.tasks.values() if (run := seen.live_run) is not None)
+
+
 class Trials:
     """One pass over the breakers whose time is over: each lets one run through, and waits for what becomes of it."""
 
-    def __init__(self, desired: Desired, observed: Observed, now: datetime) -> None:
-        """Begin with those whose run is under way."""
+    def __init__(self, desired: Desired, observed: Observed, runs: Iterable[Run], now: datetime) -> None:
+        """Begin with those whose run is under way, of these live runs."""
         self._desired = desired
         self._trying = [one for one in observed.breakers.values() if one.tries(now)]
-        live = [run for seen in observed.tasks.values() if (run := seen.live_run) is not None] if self._trying else []
+        under_way = tuple(runs) if self._trying else ()
         self._taken = [
             one
             for one in self._trying
-            if any(troubles.in_scope(one, run) and run.assigned_at >= one.until for run in live)
+            if any(troubles.in_scope(one, run) and run.assigned_at >= one.until for run in under_way)
         ]
 
     def waited_for(self, task: Task) -> Breaker | None:

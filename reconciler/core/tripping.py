@@ -3,19 +3,18 @@
 It reads the record alone; closing is `breakers`' part.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciler.core import digests, massdeath, retry, troubles
 from reconciler.core.breaker import Breaker
 from reconciler.core.desired import Desired
+from reconciler.core.evidence import Ends, Evidence
 from reconciler.core.observed import Observed
-from reconciler.core.terms import Failure, Phase, Scope, Wish
-from reconciler.core.troubles import Evidence, Seen
+from reconciler.core.terms import Phase, Scope, Wish
+from reconciler.core.troubles import Seen
 
-IN_A_ROW = 3
-"""So many runs of several tasks in a row: two may be chance, and every more is a launch for nothing."""
 EVIDENCE = timedelta(hours=1)
 """What ended longer ago opens nothing."""
 HOLDS_FIRST = timedelta(minutes=10)
@@ -23,25 +22,15 @@ HOLDS_FIRST = timedelta(minutes=10)
 
 
 def opening(desired: Desired, observed: Observed, evidence: Evidence, now: datetime) -> Iterator[Breaker]:
-    """Every breaker that there is enough evidence for; those that are open already may be among them."""
-    for task_id in desired.tasks:
-        until = waits(task_id, desired, observed, now)
-        if until is not None:
-            yield _task(task_id, until, desired, now)
-    by_host: dict[str, list[Seen]] = {}
-    by_adapter: dict[str, list[Seen]] = {}
-    for one in evidence.ended:
-        by_host.setdefault(one.run.host, []).append(one)
-        if one.run.adapter is not None and one.run.account is not None:
-            by_adapter.setdefault(one.run.adapter, []).append(one)
-    for host_id, ended in by_host.items():
-        row = _row(Scope.HOST, host_id, ended, desired, observed)
-        if row and _is_dispatched_to(host_id, desired) and _others_do_well(Scope.HOST, host_id, evidence.ended):
+    """Every breaker of more than a task that there is enough evidence for; open ones may be among them."""
+    for host_id, ends in evidence.hosts.items():
+        row = _row(Scope.HOST, host_id, ends, desired, observed)
+        if row and _is_dispatched_to(host_id, desired) and evidence.others_do_well(host_id):
             yield from _of_row(Scope.HOST, host_id, row, desired, now)
-    for adapter_id, ended in by_adapter.items():
-        row = _row(Scope.ADAPTER, adapter_id, ended, desired, observed)
+    for adapter_id, ends in evidence.adapters.items():
+        row = _row(Scope.ADAPTER, adapter_id, ends, desired, observed)
         hosts = {one.run.host for one in row}
-        of_one_host = len(hosts) == 1 and _others_do_well(Scope.ADAPTER, next(iter(hosts)), ended)
+        of_one_host = len(hosts) == 1 and ends.others_do_well(next(iter(hosts)))
         if row and not of_one_host and adapter_id in desired.adapters:
             yield from _of_row(Scope.ADAPTER, adapter_id, row, desired, now)
     yield from _usage(desired, observed, evidence, now)
@@ -65,12 +54,13 @@ def _settled(name: str, known: Breaker | None, desired: Desired) -> datetime | N
     return max((one for one in times if one is not None), default=None)
 
 
-def _row(scope: Scope, name: str, ended: list[Seen], desired: Desired, observed: Observed) -> tuple[Seen, ...]:
+def _row(scope: Scope, name: str, ends: Ends, desired: Desired, observed: Observed) -> tuple[Seen, ...]:
     """The row of failures, of runs that began after the breaker was last closed: older ones know no mended cause."""
+    if not ends.row:
+        return ()
     full = f"{scope}/{name}"
     settled = _settled(full, observed.breakers.get(full), desired)
-    row = troubles.row(scope, ended, IN_A_ROW)
-    return () if settled is not None and any(one.began_at <= settled for one in row) else row
+    return () if settled is not None and any(one.began_at <= settled for one in ends.row) else ends.row
 
 
 def _is_dispatched_to(host_id: str, desired: Desired) -> bool:
@@ -86,7 +76,8 @@ def waits(task_id: str, desired: Desired, observed: Observed, now: datetime) -> 
     return retry.next_launch_at(seen, desired.settings.limits.launches_per_task_per_hour, now)
 
 
-def _task(task_id: str, until: datetime, desired: Desired, now: datetime) -> Breaker:
+def of_task(task_id: str, until: datetime, desired: Desired, now: datetime) -> Breaker:
+    """The breaker of a task that was launched too often."""
     bound = desired.settings.limits.launches_per_task_per_hour
     return Breaker(
         scope=Scope.TASK,
@@ -99,11 +90,6 @@ def _task(task_id: str, until: datetime, desired: Desired, now: datetime) -> Bre
         until=troubles.whole(until),
         trial=False,
     )
-
-
-def _others_do_well(scope: Scope, host_id: str, ended: Sequence[Seen]) -> bool:
-    others = (one.run for one in ended if one.run.host != host_id and not troubles.says_nothing(scope, one.run))
-    return any(not troubles.is_trouble(scope, run) for run in others)
 
 
 def _of_row(scope: Scope, name: str, row: tuple[Seen, ...], desired: Desired, now: datetime) -> Iterator[Breaker]:
@@ -128,18 +114,18 @@ def _of_row(scope: Scope, name: str, row: tuple[Seen, ...], desired: Desired, no
 
 def _usage(desired: Desired, observed: Observed, evidence: Evidence, now: datetime) -> Iterator[Breaker]:
     """Of every account of an adapter that met a usage limit."""
-    met = {
-        (one.run.adapter, one.run.account): one
-        for one in evidence.ended
-        if one.run.failure is Failure.USAGE_LIMIT and one.run.adapter in desired.adapters and one.run.account
-    }
-    for (adapter_id, account), last in met.items():
-        breaker = _limited(adapter_id or "", account or "", last, desired, now)
+    for (adapter_id, account), met in evidence.limits.items():
+        name = f"{Scope.USAGE}/{adapter_id}.{account}"
+        known = observed.breakers.get(name)
+        settled = _settled(name, known, desired)
+        is_news = met and (settled is None or met[-1].ended_at > settled)
+        if not is_news or adapter_id not in desired.adapters or (known is not None and known.is_open):
+            continue
+        breaker = _limited(adapter_id, account, met[-1], desired, now)
         later = limit(breaker, evidence, now)
-        settled = _settled(breaker.name, observed.breakers.get(breaker.name), desired)
         if later is not None:
             breaker = replace(breaker, until=later, trial=False)
-        if breaker.until > now and (settled is None or breaker.since > settled):
+        if breaker.until > now:
             yield breaker
 
 
@@ -176,7 +162,7 @@ def limit(one: Breaker, evidence: Evidence, now: datetime) -> datetime | None:
     """The latest end of the limit that runs of the account were told."""
     told = (
         troubles.whole(seen.run.resets_at)
-        for seen in evidence.ended
-        if seen.run.resets_at is not None and seen.run.resets_at > now and troubles.in_scope(one, seen.run)
+        for seen in evidence.limits.get((one.id or "", one.account or ""), ())
+        if seen.run.resets_at is not None and seen.run.resets_at > now
     )
     return max(told, default=None)

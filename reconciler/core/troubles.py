@@ -3,12 +3,12 @@
 It sorts facts; whether they are enough to open a breaker is `tripping`'s part.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reconciler.core.breaker import Breaker
-from reconciler.core.observed import Observed, ObservedTask, Run
+from reconciler.core.observed import Run
 from reconciler.core.terms import Failure, Outcome, Scope
 
 DEATHS = frozenset(
@@ -36,10 +36,7 @@ LIVED = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A run and the id of its task; in whole seconds when it was given out, and when its end was seen.
-
-    A live one stands with the present time instead of an end.
-    """
+    """A run that ended and the id of its task; in whole seconds when it was given out, and when its end was seen."""
 
     task_id: str
     run: Run
@@ -47,44 +44,9 @@ class Seen:
     ended_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """The runs that ended lately, in the order of their ends, and those that live."""
-
-    ended: tuple[Seen, ...]
-    live: tuple[Seen, ...]
-
-
-def gather(observed: Observed, horizon: datetime, now: datetime) -> Evidence:
-    """The live runs, those that ended since the horizon, and older ones whose usage limit has not ended."""
-    ended: list[Seen] = []
-    live: list[Seen] = []
-    for task_id, seen in observed.tasks.items():
-        run = seen.live_run
-        if run is not None:
-            live.append(_seen(task_id, run, now))
-        ended.extend(lately(task_id, seen, horizon, now))
-    ended.sort(key=lambda one: (one.ended_at, one.run.run_id))
-    return Evidence(ended=tuple(ended), live=tuple(live))
-
-
-def lately(task_id: str, seen: ObservedTask, horizon: datetime, now: datetime) -> Iterator[Seen]:
-    """Of one task the runs that ended since the horizon, or whose usage limit has not ended; the newest first."""
-    for run in reversed(seen.runs):
-        if run.finished_at is None:
-            continue
-        if run.finished_at < horizon and (run.resets_at is None or run.resets_at <= now):
-            return
-        yield _seen(task_id, run, now)
-
-
-def may_be_trouble(run: Run) -> bool:
-    """Whether a run's end may be held against something, whatever the scope."""
-    return run.failure is not None or run.outcome in {Outcome.FAILED, Outcome.LOST, Outcome.NOT_STARTED}
-
-
-def _seen(task_id: str, run: Run, now: datetime) -> Seen:
-    return Seen(task_id=task_id, run=run, began_at=whole(run.assigned_at), ended_at=whole(run.finished_at or now))
+def seen(task_id: str, run: Run, ended_at: datetime) -> Seen:
+    """The end of a run."""
+    return Seen(task_id=task_id, run=run, began_at=whole(run.assigned_at), ended_at=whole(ended_at))
 
 
 def whole(moment: datetime) -> datetime:

@@ -40,6 +40,9 @@ PROMPT_S, FAIR_AFTER_S = 20.0, 60.0
 LOST_SLACK_S, UP_S = 300.0, 120.0
 """How much later than its time a run may be given up as lost, once a program up for so long met the silence."""
 
+PROVIDERS_OWN = frozenset({"provider", "loops"})
+"""Agents that end because their provider fails: from the fourth in a row that is an attempt."""
+
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 300.0
 
 
@@ -219,7 +222,7 @@ class Truth(Ledger):
         if process is None:
             return
         lived_s = (process.ended_s or 0.0) - process.born_s
-        true = process.act.counts or process.act.name == "provider" or folder.exit is None
+        true = process.act.counts or process.act.name in PROVIDERS_OWN or folder.exit is None
         if run.failure is Failure.TIMED_OUT:
             true = true or lived_s >= self._timeout(folder.name).total_seconds() - SLACK_S
         self.must(true and not process.vanished, "attempts are charged for what counts", f"{name}: {run.failure}")

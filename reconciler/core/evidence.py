@@ -1,0 +1,165 @@
+"""The runs that speak for or against circuit breakers: those that ended lately, in that order, and those that live.
+
+It is kept by what changed; what a single end means is `troubles`' part, whether it is enough is `tripping`'s.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import takewhile
+
+from reconciler.core import troubles
+from reconciler.core.observed import ObservedTask, Run
+from reconciler.core.terms import Failure, Outcome, Scope
+from reconciler.core.troubles import Seen
+
+IN_A_ROW = 3
+"""So many runs of several tasks in a row: two may be chance, and every more is a launch for nothing."""
+
+
+@dataclass(slots=True)
+class Ends:
+    """The ends of the runs of one host or adapter. `row`: the newest of them, where they are all trouble."""
+
+    scope: Scope
+    seen: list[Seen] = field(default_factory=list)
+    row: tuple[Seen, ...] = ()
+    well: Counter[str] = field(default_factory=Counter)
+    """How many runs of each host did well."""
+
+    def take(self, one: Seen, change: int) -> None:
+        """Count an end in (1), or out again (-1)."""
+        _keep(self.seen, one, change)
+        if not (troubles.is_trouble(self.scope, one.run) or troubles.says_nothing(self.scope, one.run)):
+            _count(self.well, one.run.host, change)
+        self.row = troubles.row(self.scope, self.seen, IN_A_ROW)
+
+    def others_do_well(self, host_id: str) -> bool:
+        """Whether a run of another host did well."""
+        return len(self.well) > (host_id in self.well)
+
+
+class Evidence:
+    """What ended since a horizon, and older ends by a usage limit that lasts."""
+
+    def __init__(self, horizon: datetime) -> None:
+        """Nothing is known yet."""
+        self.horizon = horizon
+        self.hosts: dict[str, Ends] = {}
+        self.adapters: dict[str, Ends] = {}
+        """Of adapters the runs by an account that is known: who pulls work has its own."""
+        self.limits: dict[tuple[str, str], list[Seen]] = {}
+        """By adapter and account the ends that a usage limit brought about."""
+        self.deaths: list[Seen] = []
+        """The ends that one cause can bring upon many."""
+        self._ended: list[Seen] = []
+        self._began_at: list[datetime] = []
+        self._ended_at: list[datetime] = []
+        """When the runs began and ended, so that those which lived at a time are counted without a look at each."""
+        self._live: dict[str, dict[str, Run]] = {}
+        self._well = Ends(Scope.HOST)
+        self._of: dict[str, tuple[Run | None, tuple[Seen, ...]]] = {}
+
+    def put(self, task_id: str, seen: ObservedTask | None, now: datetime) -> None:
+        """Take what is recorded of a task now; `None`: nothing is any more."""
+        was, before = self._of.pop(task_id, (None, ()))
+        live = seen.live_run if seen is not None else None
+        after = tuple(self._speaking(task_id, seen, now)) if seen is not None else ()
+        if live is not None or after:
+            self._of[task_id] = (live, after)
+        if was is not live:
+            self._put_live(task_id, was, live)
+        for one in before:
+            if one not in after:
+                self._take(one, -1)
+        for one in after:
+            if one not in before:
+                self._take(one, 1)
+
+    def forget_old(self, horizon: datetime, now: datetime) -> None:
+        """Move the horizon, and forget what is no evidence any more."""
+        self.horizon = horizon
+        old = [one for one in takewhile(lambda one: one.ended_at < horizon, self._ended) if not _lasts(one.run, now)]
+        for one in old:
+            live, ends = self._of.pop(one.task_id)
+            left = tuple(other for other in ends if other != one)
+            if live is not None or left:
+                self._of[one.task_id] = (live, left)
+            self._take(one, -1)
+
+    def others_do_well(self, host_id: str) -> bool:
+        """Whether another host did well lately."""
+        return self._well.others_do_well(host_id)
+
+    def lived_at(self, moment: datetime) -> int:
+        """How many had begun by then and had not ended before."""
+        return bisect_right(self._began_at, moment) - bisect_left(self._ended_at, moment)
+
+    def since(self, scope: Scope, name: str | None, moment: datetime) -> Iterator[Run]:
+        """The runs that ended since the moment or live, in no order; at least those of the host or adapter."""
+        of_one = {Scope.HOST: self.hosts, Scope.ADAPTER: self.adapters, Scope.USAGE: self.adapters}.get(scope, {})
+        ends = of_one.get(name or "")
+        ended = self._ended if scope is Scope.FLEET else ends.seen if ends is not None else []
+        yield from (one.run for one in takewhile(lambda one: one.ended_at >= moment, reversed(ended)))
+        hosts = [self._live.get(name or "", {})] if scope is Scope.HOST else self._live.values()
+        for runs in hosts:
+            yield from runs.values()
+
+    def _speaking(self, task_id: str, seen: ObservedTask, now: datetime) -> Iterator[Seen]:
+        for run in seen.runs:
+            if run.finished_at is not None:
+                one = troubles.seen(task_id, run, run.finished_at)
+                if one.ended_at >= self.horizon or _lasts(run, now):
+                    yield one
+
+    def _put_live(self, task_id: str, was: Run | None, live: Run | None) -> None:
+        if was is not None:
+            _remove(self._began_at, troubles.whole(was.assigned_at))
+            del self._live[was.host][task_id]
+        if live is not None:
+            insort(self._began_at, troubles.whole(live.assigned_at))
+            self._live.setdefault(live.host, {})[task_id] = live
+
+    def _take(self, one: Seen, change: int) -> None:
+        """Count an end in (1), or out again (-1)."""
+        run = one.run
+        _keep(self._ended, one, change)
+        self._well.take(one, change)
+        self.hosts.setdefault(run.host, Ends(Scope.HOST)).take(one, change)
+        if run.adapter is not None and run.account is not None:
+            self.adapters.setdefault(run.adapter, Ends(Scope.ADAPTER)).take(one, change)
+            if run.failure is Failure.USAGE_LIMIT:
+                _keep(self.limits.setdefault((run.adapter, run.account), []), one, change)
+        if troubles.is_trouble(Scope.FLEET, run):
+            _keep(self.deaths, one, change)
+        if run.outcome is not Outcome.NOT_STARTED:
+            for times, moment in ((self._began_at, one.began_at), (self._ended_at, one.ended_at)):
+                insort(times, moment) if change > 0 else _remove(times, moment)
+
+
+def _lasts(run: Run, now: datetime) -> bool:
+    """Whether the run met a usage limit that has not ended."""
+    return run.resets_at is not None and run.resets_at > now
+
+
+def _order(one: Seen) -> tuple[datetime, str]:
+    return one.ended_at, one.run.run_id
+
+
+def _keep(ends: list[Seen], one: Seen, change: int) -> None:
+    if change > 0:
+        insort(ends, one, key=_order)
+    else:
+        del ends[bisect_left(ends, _order(one), key=_order)]
+
+
+def _remove(times: list[datetime], moment: datetime) -> None:
+    del times[bisect_left(times, moment)]
+
+
+def _count(counts: Counter[str], name: str, change: int) -> None:
+    counts[name] += change
+    if not counts[name]:
+        del counts[name]
