@@ -40,6 +40,7 @@ class Observer:
         self._confirmed: set[str] = set()
         self._unknown_since: dict[str, datetime] = {}
         self._workdirs: dict[str, str] = {}
+        self._failure: BaseException | None = None
 
     async def follow(self, desired: Desired) -> None:
         """Watch the hosts that are in force, on each the runs whose end was not seen, and the forge."""
@@ -109,9 +110,8 @@ class Observer:
     def check(self) -> None:
         """Raise what a watch failed with that is no matter of its host: a branch that moved, a full disk, a defect."""
         self._forge.check()
-        for task in self._tasks.values():
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+        if self._failure is not None:
+            raise self._failure
 
     async def close(self) -> None:
         """End all watches; runs on hosts go on."""
@@ -183,6 +183,7 @@ class Observer:
             watch.adapters = adapters
             watch.runs = runs
             self._tasks[host_id] = asyncio.create_task(watch.watch(), name=f"watch {host_id}")
+            self._tasks[host_id].add_done_callback(self._ended)
             return
         news = runs.keys() - watch.runs.keys() - watch.sightings.keys()
         unknown = adapters.keys() - watch.adapters.keys()
@@ -199,6 +200,12 @@ class Observer:
         for host_id in self._edges.branch.hosts().keys() - desired.hosts.keys() - in_use:
             gone = HostSeen(host=None, at=now, actor="person:desired")
             await asyncio.to_thread(self._edges.branch.record_host, host_id, gone)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._failure = self._failure or error
+            self._edges.changed()
 
     async def _end(self, host_id: str) -> None:
         watch = self._watches.pop(host_id, None)

@@ -42,11 +42,13 @@ def found(bound: MassDeath, evidence: Evidence, after: datetime) -> Died | None:
     deaths = [*itertools.takewhile(lambda one: one.ended_at > after, reversed(evidence.deaths))][::-1]
     times = [one.ended_at for one in deaths]
     for begin in sorted(set(times), reverse=True):
-        inside = deaths[bisect_left(times, begin) : bisect_right(times, begin + bound.within)]
-        if len(inside) < bound.deaths or len({one.task_id for one in inside}) < bound.deaths:
-            continue
+        first, last = bisect_left(times, begin), bisect_right(times, begin + bound.within)
         live = evidence.lived_at(begin)
-        if sum(one.began_at <= begin for one in inside) >= bound.share * live:
+        if last - first < max(bound.deaths, bound.share * live):
+            continue
+        inside = deaths[first:last]
+        several = len({one.task_id for one in inside}) >= bound.deaths
+        if several and sum(one.began_at <= begin for one in inside) >= bound.share * live:
             return Died(deaths=tuple(inside), live=live, within=bound.within)
     return None
 

@@ -32,6 +32,7 @@ KEPT = (
     460826449,  # a part of a claim, read from a connection that broke, that looked like one of another boot
     500040,  # a limit that was met anew, without an end, before the end that others were told
     600109,  # the fourth failure of a provider in a row, this one told over and over
+    700024,  # a watch that could not write down what it met, killed before the next turn
     932826776,  # a run that failed after a review had asked for the next: the next one waits for nothing
     6,  # a limit without an end that others met after its breaker had opened
 )
