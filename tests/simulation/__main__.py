@@ -29,7 +29,7 @@ HASH_SEED = "PYTHONHASHSEED"
 class _Wanted:
     plan: Plan
     seconds: float
-    worlds: int
+    seeds: Sequence[int]
     jobs: int
     shrink_s: float
     clock_s: Callable[[], float]
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _results(wanted: _Wanted, until_s: float) -> Iterator[Result]:
     """Worlds as they end; no new one begins when the time is over."""
-    seeds = iter(range(wanted.plan.seed, wanted.plan.seed + wanted.worlds))
+    seeds = iter(wanted.seeds)
     if wanted.jobs == 1:
         for seed in seeds:
             yield simulate(replace(wanted.plan, seed=seed))
@@ -84,7 +84,7 @@ def _processor_s() -> float:
 def _wanted(argv: Sequence[str]) -> _Wanted:
     parser = argparse.ArgumentParser(prog="invoke simulate", description=__doc__)
     parser.add_argument("--seconds", type=float, default=40.0)
-    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--seed", type=int, nargs="+", help="that of the first world, or of several worlds")
     parser.add_argument("--worlds", type=int, default=10**9)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--hosts", type=int, default=Plan.hosts)
@@ -96,12 +96,12 @@ def _wanted(argv: Sequence[str]) -> _Wanted:
     said = parser.parse_args(argv)
     if said.busy and said.jobs != 1:
         parser.error("--busy needs --jobs 1")
-    seed = secrets.randbelow(10**9) if said.seed is None else said.seed
-    plan = Plan(seed=seed, hosts=said.hosts, tasks=said.tasks, weather_s=said.minutes * 60, severity=said.severity)
+    first, *more = said.seed or [secrets.randbelow(10**9)]
+    plan = Plan(seed=first, hosts=said.hosts, tasks=said.tasks, weather_s=said.minutes * 60, severity=said.severity)
     return _Wanted(
         plan=plan,
         seconds=said.seconds,
-        worlds=said.worlds,
+        seeds=(first, *more) if more else range(first, first + said.worlds),
         jobs=said.jobs,
         shrink_s=said.shrink,
         clock_s=time.process_time if said.busy else time.monotonic,
