@@ -16,12 +16,14 @@ from tests.waiting import until
 pytestmark = pytest.mark.fault
 
 SAMPLED = "FAULT_SAMPLE" in os.environ
+SYNCS, GITS_SYNCS, WRITES = "fsync,fdatasync", "fsync", "pwrite64"
 PLACES = [
-    ("fsync,fdatasync", 8),
-    *([] if SAMPLED else [("fsync,fdatasync", number) for number in (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12)]),
-    *([] if SAMPLED else [("fsync", number) for number in (1, 2, 3)]),
+    (SYNCS, 8),
+    *([] if SAMPLED else [(SYNCS, number) for number in (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12)]),
+    *([] if SAMPLED else [(GITS_SYNCS, number) for number in (1, 2, 3)]),
+    *([] if SAMPLED else [(WRITES, number) for number in (1, 3, 6, 12, 24)]),
 ]
-"""Which of a process's calls fail, from which on: those of git alone, or those of the journal as well."""
+"""Which of a process's calls fail, from which on: syncs of git alone or of the journal too, the journal's writes."""
 
 
 def went_on(fleet: Fleet) -> None:
