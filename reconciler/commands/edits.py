@@ -11,11 +11,8 @@ from reconciler.commands.command import Command
 from reconciler.commands.session import NotGood, Session, WrongUsage
 from reconciler.core.terms import Scope, Wish
 from reconciler.repo import storage
-from reconciler.repo.desired import fleetfiles
-from reconciler.repo.fleet import Fleet
 from reconciler.repo.main import commits
-from reconciler.repo.main.commits import Change, Edit, Written
-from reconciler.repo.yaml import documents
+from reconciler.repo.main.commits import Change, Written
 
 
 def cancel(session: Session, *, task: str, json: bool = False) -> int:
@@ -93,16 +90,7 @@ def _close(session: Session, name: str, *, json: bool) -> int:
         return {"closed_breakers": {**kept, name: settled}}
 
     message = f"Close the breaker {name}"
-    return _told(session, {"breaker": name}, _settings(view.fleet, change, message), message, json=json)
-
-
-def _settings(fleet: Fleet, change: Change, message: str) -> Written:
-    """Edit the settings, or begin them."""
-    path = fleetfiles.SETTINGS
-    if (fleet.root / path).exists():
-        return commits.edit(fleet, "settings", path, change, message)
-    new = documents.dump(change({}))
-    return Written(path=path, commit=commits.commit(fleet, [Edit(path=path, old=None, new=new)], message))
+    return _told(session, {"breaker": name}, commits.edit_settings(view.fleet, change, message), message, json=json)
 
 
 def _told(session: Session, about: Mapping[str, str], written: Written, message: str, *, json: bool) -> int:

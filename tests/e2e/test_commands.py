@@ -448,6 +448,25 @@ def test_a_token_is_printed_once_and_only_its_digest_is_kept(fleet: Path) -> Non
     assert "did you mean laptop?" in run("token", "laptp", cwd=fleet).complaint
 
 
+def test_a_token_for_the_board_is_made_by_a_command(fleet: Path) -> None:
+    settings = fleet / "state" / "settings.yaml"
+    before = settings.read_text()
+    first = run("token", "--board", cwd=fleet)
+    assert (first.exit, first.error, first.raw.count(b"\n")) == (0, "", 1)
+    assert settings.read_text().startswith(before)
+    tokens = [first, *(run("token", "--board", cwd=fleet) for _ in range(2))]
+    digests = [hashlib.sha256(one.out.strip().encode()).hexdigest() for one in tokens]
+    assert [digest in settings.read_text() for digest in digests] == [False, True, True]
+    assert git(fleet, "log", "-1", "--format=%s") == "Give the board a new token"
+    assert (git(fleet, "status", "--porcelain"), run("validate", cwd=fleet).exit) == ("", 0)
+    git(fleet, "rm", "--quiet", "state/settings.yaml")
+    git(fleet, "commit", "--quiet", "--message", "Without settings")
+    assert run("token", "--board", cwd=fleet).exit == 0
+    assert settings.read_text().startswith("board:")
+    assert "takes a pull host, or --board" in run("token", cwd=fleet).complaint
+    assert run("token", "localhost", "--board", cwd=fleet).exit == 2
+
+
 def test_a_task_runs_to_its_end_and_everything_tells_of_it(fleet: Path) -> None:
     write_task(fleet, "speak", goal="echo one; printf '\\377\\000two'; echo three >&2")
     ran = run("reconcile", "--until-idle", "--no-listen", cwd=fleet)

@@ -70,6 +70,15 @@ def edit(fleet: Fleet, kind: str, path: str, change: Change, message: str) -> Wr
     return Written(path=path, commit=commit(fleet, [Edit(path=path, old=old, new=new)], message))
 
 
+def edit_settings(fleet: Fleet, change: Change, message: str) -> Written:
+    """Edit the fleet's settings as `edit` does, or begin them."""
+    path = fleetfiles.SETTINGS
+    if (fleet.root / path).exists():
+        return edit(fleet, "settings", path, change, message)
+    new = documents.dump(change({}))
+    return Written(path=path, commit=commit(fleet, [Edit(path=path, old=None, new=new)], message))
+
+
 def commit(fleet: Fleet, edits: Sequence[Edit], message: str, signed: Signature | None = None) -> str:
     """Write and commit edits whose paths are relative to the fleet; the new commit's id.
 
