@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reconciler.commands import files
 from reconciler.commands.session import NotGood, Session
-from reconciler.core import publications
+from reconciler.core import board, publications
 from reconciler.core import standing as standings
 from reconciler.core.desired import Desired, Settings
 from reconciler.core.observed import ForgeSeen, Observed, ObservedHost, ObservedTask
@@ -23,7 +23,6 @@ from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.fleet import IN_FORCE, Fleet
 from reconciler.repo.journal import Journal
 from reconciler.repo.observed import reading as happened
-from reconciler.repo.observed.records import Recorded
 from reconciler.repo.published import Published
 from reconciler.repo.remote import standings as kept
 
@@ -47,8 +46,7 @@ class View:
 
     def task_ids(self) -> list[str]:
         """Every task that is not put away: those with a file, and those that happened and are not archived."""
-        wanted = self.desired.tasks.keys() | self.desired.refused.keys()
-        return sorted(wanted | (self.observed.tasks.keys() - self.desired.archived))
+        return sorted(board.task_ids(self.desired, self.observed.tasks))
 
     def presuming(self, now: datetime) -> Observed:
         """What happened, with every host that was not asked since its file changed taken for one that answers."""
@@ -84,14 +82,13 @@ class Reader:
         self._files = DesiredFiles(
             self.fleet.root, journal=self._journal, secret=session.env.get, key=digests, ref=self.fleet.ref
         )
-        self._tip: str | None = None
-        self._recorded = Recorded()
+        self._happened = happened.Following(self.fleet)
 
     def read(self) -> View:
         """The fleet as it is now."""
         now = self._session.now()
-        recorded = self._happened()
-        tasks = {task_id: self._with_activity(task_id, seen) for task_id, seen in recorded.tasks.items()}
+        recorded = self._happened.read()
+        tasks = self._with_activity(recorded.tasks)
         desired = self._files.refresh(
             now,
             observed_ids=tasks.keys(),
@@ -117,15 +114,13 @@ class Reader:
             observed = replace(observed, forge=replace(forge, held=held))
         return View(fleet=self.fleet, desired=desired, observed=observed, paths=recorded.paths, standing=standing)
 
+    def happened(self) -> Mapping[str, ObservedTask]:
+        """The tasks as they are recorded now, and nothing else: for who looks often."""
+        return self._happened.read().tasks
+
     def close(self) -> None:
         """Let go of the journal."""
         self._journal.close()
-
-    def _happened(self) -> Recorded:
-        tip = happened.newest(self.fleet)
-        if tip != self._tip:
-            self._tip, self._recorded = tip, happened.read(self.fleet, tip)
-        return self._recorded
 
     def _forge(self, settings: Settings) -> ForgeSeen | None:
         """What the reconciler last knew of the forge; `None` where there is none, or none that can be asked.
@@ -148,12 +143,14 @@ class Reader:
             held=held,
         )
 
-    def _with_activity(self, task_id: str, seen: ObservedTask) -> ObservedTask:
-        at = self._journal.activity(task_id)
-        known = seen.last_activity_at
-        if at is None or (known is not None and known >= at):
-            return seen
-        return replace(seen, last_activity_at=at)
+    def _with_activity(self, tasks: Mapping[str, ObservedTask]) -> dict[str, ObservedTask]:
+        """The tasks with what has moved in them since it was last recorded."""
+        moved = dict(tasks)
+        for task_id, at in self._journal.activities(tasks).items():
+            known = tasks[task_id].last_activity_at
+            if known is None or known < at:
+                moved[task_id] = replace(tasks[task_id], last_activity_at=at)
+        return moved
 
 
 def load(session: Session) -> View:

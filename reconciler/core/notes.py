@@ -23,6 +23,10 @@ class HostState(StrEnum):
     NOT_ASKED = "not asked yet"
 
 
+IN_TROUBLE = (HostState.MISCONFIGURED, HostState.UNREACHABLE, HostState.DRAINING)
+"""Those that need a look."""
+
+
 def title(task_id: str, desired: Desired, observed: Observed) -> str:
     """What its file calls the task, else what the record does."""
     document = desired.tasks.get(task_id)
@@ -59,3 +63,20 @@ def host_state(host_id: str, desired: Desired, observed: Observed) -> HostState:
     if transport == "local":
         return HostState.REACHABLE
     return HostState.PULLS if transport == "pull" else HostState.NOT_ASKED
+
+
+def host_note(host_id: str, desired: Desired, observed: Observed, now: datetime) -> str:
+    """Why a host takes nothing, plainly; of one that does, nothing."""
+    document, known = desired.hosts.get(host_id), observed.hosts.get(host_id)
+    if host_id in desired.retired_hosts or document is None:
+        return f"hosts/{host_id}.yaml is gone or broken: it takes nothing new"
+    state, drain = host_state(host_id, desired, observed), document.value.drain
+    if state is HostState.DRAINING and drain is not None:
+        until = f", until {drain.until:%Y-%m-%d %H:%M} UTC" if drain.until is not None else ""
+        over = " (that is over)" if drain.until is not None and drain.until <= now else ""
+        return f"takes no new runs: {drain.reason}{until}{over}"
+    if state in IN_TROUBLE:
+        silent = observed.silent.get(host_id)
+        since = f" since {silent:%H:%M} UTC" if silent is not None else ""
+        return f"{known.reason if known is not None and known.reason else 'it does not answer'}{since}"
+    return ""

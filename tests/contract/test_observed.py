@@ -236,6 +236,22 @@ def test_what_is_read_again_is_what_was_recorded(fleet: Fleet) -> None:
         assert dict(branch.tasks()) == kept
 
 
+def test_who_follows_the_branch_reads_only_records_that_changed(fleet: Fleet) -> None:
+    following = reading.Following(fleet)
+    assert following.read() == records.Recorded()
+    with opened(fleet) as branch:
+        branch.record("one", assigned("one"))
+        branch.record("two", assigned("two"))
+        before = following.read()
+        assert following.read() is before
+        branch.record("two", started())
+        branch.record("two", succeeded())
+        after = following.read()
+        assert after == reading.read(fleet)
+        assert after.paths["two"] != before.paths["two"]
+        assert after.tasks["one"] is before.tasks["one"]
+
+
 def test_sixty_four_threads_are_grouped_and_each_gets_its_own_answer(fleet: Fleet) -> None:
     phases: dict[str, Phase] = {}
 

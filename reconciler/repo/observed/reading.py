@@ -10,7 +10,7 @@ from reconciler.repo import git
 from reconciler.repo.fleet import OBSERVED, Fleet
 from reconciler.repo.observed import records
 from reconciler.repo.observed.branch import BranchFailed, BranchMoved
-from reconciler.repo.observed.records import Recorded, UnreadableRecord
+from reconciler.repo.observed.records import Record, Recorded, UnreadableRecord
 
 
 def read(fleet: Fleet, commit: str | None = None) -> Recorded:
@@ -33,13 +33,35 @@ def newest(fleet: Fleet) -> str | None:
 
 def load(fleet: Fleet, files: Mapping[str, str]) -> Recorded:
     """The records among the branch's files (path -> blob id). Raises UnreadableRecord."""
-    wanted = {path: blob for path, blob in files.items() if records.belongs(path)}
-    contents = git.read_blobs(fleet.top, wanted.values())
-    if lost := [path for path, blob in wanted.items() if blob not in contents]:
-        raise UnreadableRecord(
-            f"{lost[0]}: its content is not in the repository; run `git fsck` and fetch what is lost"
-        )
-    return records.decode({path: contents[blob] for path, blob in wanted.items()})
+    return records.decode(_contents(fleet, {path: blob for path, blob in files.items() if records.belongs(path)}))
+
+
+class Following:
+    """Reads the branch again and again; a record that is as it was is not read again."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        """Read the branch of this fleet."""
+        self._fleet = fleet
+        self._tip: str | None = None
+        self._blobs: Mapping[str, str] = {}
+        self._found: dict[str, Record] = {}
+        self._recorded = Recorded()
+
+    def read(self) -> Recorded:
+        """What its newest commit says; the same value while there is no newer one. Raises UnreadableRecord."""
+        tip = newest(self._fleet)
+        if tip != self._tip:
+            self._take(git.ls_tree(self._fleet.top, tip) if tip is not None else {})
+            self._recorded, self._tip = records.gathered(self._found), tip
+        return self._recorded
+
+    def _take(self, files: Mapping[str, str]) -> None:
+        wanted = {path: blob for path, blob in files.items() if records.belongs(path)}
+        fresh = {path: blob for path, blob in wanted.items() if self._blobs.get(path) != blob}
+        contents = _contents(self._fleet, fresh)
+        read = {path: records.record(path, content) for path, content in contents.items()}
+        kept = {path: one for path, one in self._found.items() if path in wanted}
+        self._found, self._blobs = kept | read, wanted
 
 
 def adopt(fleet: Fleet) -> None:
@@ -73,3 +95,13 @@ def namer(object_format: str) -> Callable[[bytes], str]:
         return hashlib.new(object_format, b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
     return name
+
+
+def _contents(fleet: Fleet, wanted: Mapping[str, str]) -> dict[str, bytes]:
+    """The bytes of these files (path -> blob id). Raises UnreadableRecord where one is lost."""
+    contents = git.read_blobs(fleet.top, wanted.values())
+    if lost := [path for path, blob in wanted.items() if blob not in contents]:
+        raise UnreadableRecord(
+            f"{lost[0]}: its content is not in the repository; run `git fsck` and fetch what is lost"
+        )
+    return {path: contents[blob] for path, blob in wanted.items()}

@@ -26,6 +26,9 @@ MAX_TEXT = 2000
 
 T = TypeVar("T")
 
+Record = ObservedTask | ObservedHost | Breaker | str
+"""What one file of the branch holds; the text is the fleet's own id."""
+
 _ID = r"[a-z0-9][a-z0-9_-]{0,62}"
 _TASK = re.compile(rf"{ROOT}/(?:tasks|done/[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})/({_ID})\.yaml")
 _HOST = re.compile(rf"{ROOT}/hosts/({_ID})\.yaml")
@@ -118,24 +121,41 @@ def fitted(task: ObservedTask) -> tuple[ObservedTask, bytes]:
 
 def decode(files: Mapping[str, bytes]) -> Recorded:
     """The records in the branch's files; a file that is none of them is left out. Raises UnreadableRecord."""
+    return gathered({path: record(path, content) for path, content in sorted(files.items()) if belongs(path)})
+
+
+def record(path: str, content: bytes) -> Record:
+    """The record in one file of the branch, of the fleet's own file its id. Raises UnreadableRecord."""
+    if _TASK.fullmatch(path):
+        return _structured(ObservedTask, path, content)
+    if _HOST.fullmatch(path):
+        return _structured(ObservedHost, path, content)
+    if found := _BREAKER.fullmatch(path):
+        return _breaker(found[1], path, content)
+    return _fleet_id(content)
+
+
+def gathered(found: Mapping[str, Record]) -> Recorded:
+    """The records of the branch, by the paths of their files. Raises UnreadableRecord where a task has two."""
     tasks: dict[str, ObservedTask] = {}
     hosts: dict[str, ObservedHost] = {}
     breakers: dict[str, Breaker] = {}
     paths: dict[str, str] = {}
     fleet = None
-    for path, content in sorted(files.items()):
-        if found := _TASK.fullmatch(path):
-            if found[1] in tasks:
-                raise UnreadableRecord(
-                    f"{path} and {paths[found[1]]} are records of one task; remove one on the branch"
-                )
-            tasks[found[1]], paths[found[1]] = _structured(ObservedTask, path, content), path
-        elif found := _HOST.fullmatch(path):
-            hosts[found[1]] = _structured(ObservedHost, path, content)
-        elif found := _BREAKER.fullmatch(path):
-            breakers[found[1]] = _breaker(found[1], path, content)
-        elif path == FLEET:
-            fleet = _fleet_id(content)
+    for path, one in found.items():
+        name = path.rpartition("/")[2].removesuffix(".yaml")
+        match one:
+            case ObservedTask():
+                if name in tasks:
+                    said = f"{path} and {paths[name]} are records of one task; remove one on the branch"
+                    raise UnreadableRecord(said)
+                tasks[name], paths[name] = one, path
+            case ObservedHost():
+                hosts[name] = one
+            case Breaker():
+                breakers[one.name] = one
+            case str():
+                fleet = one
     return Recorded(fleet=fleet, tasks=tasks, hosts=hosts, breakers=breakers, paths=paths)
 
 

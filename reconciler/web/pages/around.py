@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.core import notes, placement, remarks
-from reconciler.core.notes import HostState
+from reconciler.core.notes import IN_TROUBLE, HostState
 from reconciler.core.remarks import Remark
 from reconciler.edges.reads import Reads
 from reconciler.edges.view import Picture
@@ -18,8 +18,6 @@ MOST_HOSTS = 24
 MOST_PROBLEMS = 20
 MOST_BLOCKS = 12
 """Up to so many slots are drawn one by one."""
-
-IN_TROUBLE = (HostState.MISCONFIGURED, HostState.UNREACHABLE, HostState.DRAINING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,24 +74,6 @@ def _place(host_id: str, picture: Picture, running: int, now: datetime) -> Place
         running=running,
         slots=document.value.slots if document is not None else 0,
         transport=document.value.transport if document is not None else "its file is gone",
-        says=_says(host_id, state, picture, now),
+        says=notes.host_note(host_id, desired, observed, now),
         versions=", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
     )
-
-
-def _says(host_id: str, state: HostState, picture: Picture, now: datetime) -> str:
-    """Why it takes nothing, plainly."""
-    desired, observed = picture.desired, picture.observed
-    document, known = desired.hosts.get(host_id), observed.hosts.get(host_id)
-    if host_id in desired.retired_hosts or document is None:
-        return f"hosts/{host_id}.yaml is gone or broken: it takes nothing new"
-    drain = document.value.drain
-    if state is HostState.DRAINING and drain is not None:
-        until = f", until {drain.until:%Y-%m-%d %H:%M} UTC" if drain.until is not None else ""
-        over = " (that is over)" if drain.until is not None and drain.until <= now else ""
-        return f"takes no new runs: {drain.reason}{until}{over}"
-    if state in IN_TROUBLE:
-        silent = observed.silent.get(host_id)
-        since = f" since {silent:%H:%M} UTC" if silent is not None else ""
-        return f"{known.reason if known is not None and known.reason else 'it does not answer'}{since}"
-    return ""

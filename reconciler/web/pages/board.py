@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import falcon
 
+from reconciler.core.board import KINDS
 from reconciler.core.terms import Phase
 from reconciler.edges.reads import Reads
 from reconciler.web.pages import answers, around, cards, columns, filters, frames, rendering
@@ -66,7 +67,7 @@ def page(reads: Reads, wanted: Filter, *, leaves: bool = False) -> bytes:
 def _tiles(counts: Mapping[Phase, int], wanted: Filter) -> list[dict[str, object]]:
     """The columns as a row of numbers, each a way to its tasks alone; the one that is looked at leads back."""
     tiles = []
-    for kind in columns.KINDS:
+    for kind in KINDS:
         phases = frozenset(kind.phases)
         chosen = wanted.phases == phases
         asked = filters.of_phases(wanted, frozenset() if chosen else phases)

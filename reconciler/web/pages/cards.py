@@ -6,9 +6,9 @@ It computes no rule of its own: what keeps a task is what `conditions` says.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.core import conditions, notes
+from reconciler.core import board, conditions, notes
 from reconciler.core.conditions import Condition, Usage
-from reconciler.core.desired import Desired, Task
+from reconciler.core.desired import Task
 from reconciler.core.observed import ObservedTask, PullRequest
 from reconciler.core.terms import TERMINAL, Phase, Wish
 from reconciler.edges.reads import Reads
@@ -89,7 +89,7 @@ def card(task_id: str, seeing: Scene) -> Card:
         host=_host(seen, task),
         adapter=seen.adapter or (task.adapter if task is not None else None),
         model=task.model if task is not None else None,
-        since=since(task_id, seen, desired),
+        since=board.since(task_id, desired, observed.tasks),
         active=active(task_id, seen, seeing.reads),
         runs=len(seen.runs),
         attempts=seen.attempts,
@@ -99,16 +99,6 @@ def card(task_id: str, seeing: Scene) -> Card:
         pr=seen.pr,
         spent=spent(seen, now),
     )
-
-
-def since(task_id: str, seen: ObservedTask, desired: Desired) -> datetime | None:
-    """Since when a task has been where it is, as far as that is known."""
-    run = seen.last_run
-    if run is not None and run.finished_at is None:
-        return run.started_at or run.assigned_at
-    if run is not None:
-        return run.finished_at
-    return desired.since.get(task_id)
 
 
 def active(task_id: str, seen: ObservedTask, reads: Reads) -> datetime | None:
