@@ -3,22 +3,20 @@
 They only look.
 """
 
-import time
 from collections.abc import Iterator
 from datetime import datetime
 
-from reconciler.commands import pictures, reading
+from reconciler.commands import live, pictures, reading
 from reconciler.commands.command import Command
 from reconciler.commands.reading import Reader, View
 from reconciler.commands.session import Session
 from reconciler.core import conditions
 from reconciler.core import plan as planning
 from reconciler.core.conditions import Condition
-from reconciler.core.observed import ObservedTask
+from reconciler.core.observed import UNTOUCHED
 from reconciler.core.terms import Phase
 from reconciler.repo import shapes, storage
 
-WATCH_S = 1.0
 NOT_GOOD = frozenset({Phase.FAILED, Phase.BLOCKED})
 
 
@@ -28,46 +26,42 @@ def status(session: Session, *, task: str = "", watch: bool = False, json: bool 
     The board shows every task that is not archived, every host, circuit breakers that are open, a forge that does not
     answer or refuses something, and what is wrong with files. With a task's id it shows that task with all its runs and
     reviews; the exit code is then 1 if the task failed or is blocked.
+
+    With --watch a terminal shows as much as it can hold, what wants a person first, and keeps it up to date. Elsewhere
+    the board is followed by a line for each change, and with --json by the whole document again, on one line.
     """
     reader = Reader(session)
     try:
-        while True:
-            view = reader.read()
-            session.screen.clear() if watch else None
-            code = _task(session, view, task, json=json) if task else _board(session, view, json=json, lines=watch)
-            if not watch:
-                return code
-            session.screen.flush()
-            time.sleep(WATCH_S)
+        if watch and json:
+            return live.as_documents(session, reader, lambda view: _document(session, view, task))
+        if watch:
+            return live.watch(session, reader, task)
+        view = reader.read()
+        if json:
+            session.screen.json(_document(session, view, task))
+        elif task:
+            pictures.task(session.screen, view, view.known(task), session.now())
+        else:
+            pictures.board(session.screen, view, session.now())
+        return 1 if task and view.observed.tasks.get(task, UNTOUCHED).phase in NOT_GOOD else 0
     finally:
         reader.close()
 
 
-def _board(session: Session, view: View, *, json: bool, lines: bool) -> int:
+def _document(session: Session, view: View, task_id: str) -> object:
+    """The board, or one task, as JSON."""
     desired, observed = view.desired, view.observed
-    if json:
-        hosts = sorted(desired.hosts.keys() | {one.live_run.host for one in observed.tasks.values() if one.live_run})
-        board = {
-            "tasks": [shapes.task(task_id, desired, observed) for task_id in view.task_ids()],
-            "hosts": [shapes.host(host_id, desired, observed) for host_id in hosts],
-            "breakers": shapes.breakers(observed),
-            "forge": shapes.forge(desired, observed),
-            "remote": shapes.remote(view.standing, session.now()),
-            "problems": shapes.problems(desired),
-        }
-        (session.screen.json_line if lines else session.screen.json)(board)
-        return 0
-    pictures.board(session.screen, view, session.now())
-    return 0
-
-
-def _task(session: Session, view: View, task_id: str, *, json: bool) -> int:
-    seen = view.observed.tasks.get(view.known(task_id), ObservedTask())
-    if json:
-        session.screen.json(shapes.task(task_id, view.desired, view.observed))
-    else:
-        pictures.task(session.screen, view, task_id, session.now())
-    return 1 if seen.phase in NOT_GOOD else 0
+    if task_id:
+        return shapes.task(view.known(task_id), desired, observed)
+    hosts = sorted(desired.hosts.keys() | {one.live_run.host for one in observed.tasks.values() if one.live_run})
+    return {
+        "tasks": [shapes.task(one, desired, observed) for one in view.task_ids()],
+        "hosts": [shapes.host(host_id, desired, observed) for host_id in hosts],
+        "breakers": shapes.breakers(observed),
+        "forge": shapes.forge(desired, observed),
+        "remote": shapes.remote(view.standing, session.now()),
+        "problems": shapes.problems(desired),
+    }
 
 
 def why(session: Session, *, task: str, json: bool = False) -> int:
@@ -75,7 +69,7 @@ def why(session: Session, *, task: str, json: bool = False) -> int:
     view = reading.load(session)
     now = session.now()
     found = conditions.waiting(view.known(task), view.desired, view.presuming(now), now)
-    seen = view.observed.tasks.get(task, ObservedTask())
+    seen = view.observed.tasks.get(task, UNTOUCHED)
     if json:
         shown = [shapes.condition(one) for one in found]
         session.screen.json({"id": task, "phase": seen.phase.value, "conditions": shown})
@@ -133,7 +127,7 @@ COMMANDS = (
         group="Look",
         does=status,
         positional="task",
-        options={"task": "a task's id", "watch": "show it again every second, until Ctrl-C", "json": _JSON},
+        options={"task": "a task's id", "watch": "keep it up to date, until Ctrl-C", "json": _JSON},
         example="reconciler status\nreconciler status fix-the-login-form --json",
     ),
     Command(

@@ -101,16 +101,29 @@ def _escaped(text: str, special: str) -> str:
 
 def task(screen: Screen, view: View, task_id: str, now: datetime) -> None:
     """One task whole: what is wanted, where it stands, its runs."""
+    for text, style in task_lines(view, task_id, now):
+        screen.line(text, style=style)
+
+
+def task_lines(view: View, task_id: str, now: datetime, *, newest_first: bool = False) -> Iterator[tuple[str, str]]:
+    """The lines of that, each with its style; the oldest run comes first unless it is to be otherwise."""
     seen = _seen(view, task_id)
-    screen.line(f"{task_id}: {notes.title(task_id, view.desired, view.observed)}", style="bold")
-    screen.line(_standing(seen), style=STYLES[seen.phase])
+    yield f"{task_id}: {notes.title(task_id, view.desired, view.observed)}", "bold"
+    yield standing(seen), STYLES[seen.phase]
     for name, value in _facts(view, task_id, seen, now):
-        screen.line(f"{name.ljust(10)}  {value}")
-    for run in seen.runs:
-        screen.line()
-        screen.line(_run_line(run, now), style=_run_style(run))
-        for line in _run_details(run):
-            screen.line(f"  {line}")
+        yield f"{name.ljust(10)}  {value}", ""
+    for run in reversed(seen.runs) if newest_first else seen.runs:
+        yield "", ""
+        yield _run_line(run, now), _run_style(run)
+        yield from ((f"  {line}", "") for line in _run_details(run))
+
+
+def standing(seen: ObservedTask) -> str:
+    """Where a task stands, why, and who must act."""
+    reason = f" ({seen.reason})" if seen.reason else ""
+    needs = f": {seen.needs}" if seen.needs else ""
+    owner = f" [{seen.owner} must act]" if seen.owner else ""
+    return f"{seen.phase}{reason}{needs}{owner}"
 
 
 def _fitting(screen: Screen, view: View, ids: list[str]) -> list[str]:
@@ -158,13 +171,6 @@ def _host_row(view: View, host_id: str) -> list[Cell]:
         Cell(text=", ".join(f"{name} {version}" for name, version in sorted(versions.items())), style="dim"),
         Cell(text=str(host["reason"] or ""), style="yellow"),
     ]
-
-
-def _standing(seen: ObservedTask) -> str:
-    reason = f" ({seen.reason})" if seen.reason else ""
-    needs = f": {seen.needs}" if seen.needs else ""
-    owner = f" [{seen.owner} must act]" if seen.owner else ""
-    return f"{seen.phase}{reason}{needs}{owner}"
 
 
 def _facts(view: View, task_id: str, seen: ObservedTask, now: datetime) -> Iterator[tuple[str, str]]:

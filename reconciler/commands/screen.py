@@ -109,11 +109,6 @@ class Screen:
         stream.buffer.write(data)
         stream.buffer.flush()
 
-    def clear(self) -> None:
-        """Empty the terminal before the next picture; nothing in a pipe."""
-        if self.terminal:
-            self.console.clear()
-
     def flush(self) -> None:
         """Hand everything on."""
         sys.stdout.flush()

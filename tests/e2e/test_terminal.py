@@ -1,0 +1,78 @@
+"""What people see on a terminal, and what programs get in its place: the live board."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import program
+from tests.e2e.program import run
+from tests.e2e.terminal import terminal
+
+RECONCILER = (sys.executable, "-m", "reconciler")
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fresh")
+    assert run("init", "fleet", cwd=folder).exit == 0
+    return folder / "fleet"
+
+
+@pytest.fixture
+def fleet(fresh: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(fresh, tmp_path / "fleet")
+
+
+def write(fleet: Path, name: str, title: str, **keys: object) -> None:
+    data = {"title": title, "goal": "true", "adapter": "shell", **keys}
+    (fleet / "state/tasks" / f"{name}.yaml").write_text(json.dumps(data))
+
+
+def test_the_live_board_follows_the_fleet_and_leaves_the_terminal_as_it_was(fleet: Path) -> None:
+    with terminal([*RECONCILER, "status", "--watch"], cwd=fleet, env={"NO_COLOR": "1"}) as at:
+        before = at.settings()
+        at.shows("1 waiting")
+        write(fleet, "hostile", "Turned \u202eback\u2066 here")
+        at.shows("2 waiting")
+        at.shows("Turned back here")
+        assert b"\x1b[3" not in at.seen
+        at.forget()
+        at.resize(4, 24)
+        at.shows("Hosts 1")
+        assert "Waiting" not in at.text
+        at.type("\x03")
+        assert at.ends() == 130
+        assert at.seen.endswith(b"\x1b[?25h\x1b[?1049lended 130\r\n")
+        assert at.settings() == before
+
+
+def watching(fleet: Path, *words: str) -> subprocess.Popen[bytes]:
+    env = program.environment(fleet.parent / "home")
+    return program.start("reconciler", "status", "--watch", *words, cwd=fleet, env=env)
+
+
+def test_a_pipe_gets_the_board_and_then_only_what_changes(fleet: Path) -> None:
+    plain, documents = watching(fleet), watching(fleet, "--json")
+    try:
+        assert plain.stdout is not None
+        assert documents.stdout is not None
+        board = [plain.stdout.readline()]
+        assert [one["id"] for one in json.loads(documents.stdout.readline())["tasks"]] == ["example"]
+        write(fleet, "late", "Late")
+        assert [one["id"] for one in json.loads(documents.stdout.readline())["tasks"]] == ["example", "late"]
+        while b"late" not in board[-1]:
+            board.append(plain.stdout.readline())
+        assert board[0].split()[:2] == [b"TASK", b"PHASE"]
+        assert board[-1].split()[1:] == b"late: new -> created".split()
+        for one in (plain, documents):
+            one.send_signal(signal.SIGTERM)
+            assert one.communicate(timeout=program.TIMEOUT_S) == (b"", b"")
+            assert one.returncode == 143
+    finally:
+        plain.kill()
+        documents.kill()
