@@ -16,7 +16,6 @@ from reconciler.commands.session import Session
 from reconciler.commands.signals import Signals
 from reconciler.core import notes
 from reconciler.core.observed import UNTOUCHED
-from reconciler.repo.git import GitFailed
 
 LOOK_EVERY_S = 1.0
 
@@ -109,15 +108,9 @@ def _views(reader: Reader, signals: Signals, stop_here: Callable[[], None] | Non
         came = signals.wait(LOOK_EVERY_S)
         if signal.SIGTSTP in came and stop_here is not None:
             stop_here()
-        if signals.ended():
-            return
-        try:
-            view = reader.read()
-        except GitFailed:
-            if not signals.ended():
-                raise
-            return
-        yield view
+        view = signals.unless_ended(reader.read)
+        if view is not None:
+            yield view
 
 
 def _stop_here(live: Live, signals: Signals) -> None:

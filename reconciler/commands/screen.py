@@ -6,7 +6,7 @@ It decides nothing about what is said.
 import codecs
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -49,6 +49,8 @@ class Screen:
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         self.console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, _environ=env)
+        self._env = env
+        self._prefixes: dict[tuple[TextIO, Cell], bytes] = {}
 
     @property
     def terminal(self) -> bool:
@@ -100,6 +102,30 @@ class Screen:
     def error_output(self, data: bytes) -> None:
         """The same on standard error."""
         self._write(sys.stderr, data)
+
+    def prefixed(self, prefix: Cell, lines: Iterable[bytes], *, error: bool = False) -> None:
+        """Whole lines of somebody's output, each behind a prefix, on standard output or standard error, at once.
+
+        On a terminal the prefix has its style and the lines their colours; a pipe gets them as they are.
+        """
+        stream = sys.stderr if error else sys.stdout
+        before = self._prefix(stream, prefix)
+        if stream.isatty():
+            lines = (printable.coloured_line(line.decode(errors="replace")).encode() for line in lines)
+        stream.flush()
+        stream.buffer.write(b"".join(b"%s%s\n" % (before, line) for line in lines))
+        stream.buffer.flush()
+
+    def _prefix(self, stream: TextIO, prefix: Cell) -> bytes:
+        if not stream.isatty():
+            return prefix.text.encode()
+        known = self._prefixes.get((stream, prefix))
+        if known is None:
+            console = Console(file=stream, highlight=False, _environ=self._env)
+            with console.capture() as captured:
+                console.print(Text(prefix.text, style=prefix.style), end="", soft_wrap=True)
+            known = self._prefixes[stream, prefix] = captured.get().encode()
+        return known
 
     def _write(self, stream: TextIO, data: bytes) -> None:
         stream.flush()

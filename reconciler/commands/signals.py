@@ -6,8 +6,13 @@ It ends nothing by itself, but when it is asked to a second time.
 import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Self, TypeVar
+
+from reconciler.repo.git import GitFailed
+
+T = TypeVar("T")
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT = 128
@@ -47,6 +52,16 @@ class Signals:
         self._woken.clear()
         came, self._came = frozenset(self._came), set()
         return came
+
+    def unless_ended(self, look: Callable[[], T]) -> T | None:
+        """What `look` gives; None where a signal asked for the end: a terminal sends it to git as well."""
+        try:
+            found = look()
+        except GitFailed:
+            if not self.ended():
+                raise
+            return None
+        return None if self.ended() else found
 
     def stop_here(self) -> None:
         """Stop as the terminal asked to, until somebody has the process go on."""

@@ -156,7 +156,7 @@ def test_invoke_runs_the_same_collection(fleet: Path) -> None:
     failed = run("why", "nothing", cwd=fleet, module="invoke")
     assert (failed.exit, failed.complaint) == (1, run("why", "nothing", cwd=fleet).complaint)
     assert run("validate", "--paths", "state/tasks/example.yaml", cwd=fleet, module="invoke").exit == 0
-    assert run("logs", "example", "--run", "x", cwd=fleet, module="invoke").exit == 2
+    assert run("logs", "--task", "example", "--run", "x", cwd=fleet, module="invoke").exit == 2
 
 
 def test_no_git_on_the_path_is_one_line(fleet: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What people see on a terminal, and what programs get in its place: the live board."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -9,9 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.mask import Blot
+from reconciler.repo import logs
+from reconciler.repo.logs import Copy
 from tests.e2e import program
 from tests.e2e.program import run
 from tests.e2e.terminal import terminal
+from tests.recording import assigned, new_fleet, opened, own_git_config, succeeded
+
+__all__ = ["own_git_config"]
 
 RECONCILER = (sys.executable, "-m", "reconciler")
 
@@ -76,3 +83,26 @@ def test_a_pipe_gets_the_board_and_then_only_what_changes(fleet: Path) -> None:
     finally:
         plain.kill()
         documents.kill()
+
+
+def test_logs_of_all_tasks_are_followed_until_ctrl_c_and_nothing_is_lost(tmp_path: Path) -> None:
+    fleet = new_fleet(tmp_path / "fleet")
+
+    def prints(task_id: str, text: bytes) -> None:
+        logs.append(fleet, Copy(task_id=task_id, epoch=1, stream="stdout"), text, Blot(()))
+
+    with opened(fleet) as branch:
+        branch.record("first", assigned("first"))
+        prints("first", b"one\x1b[2J\rforged | line\r\n")
+        with terminal([*RECONCILER, "logs", "--all", "--follow"], cwd=fleet.root) as at:
+            at.shows("first | one [2J forged | line")
+            branch.record("second", assigned("second"))
+            prints("second", b"\x1b[31mred\n")
+            at.shows("second | red")
+            assert re.search(rb"\x1b\[[0-9;]*msecond \| \x1b\[0m\x1b\[31mred\x1b\[0m\r\n", at.seen)
+            branch.record("first", succeeded())
+            at.shows("- first: run 1 succeeded")
+            prints("second", b"no end")
+            at.type("\x03")
+            assert at.ends() == 130
+            assert "second | no end" in at.text
