@@ -4,7 +4,7 @@ It knows no particular command and no way to call one.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
@@ -16,7 +16,8 @@ Does = Callable[..., int]
 class Command:
     """One command. `does` teaches by its docstring; `positional` names the argument that may stand without a name.
 
-    Where there are many arguments, `does` takes them as one value of the dataclass `takes`.
+    Where there are many arguments, `does` takes them as one value of the dataclass `takes`. `choices` are the words
+    that an argument may be, where they are few.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Command:
     does: Does
     positional: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     example: str = ""
     takes: type | None = None
 

@@ -14,6 +14,7 @@ MODULES: Mapping[str, str] = {
     "new": "new",
     "validate": "validate",
     "forge": "forge",
+    "completion": "completion",
     "plan": "board",
     "reconcile": "reconcile",
     "status": "board",

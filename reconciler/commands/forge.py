@@ -20,6 +20,7 @@ from reconciler.forge.client import Client
 from reconciler.repo import shapes
 from reconciler.repo.remote.door import Remote
 
+ACTIONS = ("setup", "check")
 SHORTEST_SECRET = 16
 """Shorter ones can be guessed by trying."""
 
@@ -45,7 +46,7 @@ def forge(session: Session, asked: Asked) -> int:
     where it lives on a remote there. `forge check`, or --check, changes nothing. The exit code is 1 if something is
     wrong. `docs/forge.md` goes through it step by step.
     """
-    if asked.action not in {"setup", "check"}:
+    if asked.action not in ACTIONS:
         raise WrongUsage(f'forge takes setup or check, not "{asked.action}": reconciler forge setup')
     changing = asked.action == "setup" and not asked.check
     if asked.rotate and not changing:
@@ -207,6 +208,7 @@ COMMANDS = (
         does=forge,
         positional="action",
         takes=Asked,
+        choices={"action": ACTIONS},
         options={
             "action": "setup, or check to change nothing",
             "url": "where the forge reaches this program; without it public_url of the settings",

@@ -132,6 +132,7 @@ COMMANDS = (
         group="Look",
         does=report,
         takes=Asked,
+        choices={"by": tuple(figures.KEYS)},
         options={
             "since": "runs that ended since then: a day (2026-11-22, UTC) or a span (7d, 36h)",
             "by": f"what to count by: {', '.join(figures.KEYS)}",

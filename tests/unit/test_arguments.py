@@ -38,8 +38,8 @@ def test_positionals_and_options_may_stand_in_any_order(pieces: list[list[str]])
 
 
 def test_a_value_may_follow_an_equals_sign_or_a_space() -> None:
-    assert read("logs", "a", "--run=3").values == {"task": "a", "run": 3}
-    assert read("logs", "--run", "3", "a").values == {"task": "a", "run": 3}
+    assert read("logs", "a", "--run=3").values == {"task": ("a",), "run": 3}
+    assert read("logs", "--run", "3", "a").values == {"task": ("a",), "run": 3}
     assert read("new", "T", "--goal=--json").values == {"title": "T", "goal": "--json"}
     assert read("new", "T", "--priority", "-5").values == {"title": "T", "priority": -5}
 
