@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 
-from reconciler.commands import reading
+from reconciler.commands import progress, reading
 from reconciler.commands.command import Command
 from reconciler.commands.reading import View
 from reconciler.commands.session import NotGood, Session, WrongUsage
@@ -56,7 +56,8 @@ def archive(session: Session, *, before: str = "", forget: str = "", json: bool 
     view = reading.load(session)
     moves = tuple(_moves(view, limit, session.now()))
     if moves:
-        _commit(view, moves)
+        with progress.working(session.screen, f"archiving {len(moves)} tasks"):
+            _commit(view, moves)
     if json:
         session.screen.json({"archived": [{"id": one.id, "path": one.target} for one in moves]})
         return 0
@@ -80,6 +81,7 @@ def _forget(session: Session, day: date, *, json: bool) -> int:
     with ExitStack() as closing:
         closing.callback(lock.acquire(fleet.lock).release)
         publish = closing.enter_context(_leading(session, fleet, settings)) if settings.remote is not None else None
+        closing.enter_context(progress.working(session.screen, f"making the history of {OBSERVED} anew"))
         try:
             done = forgetting.forget(fleet, day, session.now(), settings.commit, publish)
         except NothingForgotten as error:

@@ -32,18 +32,28 @@ class Checked:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-async def check(view: View, env: Mapping[str, str], now: Callable[[], datetime]) -> dict[str, Checked]:
-    """Host id -> its answer, for every host that can be asked; all are asked at the same time."""
+async def check(
+    view: View, env: Mapping[str, str], now: Callable[[], datetime], told: Callable[[int], None] | None = None
+) -> dict[str, Checked]:
+    """Host id -> its answer, for every host that can be asked; all are asked at the same time.
+
+    `told` hears how many have answered, or will not.
+    """
     hosts = {name: one.value for name, one in view.desired.hosts.items() if one.value.transport != "pull"}
     reaching = transports(env, hosts.get)
+    found: dict[str, Checked] = {}
+
+    async def ask(host_id: str, host: Host) -> None:
+        found[host_id] = await _ask(host_id, host, view, (reaching[host.transport], now))
+        if told is not None:
+            told(len(found))
+
     try:
-        answers = await asyncio.gather(
-            *(_ask(host_id, host, view, (reaching[host.transport], now)) for host_id, host in hosts.items())
-        )
+        await asyncio.gather(*(ask(host_id, host) for host_id, host in hosts.items()))
     finally:
         for transport in reaching.values():
             await transport.close()
-    return dict(zip(hosts, answers, strict=True))
+    return {host_id: found[host_id] for host_id in hosts}
 
 
 async def _ask(host_id: str, host: Host, view: View, means: tuple[Transport, Callable[[], datetime]]) -> Checked:

@@ -59,7 +59,7 @@ def _parameter(parameter: Parameter) -> inspect.Parameter:
 
 def _called(command: Command, outside: Outside, given: dict[str, object]) -> int:
     """Run the command; its exit code. Raises Exit with the line to print."""
-    screen = Screen(outside.env)
+    screen = Screen(outside.env, quiet=bool(given.get("json")))
     try:
         values = {one.name: _value(one, given[one.name]) for one in command.parameters}
         fleet = str(values.pop("fleet")) or outside.env.get("RECONCILER_FLEET", "")

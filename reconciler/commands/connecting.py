@@ -3,7 +3,7 @@
 It lists before it makes anything, and touches no webhook that goes elsewhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,13 +36,18 @@ class Wish:
     rotate: bool = False
 
 
-async def connect(client: Client, wish: Wish) -> list[Finding]:
-    """Everything found and done, in order; it ends early where the forge does not answer."""
+async def connect(client: Client, wish: Wish, told: Callable[[int], None] | None = None) -> list[Finding]:
+    """Everything found and done, in order; it ends early where the forge does not answer.
+
+    `told` hears how many repositories are done.
+    """
     findings: list[Finding] = []
     try:
         login = await _account(client, findings)
-        for repository in wish.repositories:
+        for done, repository in enumerate(wish.repositories, 1):
             await _Connecting(client, wish, repository, findings).run(login)
+            if told is not None:
+                told(done)
     except ForgeUnreachable as error:
         findings.append(Finding(state="wrong", message=f"{error}; run this again then"))
     return findings

@@ -6,7 +6,7 @@ It changes nothing, records nothing, and starts no run.
 import asyncio
 from collections import Counter
 
-from reconciler.commands import examining, reading
+from reconciler.commands import examining, progress, reading
 from reconciler.commands.command import Command
 from reconciler.commands.screen import Cell, Rows
 from reconciler.commands.session import Session
@@ -23,9 +23,8 @@ def doctor(session: Session, *, json: bool = False) -> int:
     `reconciler reconcile` runs, with its environment: it reaches, with the same secrets, what the reconciler would.
     """
     view = reading.load(session)
-    if not json:
-        session.screen.note(f"asking {_asked(len(view.desired.hosts))} ...")
-    findings = asyncio.run(examining.examine(session, view))
+    with progress.working(session.screen, f"asking {_asked(len(view.desired.hosts))}"):
+        findings = asyncio.run(examining.examine(session, view))
     wrong = sum(one.state == "wrong" for one in findings)
     if json:
         session.screen.json({"findings": [shapes.plain(one) for one in findings]})

@@ -5,11 +5,11 @@ It reads the fleet and changes no file of it; secrets stand in no line that it p
 
 import asyncio
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from reconciler.commands import connecting, reading
+from reconciler.commands import connecting, progress, reading
 from reconciler.commands.command import Command
 from reconciler.commands.connecting import Finding, Wish
 from reconciler.commands.reading import View
@@ -60,7 +60,9 @@ def forge(session: Session, asked: Asked) -> int:
         secret=_secret(session, settings) if changing else None,
         rotate=asked.rotate,
     )
-    findings = [*asyncio.run(_connect(wish, _token(session, settings))), *_notes(wish)]
+    token = _token(session, settings)
+    with progress.working(session.screen, "asking the forge about repositories", total=len(wish.repositories)) as told:
+        findings = [*asyncio.run(_connect(wish, token, told)), *_notes(wish)]
     if asked.json:
         session.screen.json({"url": wish.url, "findings": [shapes.plain(one) for one in findings]})
     else:
@@ -77,10 +79,10 @@ async def look(session: Session, view: View) -> list[Finding]:
     return await _connect(wish, _token(session, settings))
 
 
-async def _connect(wish: Wish, token: str) -> list[Finding]:
+async def _connect(wish: Wish, token: str, told: Callable[[int], None] | None = None) -> list[Finding]:
     client = Client(wish.forge, token)
     try:
-        return await connecting.connect(client, wish)
+        return await connecting.connect(client, wish, told)
     finally:
         await client.close()
 

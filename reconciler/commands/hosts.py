@@ -6,7 +6,7 @@ A check asks every host once and records nothing.
 import asyncio
 from collections.abc import Iterator, Mapping
 
-from reconciler.commands import checking, pictures, reading
+from reconciler.commands import checking, pictures, progress, reading
 from reconciler.commands.checking import Checked
 from reconciler.commands.command import Command
 from reconciler.commands.reading import View
@@ -22,7 +22,7 @@ def hosts(session: Session, *, check: bool = False, json: bool = False) -> int:
     With `--check` every host is asked now, and the exit code is 1 if one cannot take runs.
     """
     view = reading.load(session)
-    checked = asyncio.run(checking.check(view, session.env, session.now)) if check else {}
+    checked = _checked(session, view) if check else {}
     if json:
         shown = [_shape(view, host_id, checked) for host_id in sorted(view.desired.hosts)]
         session.screen.json({"hosts": shown})
@@ -39,7 +39,7 @@ def adapters(session: Session, *, check: bool = False, json: bool = False) -> in
     With `--check` every host is asked now, and the exit code is 1 if an adapter with a version cannot run anywhere.
     """
     view = reading.load(session)
-    checked = asyncio.run(checking.check(view, session.env, session.now)) if check else {}
+    checked = _checked(session, view) if check else {}
     shown = [
         _adapter(view, adapter_id, document.value, checked)
         for adapter_id, document in sorted(view.desired.adapters.items())
@@ -57,6 +57,13 @@ def adapters(session: Session, *, check: bool = False, json: bool = False) -> in
         if one["tasks"]
     )
     return 1 if lost else 0
+
+
+def _checked(session: Session, view: View) -> Mapping[str, Checked]:
+    """What every host answers now."""
+    asked = sum(document.value.transport != "pull" for document in view.desired.hosts.values())
+    with progress.working(session.screen, "asking hosts", total=asked) as told:
+        return asyncio.run(checking.check(view, session.env, session.now, told))
 
 
 def _shape(view: View, host_id: str, checked: Mapping[str, Checked]) -> dict[str, object]:

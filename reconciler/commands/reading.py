@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from reconciler.commands import files
+from reconciler.commands import files, progress
 from reconciler.commands.session import NotGood, Session
 from reconciler.core import board, publications
 from reconciler.core import standing as standings
@@ -83,9 +83,25 @@ class Reader:
             self.fleet.root, journal=self._journal, secret=session.env.get, key=digests, ref=self.fleet.ref
         )
         self._happened = happened.Following(self.fleet)
+        self._began = False
 
     def read(self) -> View:
-        """The fleet as it is now."""
+        """The fleet as it is now; the first time is the one that may take long."""
+        if self._began:
+            return self._read()
+        self._began = True
+        with progress.working(self._session.screen, "reading the fleet"):
+            return self._read()
+
+    def happened(self) -> Mapping[str, ObservedTask]:
+        """The tasks as they are recorded now, and nothing else: for who looks often."""
+        return self._happened.read().tasks
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._journal.close()
+
+    def _read(self) -> View:
         now = self._session.now()
         recorded = self._happened.read()
         tasks = self._with_activity(recorded.tasks)
@@ -113,14 +129,6 @@ class Reader:
             held = publications.still_held(desired, observed)
             observed = replace(observed, forge=replace(forge, held=held))
         return View(fleet=self.fleet, desired=desired, observed=observed, paths=recorded.paths, standing=standing)
-
-    def happened(self) -> Mapping[str, ObservedTask]:
-        """The tasks as they are recorded now, and nothing else: for who looks often."""
-        return self._happened.read().tasks
-
-    def close(self) -> None:
-        """Let go of the journal."""
-        self._journal.close()
 
     def _forge(self, settings: Settings) -> ForgeSeen | None:
         """What the reconciler last knew of the forge; `None` where there is none, or none that can be asked.

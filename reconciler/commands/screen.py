@@ -42,20 +42,29 @@ class Rows:
 class Screen:
     """Standard output. `terminal` says whether a person looks at it."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
-        """Take standard output as it is now; `NO_COLOR` and `TERM` are looked up in `env`."""
+    def __init__(self, env: Mapping[str, str], *, quiet: bool = False) -> None:
+        """Take standard output as it is now; `NO_COLOR` and `TERM` are looked up in `env`.
+
+        `quiet`: nothing is to be said of what is under way, since a program reads what comes of it.
+        """
         self._decoders: dict[TextIO, codecs.IncrementalDecoder] = {}
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         self.console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, _environ=env)
-        self._env = env
+        self.beside = Console(file=sys.stderr, highlight=False, markup=False, emoji=False, _environ=env)
+        self._quiet = quiet
         self._prefixes: dict[tuple[TextIO, Cell], bytes] = {}
 
     @property
     def terminal(self) -> bool:
         """Whether standard output is a terminal."""
         return sys.stdout.isatty()
+
+    @property
+    def tells(self) -> bool:
+        """Whether a person wants to know what is under way, and standard error is a terminal that can show it."""
+        return not self._quiet and sys.stderr.isatty() and self.beside.is_terminal and not self.beside.is_dumb_terminal
 
     def line(self, text: str = "", style: str = "") -> None:
         """One line; on a terminal in a style, and folded there by the terminal itself."""
@@ -121,7 +130,7 @@ class Screen:
             return prefix.text.encode()
         known = self._prefixes.get((stream, prefix))
         if known is None:
-            console = Console(file=stream, highlight=False, _environ=self._env)
+            console = self.console if stream is sys.stdout else self.beside
             with console.capture() as captured:
                 console.print(Text(prefix.text, style=prefix.style), end="", soft_wrap=True)
             known = self._prefixes[stream, prefix] = captured.get().encode()

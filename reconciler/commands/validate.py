@@ -5,7 +5,7 @@ It needs no running reconciler and changes nothing.
 
 from pathlib import Path
 
-from reconciler.commands import pictures
+from reconciler.commands import pictures, progress
 from reconciler.commands.command import Command
 from reconciler.commands.session import NotGood, Session, here
 from reconciler.repo import shapes
@@ -21,7 +21,9 @@ def validate(session: Session, *, paths: tuple[str, ...] = (), json: bool = Fals
     """
     fleet = session.fleet()
     wanted = [one for path in paths for one in _named(fleet, path)]
-    found = validation.validate_paths(fleet.root, wanted) if wanted or not paths else ()
+    listing = fleetfiles.work_tree(fleet.root)
+    with progress.working(session.screen, "checking files", total=len(listing.files)) as told:
+        found = validation.validate_paths(fleet.root, wanted, listing, told) if wanted or not paths else ()
     if json:
         session.screen.json({"problems": [shapes.plain(one) for one in found]})
     else:
@@ -30,7 +32,7 @@ def validate(session: Session, *, paths: tuple[str, ...] = (), json: bool = Fals
             text = pictures.annotation(one, fleet.prefix) if checked else pictures.problem(one)
             session.screen.line(text, style="red")
         if not found:
-            count = len(wanted) if paths else len(fleetfiles.work_tree(fleet.root).files)
+            count = len(wanted) if paths else len(listing.files)
             session.screen.line(f"{count} {'file' if count == 1 else 'files'}, nothing wrong", style="green")
     return 1 if found else 0
 

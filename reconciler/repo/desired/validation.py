@@ -4,23 +4,30 @@ It needs no journal, no history and no running reconciler, and it writes nothing
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from reconciler.core.desired import Problem
 from reconciler.repo.desired import entries, fleetfiles, positions
 from reconciler.repo.desired.assembly import Assembly, Files, Resolved
+from reconciler.repo.desired.entries import Entry
+from reconciler.repo.desired.fleetfiles import Listing
 from reconciler.repo.desired.goodversions import Good
 from reconciler.repo.yaml.yamlnodes import Path as KeyPath
 
 _NOT_OURS = "not a file of this fleet: tasks are state/tasks/**/*.yaml, hosts hosts/*.yaml, adapters adapters/*.yaml"
 
 
-def validate_paths(root: Path, paths: Collection[Path] = ()) -> tuple[Problem, ...]:
-    """Everything that is wrong with these files or folders of the work tree at `root`; none: of all of it."""
-    listing = fleetfiles.work_tree(root)
+def validate_paths(
+    root: Path, paths: Collection[Path] = (), listing: Listing | None = None, told: Callable[[int], None] | None = None
+) -> tuple[Problem, ...]:
+    """Everything that is wrong with these files or folders of the work tree at `root`; none: of all of it.
+
+    `listing` is what the work tree holds, where that is known; `told` hears how many files have been read.
+    """
+    listing = listing or fleetfiles.work_tree(root)
     known, finished = fleetfiles.observed(root)
-    read = entries.Reader(root=root, algorithm="sha1", old={}).from_work_tree(listing.files, 0).entries
+    read = _read(root, listing, told)
     problems = {path: one.loaded.problems for path, one in read.items()} | {
         one.file: (one,) for one in listing.problems
     }
@@ -46,6 +53,15 @@ def validate_paths(root: Path, paths: Collection[Path] = ()) -> tuple[Problem, .
         for path, name in asked.items()
         if not path.is_dir() and name not in names
     )
+
+
+def _read(root: Path, listing: Listing, told: Callable[[int], None] | None) -> dict[str, Entry]:
+    reader, read = entries.Reader(root=root, algorithm="sha1", old={}), dict[str, Entry]()
+    for some in entries.portions(listing.files):
+        read |= reader.from_work_tree(some, 0).entries
+        if told is not None:
+            told(len(read))
+    return read
 
 
 def _within(path: str, name: str) -> bool:
