@@ -41,25 +41,32 @@ class Chosen:
 
 @dataclass(slots=True, kw_only=True)
 class Stream:
-    """How far one stream of a run has been printed; `rest` is a line whose end has not come yet."""
+    """How far one stream of a run has been printed; behind that stand `rest` bytes of a line that has no end yet.
+
+    They are read again with what follows: a secret that only this completes is blotted out in the copy as a whole.
+    """
 
     copy: Copy
-    offset: int = 0
-    rest: bytes = b""
+    printed: int = 0
+    rest: int = 0
+
+    @property
+    def seen(self) -> int:
+        """How much of the stream was looked at."""
+        return self.printed + self.rest
 
     def lines(self, fleet: Fleet) -> list[bytes]:
-        """The next lines, at most a portion of the stream."""
-        found = copies.part(fleet, self.copy, self.offset, PORTION)
-        self.offset += len(found)
-        *lines, self.rest = (self.rest + found).split(b"\n")
-        if len(self.rest) >= PORTION:
-            lines.append(self.flushed())
-        return lines
+        """The next lines, out of at most a portion that was not looked at before."""
+        *lines, rest = copies.part(fleet, self.copy, self.printed, self.rest + PORTION).split(b"\n")
+        self.printed += sum(len(line) + 1 for line in lines)
+        self.rest = len(rest)
+        return [*lines, *self.flushed(fleet)] if self.rest >= PORTION else lines
 
-    def flushed(self) -> bytes:
-        """The line that has no end."""
-        line, self.rest = self.rest, b""
-        return line
+    def flushed(self, fleet: Fleet) -> list[bytes]:
+        """The line that has no end, if there is any."""
+        line = copies.part(fleet, self.copy, self.printed, self.rest)
+        self.printed, self.rest = self.seen, 0
+        return [line] if line else []
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,10 +148,10 @@ class Tails:
         if not task.streams:
             task.streams = tuple(Stream(copy=Copy(task_id=task.id, epoch=run.epoch, stream=one)) for one in STREAMS)
             self._screen.note(f"+ {task.id}: run {run.epoch} on {run.host}")
-        before = sum(stream.offset for stream in task.streams)
+        before = sum(stream.seen for stream in task.streams)
         for stream in task.streams:
             self._show(task, stream, stream.lines(self._fleet))
-        if sum(stream.offset for stream in task.streams) > before:
+        if sum(stream.seen for stream in task.streams) > before:
             return True
         if run.finished_at is not None:
             self._end(task, run)
@@ -154,7 +161,7 @@ class Tails:
     def _end(self, task: _Task, run: Run) -> None:
         self._flush(task)
         failure = f" ({run.failure})" if run.failure else ""
-        silent = "" if any(stream.offset for stream in task.streams) else "; nothing that it printed is kept here"
+        silent = "" if any(stream.seen for stream in task.streams) else "; nothing that it printed is kept here"
         self._screen.note(f"- {task.id}: run {run.epoch} {run.outcome or 'ended'}{failure}{silent}")
         task.runs.popleft()
         task.streams = ()
@@ -163,8 +170,7 @@ class Tails:
 
     def _flush(self, task: _Task) -> None:
         for stream in task.streams:
-            if stream.rest:
-                self._show(task, stream, [stream.flushed()])
+            self._show(task, stream, stream.flushed(self._fleet))
 
     def _show(self, task: _Task, stream: Stream, lines: list[bytes]) -> None:
         if lines:

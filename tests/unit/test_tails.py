@@ -69,6 +69,17 @@ def test_only_whole_lines_are_printed_each_behind_its_task(stage: Stage) -> None
     assert stage.shown() == ["fix         | thr"]
 
 
+def test_a_secret_that_comes_in_two_pieces_is_not_shown_in_part(stage: Stage) -> None:
+    tails, blot = stage.following("fix", "other"), Blot(("sesame-open",))
+    tails.look({"fix": live(), "other": live()})
+    copy = Copy(task_id="fix", epoch=1, stream="stdout")
+    logs.append(stage.fleet, copy, b"key: sesame", blot)
+    assert tails.go_on()
+    logs.append(stage.fleet, copy, b"-open\n", blot)
+    assert tails.go_on()
+    assert stage.shown() == ["fix   | key: ***********"]
+
+
 def test_a_run_is_printed_to_its_end_before_the_next_one_and_it_is_over_when_the_tasks_are(stage: Stage) -> None:
     tails = stage.following("fix")
     first = live()
