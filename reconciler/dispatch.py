@@ -81,8 +81,6 @@ class Dispatcher:
         await self._switch([action for action in actions if isinstance(action, Switch)])
         records = [action for action in actions if isinstance(action, Record) and not self._is_being_told(action)]
         await self._record(*[(action.task_id, await self._named(action, desired)) for action in records])
-        for recorded in records:
-            self._edges.meters.acted(type(recorded.event).__name__)
         for action in actions:
             if isinstance(action, Record | Switch):
                 continue

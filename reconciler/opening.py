@@ -149,6 +149,7 @@ def _setting(place: Place, lead: Lead | None, desired: Desired, changed: Callabl
             lead.assigned(event.run_id)
         elif lead is not None:
             lead.recorded()
+        place.meters.recorded(type(event).__name__)
         run = after.last_run
         if isinstance(event, Started) and run is not None:
             place.meters.started((event.at - run.assigned_at).total_seconds())

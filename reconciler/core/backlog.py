@@ -24,12 +24,15 @@ from reconciler.core.trials import Trials
 class Backlog:
     """Tasks that are to start, by what keeps them; tasks on hold are not among them.
 
-    `oldest` is since when the one could start that waits for a host for longest, `None` where none waits.
+    `oldest` is since when the one could start that waits for room for longest, `None` where none waits for that alone.
     """
 
     causes: Mapping[Cause, int] = field(default_factory=dict)
     oldest: datetime | None = None
 
+
+FOR_ROOM = frozenset({Cause.SLOTS, Cause.LIMIT, Cause.AGENT, Cause.NEXT})
+"""What keeps tasks waiting that nobody has to mend anything for."""
 
 Pass = tuple[Desired, Observed, datetime]
 """What a pass of the planner saw."""
@@ -45,13 +48,15 @@ def backlog(index: Index, room: Room, seen: Pass) -> Backlog:
     for queue in index.queues.queues():
         cause = general or _before(queue, room, tried, seen)
         causes[cause] += len(queue.orders())
-        oldest.extend(_oldest(queue, index, desired))
+        if cause in FOR_ROOM:
+            oldest.extend(_oldest(queue, index, desired))
     return Backlog(causes=causes, oldest=min(oldest, default=None))
 
 
 def ready_at(task_id: str, index: Index, desired: Desired) -> datetime | None:
     """Since when a task that waits for a host could start, as far as that is known."""
-    return index.late.get(task_id) or desired.since.get(task_id)
+    moments = (index.late.get(task_id), desired.since.get(task_id))
+    return max((one for one in moments if one is not None), default=None)
 
 
 def _general(index: Index, desired: Desired, observed: Observed) -> Cause | None:

@@ -77,11 +77,12 @@ class Index:
             self.evidence.put(task_id, None, now)
         if task_id in observed.tasks or task_id in desired.tasks:
             self.add(task_id, desired, observed, now)
-        self.late.pop(task_id, None)
-        if task_id in self.queues and not waits and now - desired.since.get(task_id, now) > NEW:
+        if task_id not in self.queues:
+            self.late.pop(task_id, None)
+        elif waits and late is not None:
+            self.late[task_id] = max(late, self.late.get(task_id, late))
+        elif not waits and now - desired.since.get(task_id, now) > NEW:
             self.late[task_id] = now
-        elif task_id in self.queues and late is not None:
-            self.late[task_id] = late
 
     def add(self, task_id: str, desired: Desired, observed: Observed, now: datetime) -> None:
         """The same of a task that is not known yet."""

@@ -21,8 +21,11 @@ class Meters(Protocol):
     def turned(self, took_s: float) -> None:
         """A turn of the loop has ended."""
 
-    def acted(self, kind: str) -> None:
-        """A fact was handed on to be recorded, or an effect begun; `kind` is the name of its class."""
+    def recorded(self, fact: str) -> None:
+        """A fact about a task is on disk; `fact` is the name of its class."""
+
+    def acted(self, effect: str) -> None:
+        """An effect was begun; `effect` is the name of its class."""
 
     def assigned(self, waited_s: float) -> None:
         """A task was assigned, so long after it could start."""
@@ -49,7 +52,10 @@ class Unmetered:
     def turned(self, took_s: float) -> None:
         """Tell nobody."""
 
-    def acted(self, kind: str) -> None:
+    def recorded(self, fact: str) -> None:
+        """Tell nobody."""
+
+    def acted(self, effect: str) -> None:
         """Tell nobody."""
 
     def assigned(self, waited_s: float) -> None:

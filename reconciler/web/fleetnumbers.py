@@ -79,12 +79,13 @@ def _waiting(backlog: Backlog, now: datetime) -> Iterator[Metric]:
     causes = {cause.value: backlog.causes.get(cause, 0) for cause in Cause if cause is not Cause.HOLD}
     yield _gauges("waiting_tasks", "Tasks that are to start, by what keeps them from it.", "cause", causes)
     age = _age(backlog.oldest, now)
-    yield _gauge("queue_age_seconds", "For how long the task could start that waits for a host for longest.", age)
+    yield _gauge("queue_age_seconds", "For how long the task could start that waits for room for longest.", age)
 
 
 def _runs(moment: _Moment) -> Iterator[Metric]:
     counts, hosts = moment.counts, moment.picture.desired.hosts
-    yield _gauges("live_runs", "Runs whose end was not seen, by adapter.", "adapter", counts.live)
+    live = {**dict.fromkeys(moment.picture.desired.adapters, 0), **counts.live}
+    yield _gauges("live_runs", "Runs whose end was not seen, by adapter.", "adapter", live)
     ended = CounterMetricFamily(
         "reconciler_runs", "Recorded runs that ended.", labels=["adapter", "outcome", "failure"]
     )
@@ -92,7 +93,7 @@ def _runs(moment: _Moment) -> Iterator[Metric]:
         ended.add_metric([one.adapter, one.outcome.value, one.failure.value if one.failure else NO_FAILURE], number)
     yield ended
     by_host = CounterMetricFamily(
-        "reconciler_host_runs", "The same of the hosts that are in force.", labels=["host", "outcome"]
+        "reconciler_host_runs", "Recorded runs that ended, of the hosts in force.", labels=["host", "outcome"]
     )
     for host_id in sorted(hosts):
         for outcome in Outcome:

@@ -11,13 +11,15 @@ from typing import get_args
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import Metric
 
-from reconciler.core.actions import Action, Record
+from reconciler.core.actions import Effect
+from reconciler.core.breaker import Switch
 from reconciler.core.events import Event
 from reconciler.edges.meters import Arrival, Asked, Consequence
 
 SHORT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 LONG_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 FACTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+EFFECTS = (*get_args(Effect), Switch)
 NOWHERE = "(none)"
 """The route of a request for a path that nothing answers."""
 
@@ -28,7 +30,8 @@ class Counted:
     def __init__(self) -> None:
         """Nothing has happened yet; what may happen is there from the beginning, with zero."""
         self._turns = _histogram("turn_seconds", "Duration of the turns of the loop.", SHORT_S)
-        self._actions = _counter("actions", "Facts handed on to be recorded and effects begun, by kind.", "kind")
+        self._recorded = _counter("facts", "Facts about tasks that were recorded.", "fact")
+        self._effects = _counter("effects", "Effects begun outside of the record, and breakers switched.", "effect")
         self._assigned = _histogram("assign_delay_seconds", "From when a task could start to its assignment.", LONG_S)
         self._started = _histogram("start_delay_seconds", "From an assignment to the agent being seen.", LONG_S)
         self._commits = _histogram("commit_seconds", "Duration of the commits on the branch observed.", SHORT_S)
@@ -39,9 +42,9 @@ class Counted:
         self._answers = _counter("http_requests", "Requests that the application answered.", "route", "status")
         self.looked_at: datetime | None = None
         """When a turn of the loop, or a look of a standby, ended last."""
-        self._words = {name: _word(name) for name in _kinds()}
+        self._facts_by = {one.__name__: self._recorded.labels(_word(one.__name__)) for one in get_args(Event)}
+        self._effects_by = {one.__name__: self._effects.labels(_word(one.__name__)) for one in EFFECTS}
         for counter, words in (
-            (self._actions, self._words.values()),
             (self._arrivals, get_args(Arrival)),
             (self._followed, get_args(Consequence)),
             (self._asked, get_args(Asked)),
@@ -57,9 +60,13 @@ class Counted:
         """Count a turn."""
         self._turns.observe(took_s)
 
-    def acted(self, kind: str) -> None:
-        """Count an action."""
-        self._actions.labels(self._words.get(kind) or _word(kind)).inc()
+    def recorded(self, fact: str) -> None:
+        """Count a fact."""
+        self._facts_by[fact].inc()
+
+    def acted(self, effect: str) -> None:
+        """Count an effect."""
+        self._effects_by[effect].inc()
 
     def assigned(self, waited_s: float) -> None:
         """Count an assignment."""
@@ -93,8 +100,8 @@ class Counted:
     def families(self) -> Iterator[Metric]:
         """Every family, without the times at which its series began: they would double what is stored."""
         for one in (
-            self._turns, self._actions, self._assigned, self._started, self._commits, self._facts, self._arrivals,
-            self._followed, self._asked, self._answers,
+            self._turns, self._recorded, self._effects, self._assigned, self._started, self._commits, self._facts,
+            self._arrivals, self._followed, self._asked, self._answers,
         ):  # fmt: skip
             for family in one.collect():
                 family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
@@ -107,12 +114,6 @@ def _counter(name: str, says: str, *labels: str) -> Counter:
 
 def _histogram(name: str, says: str, buckets: tuple[float, ...]) -> Histogram:
     return Histogram(f"reconciler_{name}", says, buckets=buckets, registry=None)
-
-
-def _kinds() -> Iterator[str]:
-    """The names of everything that can be recorded or done."""
-    yield from (one.__name__ for one in get_args(Event))
-    yield from (one.__name__ for one in get_args(Action) if one is not Record)
 
 
 def _word(name: str) -> str:
