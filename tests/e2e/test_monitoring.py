@@ -63,12 +63,15 @@ def _scrape(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scrape]:
     forge["repositories"] = ["team/shop"]
     clones = Clones.make(tmp_path_factory.mktemp("watched"), forge=forge)
     one = clones.clone("one")
-    clones.people.task("good", clones.people.ran, delivery="none")
+    waits = f"{clones.people.ran}until [ -e {clones.folder}/go ]; do sleep 0.05; done"
+    clones.people.task("good", waits, delivery="none")
     clones.people.task("nowhere", "true", delivery="none", requires=["gpu"])
     clones.people.task("held", "true", desired="hold")
     clones.push()
     try:
         with reconciling(one, LISTEN="127.0.0.1:0", TOKEN="t", SECRET="correct horse") as leader:  # noqa: S106 - a test's
+            clones.until_phase("good", "running")
+            (clones.folder / "go").touch()
             clones.until_phase("good", "completed")
             port = leader.listens()
             body = b'{"ref": "refs/heads/x", "repository": {"full_name": "a/b"}}'
