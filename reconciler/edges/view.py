@@ -45,8 +45,10 @@ class View:
     def counted(self) -> tuple[Picture, Counts]:
         """The last picture and what is counted in it: from the first time on that somebody asks, that is kept."""
         with self._counting:  # one after the other: a run that has ended is counted once
-            self._census = self._census or Census()
-            return self._follow(self._census), self._census.counts()
+            census = self._census or Census()
+            picture = self._follow(census)
+            self._census = census  # only now: no turn waits for the first count
+            return picture, census.counts()
 
     def _follow(self, census: Census) -> Picture:
         picture = self.latest()

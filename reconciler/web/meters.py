@@ -17,7 +17,7 @@ from reconciler.core.events import Event
 from reconciler.edges.meters import Arrival, Asked, Consequence
 
 SHORT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-LONG_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
+LONG_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 FACTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 EFFECTS = (*get_args(Effect), Switch)
 NOWHERE = "(none)"
