@@ -79,10 +79,14 @@ class Index:
             self.add(task_id, desired, observed, now)
         if task_id not in self.queues:
             self.late.pop(task_id, None)
-        elif waits and late is not None:
-            self.late[task_id] = max(late, self.late.get(task_id, late))
-        elif not waits and now - desired.since.get(task_id, now) > NEW:
-            self.late[task_id] = now
+        else:
+            self._stay_late(task_id, late if waits else _late_now(task_id, desired, now))
+
+    def inherit(self, before: "Index", desired: Desired, now: datetime) -> None:
+        """Take over since when those could start that wait for a host, from an index of the pass before."""
+        for task_id in self.queues.waiting_ids():
+            waits = task_id in before.queues
+            self._stay_late(task_id, before.late.get(task_id) if waits else _late_now(task_id, desired, now))
 
     def add(self, task_id: str, desired: Desired, observed: Observed, now: datetime) -> None:
         """The same of a task that is not known yet."""
@@ -202,6 +206,11 @@ class Index:
         if soonest is not None:
             self.wake(task_id, soonest)
 
+    def _stay_late(self, task_id: str, late: datetime | None) -> None:
+        """Remember that a task could not start earlier, as far as it was not known."""
+        if late is not None:
+            self.late[task_id] = max(late, self.late.get(task_id, late))
+
     def _note_late(self, task_id: str, task: Task, observed: Observed) -> None:
         """Remember since when a task could start that was kept from it by a run of its own or by other tasks."""
         seen = observed.tasks.get(task_id, UNTOUCHED)
@@ -209,3 +218,8 @@ class Index:
         moments += [numbers.ended_at(observed.tasks[other]) for other in task.depends_on if other in observed.tasks]
         if known := [one for one in moments if one is not None]:
             self.late[task_id] = max(known)
+
+
+def _late_now(task_id: str, desired: Desired, now: datetime) -> datetime | None:
+    """Since when a task can start that can do so only now; `None` where it is as good as new."""
+    return now if now - desired.since.get(task_id, now) > NEW else None

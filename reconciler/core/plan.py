@@ -89,7 +89,10 @@ class Planner:
         before, self._last = self._last, (desired, observed, now)
         index, horizon = self._index, breakers.horizon(observed, now)
         if before is None or _is_other(before, desired, observed, now) or horizon < index.evidence.horizon:
+            kept = self._index
             self._begin(desired, observed, now, horizon)
+            if before is not None:
+                self._index.inherit(kept, desired, now)
             return
         index.evidence.forget_old(horizon, now)
         touched = self._touched(before, desired, observed, now)

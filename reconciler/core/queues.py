@@ -62,6 +62,10 @@ class Queues:
         """Whether the task waits."""
         return task_id in self._places
 
+    def waiting_ids(self) -> Iterator[str]:
+        """Every task that waits."""
+        return iter(self._places)
+
     def queues(self) -> Iterator[Queue]:
         """Every group in which somebody waits."""
         for alike in self.waiting.values():

@@ -26,7 +26,11 @@ class Fleet:
         self.since: dict[str, datetime] = {}
 
     def passes(
-        self, now: datetime, tasks: Mapping[str, Task], seen: Mapping[str, ObservedTask] | None = None
+        self,
+        now: datetime,
+        tasks: Mapping[str, Task],
+        seen: Mapping[str, ObservedTask] | None = None,
+        *adapters: str,
     ) -> datetime | None:
         """Since when the oldest could start, after a pass over these."""
         self.since = {name: self.since.get(name, now) for name in tasks}
@@ -34,7 +38,7 @@ class Fleet:
         desired = Desired(
             tasks={name: Document(value=task, spec="s") for name, task in tasks.items()},
             hosts={"h": host},
-            adapters={"sh": Document(value=Adapter(run=("sh",)), spec="s")},
+            adapters={name: Document(value=Adapter(run=("sh",)), spec="s") for name in ("sh", *adapters)},
             since=self.since,
         )
         hosts = {"h": ObservedHost(reachable=True, since=NOON, spec="s")}
@@ -80,6 +84,14 @@ def test_a_task_that_goes_again_waits_since_its_pause_was_over_and_a_dependent_o
     again = Fleet()
     again.since = {"after": NOON - HOUR}
     assert again.passes(late, {"after": after}, {"done": done}) == lives.at(100)
+
+
+def test_what_all_tasks_depend_on_changes_no_age_but_of_those_that_can_start_by_it() -> None:
+    fleet, other = Fleet(), replace(TASK, adapter="other")
+    fleet.passes(NOON, {"a": HELD, "b": other})
+    assert fleet.passes(NOON + HOUR, {"a": TASK, "b": other}) == NOON + HOUR
+    assert fleet.passes(NOON + 2 * HOUR, {"a": TASK, "b": other}, {}, "other") == NOON + HOUR
+    assert fleet.passes(NOON + 3 * HOUR, {"a": HELD, "b": other}, {}, "other") == NOON + 2 * HOUR
 
 
 def test_the_oldest_is_found_behind_others_that_go_first() -> None:
