@@ -88,12 +88,14 @@ class Dispatcher:
             if key not in self._under_way:
                 effect = asyncio.create_task(self._guarded(key, action, desired, observed))
                 effect.add_done_callback(self._ended)
+                self._edges.meters.acted(type(action).__name__)
                 self._under_way[key] = effect
 
     async def _switch(self, switches: Sequence[Switch]) -> None:
         """Commit what circuit breakers are to be, and say so, once each."""
         if not switches:
             return
+        self._edges.meters.acted(Switch.__name__)
         before = self._edges.branch.breakers()
         await asyncio.to_thread(self._edges.branch.switch, switches)
         if self._edges.lead is not None:

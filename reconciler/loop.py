@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from reconciler.core import conditions, overlay, plan, retry
+from reconciler.core.actions import Record
 from reconciler.core.desired import Desired, Document, Problem, Task
+from reconciler.core.events import Assigned
 from reconciler.core.observed import Observed, ObservedTask
 from reconciler.core.overlay import Overlay
 from reconciler.core.tally import Tally
@@ -101,6 +103,7 @@ class Loop:
             closing.push_async_callback(self._observer.close)
             closing.push_async_callback(self._dispatcher.close)
             closing.callback(self._edges.desk.close)
+            self._edges.backlog.answer_by(self._planner.backlog)
             self._before = self._noted = self._edges.branch.tasks()
             await self._look_first(stop)
             while not stop.is_set():
@@ -125,6 +128,8 @@ class Loop:
             waiter.cancel()
 
     async def _turn(self) -> tuple[Desired, Observed, plan.Plan]:
+        clock_s = asyncio.get_running_loop().time
+        began_s = clock_s()
         self._observer.check()
         self._dispatcher.check()
         self._edges.desk.asking()
@@ -134,9 +139,20 @@ class Loop:
         self._edges.view.show(Picture(desired=desired, observed=observed))
         self._note(observed)
         planned = self._planner.plan(desired, observed, self._edges.now())
+        ready = self._ready(planned)
         await self._dispatcher.act(planned.actions, desired, observed)
         self._edges.desk.turned()
+        now = self._edges.now()
+        for since in ready:
+            self._edges.meters.assigned((now - since).total_seconds())
+        self._edges.meters.turned(clock_s() - began_s)
         return desired, observed, planned
+
+    def _ready(self, planned: plan.Plan) -> list[datetime]:
+        """Since when the tasks could start that are to be assigned now."""
+        records = (action for action in planned.actions if isinstance(action, Record))
+        assigned = (action.task_id for action in records if isinstance(action.event, Assigned))
+        return [since for task_id in assigned if (since := self._planner.ready_at(task_id)) is not None]
 
     def _news(self) -> News:
         """Which files may have changed since this was asked last."""

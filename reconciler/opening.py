@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconciler.core.desired import Desired, Host
-from reconciler.core.events import Assigned, Event
+from reconciler.core.events import Assigned, Event, Started
 from reconciler.core.leadership import Pace
 from reconciler.core.observed import Observed, ObservedTask
 from reconciler.edges import Edges
 from reconciler.edges.desk import Desk
 from reconciler.edges.forgelink import ForgeLink
 from reconciler.edges.lead import Lead
+from reconciler.edges.meters import UNMETERED, Meters
 from reconciler.edges.view import Picture, View
 from reconciler.loop import Ended, Loop, Options, Told
 from reconciler.repo import digestkey
@@ -71,6 +72,11 @@ class Place:
     world: World
     tend: Callable[[], None]
     origin: Origin | None = None
+
+    @property
+    def meters(self) -> Meters:
+        """Who counts how this process fares: whoever listens."""
+        return self.world.door.meters if self.world.door is not None else UNMETERED
 
     def files(self) -> DesiredFiles:
         """The files that people wrote, nothing read yet."""
@@ -143,6 +149,10 @@ def _setting(place: Place, lead: Lead | None, desired: Desired, changed: Callabl
             lead.assigned(event.run_id)
         elif lead is not None:
             lead.recorded()
+        place.meters.recorded(type(event).__name__)
+        run = after.last_run
+        if isinstance(event, Started) and run is not None:
+            place.meters.started((event.at - run.assigned_at).total_seconds())
         place.world.recorded(task_id, before, after, event)
         changed()
 
@@ -155,6 +165,7 @@ def _setting(place: Place, lead: Lead | None, desired: Desired, changed: Callabl
         on_record=recorded,
         warn=place.world.warn,
         term=lead.number if lead is not None else None,
+        committed=place.meters.committed,
     )
 
 
@@ -183,6 +194,7 @@ def _edges(
         desk=Desk(changed, branch.tasks, claimed=branch.claimed),
         view=View(branch.tasks),
         lead=lead,
+        meters=place.meters,
     )
 
 

@@ -11,7 +11,7 @@ from reconciler import serving
 from reconciler.core.desired import Adapter, Desired, Document, Drain, Host, Problem, Settings, Task, with_settings
 from reconciler.core.observed import Observed, ObservedHost, ObservedTask, PullRequest, Run
 from reconciler.core.standing import Standing
-from reconciler.core.terms import Failure, Kind, Outcome, Phase
+from reconciler.core.terms import Failure, Kind, Outcome, Phase, Wish
 from reconciler.edges.reads import Reads
 from reconciler.edges.view import Picture, View
 from reconciler.repo.fleet import Fleet
@@ -138,7 +138,7 @@ def paint(painted: Painted) -> None:
         "dark-mode": task("Give the settings page a dark mode"),
         "export-csv": task("Export orders as CSV", depends_on=("upgrade-django",)),
         "retry-webhooks": task("Retry webhooks with backoff", priority=5),
-        "document-search": task("Document the search API", desired="hold"),
+        "document-search": task("Document the search API", desired=Wish.HOLD),
         "speed-up-checkout": task("Make the checkout page load in under a second"),
         "remove-jquery": task("Remove jQuery"),
         "typed-settings": task("Type the settings module"),

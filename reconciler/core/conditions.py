@@ -3,16 +3,16 @@
 It explains; it plans nothing and changes no phase.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from reconciler.core import leases, massdeath, placement, publications, repositories, retry, trials
-from reconciler.core.desired import Desired, Forge, Task
+from reconciler.core import forgewords, leases, massdeath, placement, publications, repositories, retry, trials
+from reconciler.core.desired import Desired, Task
 from reconciler.core.events import CancelReason
-from reconciler.core.observed import UNTOUCHED, ForgeSeen, Observed, ObservedTask, PullRequest
+from reconciler.core.observed import UNTOUCHED, ForgeSeen, Observed, ObservedTask
 from reconciler.core.publications import OpenPull
-from reconciler.core.terms import TERMINAL, ExecutionMode, Outcome, Phase, Verdict, Wish
+from reconciler.core.terms import TERMINAL, Cause, ExecutionMode, Outcome, Phase, Wish
 
 DELETED_AFTER = timedelta(seconds=30)
 """How long a task's file must be gone before its absence cancels the task."""
@@ -57,29 +57,42 @@ def cancel_reason(task_id: str, desired: Desired, now: datetime) -> CancelReason
 
 def obstacles(task_id: str, desired: Desired, observed: Observed, now: datetime) -> Iterator[Condition]:
     """Everything about the task itself that keeps the planner from assigning it; hosts and fleet limits apart."""
+    for _, found in _rules(task_id, desired, observed, now):
+        yield from found
+
+
+def cause(task_id: str, desired: Desired, observed: Observed, now: datetime) -> Cause | None:
+    """Of which kind the first of a task's obstacles is; `None` where there is none, or it has a run or had its last."""
+    ruled = _rules(task_id, desired, observed, now)
+    return next((kind for kind, found in ruled if any(True for _ in found)), None)
+
+
+def _rules(
+    task_id: str, desired: Desired, observed: Observed, now: datetime
+) -> Iterator[tuple[Cause | None, Iterable[Condition]]]:
+    """What each rule says against the task, and of which kind that is for a task that waits."""
     seen = observed.tasks.get(task_id, UNTOUCHED)
+    refused = desired.refused.get(task_id)
     if task_id not in desired.tasks:
-        yield Condition(why=desired.refused.get(task_id, "it has no task file in force"), who="author")
+        yield Cause.FILE, [Condition(why=refused or "it has no task file in force", who="author")]
         return
     task = desired.tasks[task_id].value
-    if task_id in desired.refused:
-        yield Condition(why=desired.refused[task_id], who="author")
+    if refused is not None:
+        yield Cause.FILE, [Condition(why=refused, who="author")]
     if task.desired is not Wish.RUN:
-        yield Condition(why=f"its file says desired: {task.desired}", who="author")
+        yield Cause.HOLD, [Condition(why=f"its file says desired: {task.desired}", who="author")]
     if seen.phase is Phase.REVIEW_PENDING:
-        yield from _review(task_id, seen, desired, observed)
+        yield None, _review(task_id, seen, desired, observed)
     elif seen.phase is not Phase.CREATED:
-        yield _phase(seen)
-    yield from _runs(task_id, seen, desired, observed, now)
-    yield from _time(seen, desired, now)
+        yield None, [_phase(seen)]
+    yield None, _runs(task_id, seen, desired, observed, now)
+    yield Cause.PAUSE, _time(seen, desired, now)
     if seen.phase is Phase.CREATED or seen.reason == massdeath.MASS_DEATH:
-        for one in trials.holding(task, desired, observed, now):
-            yield Condition(why=one.sentence, who="operator", until=one.until)
-    yield from _dependencies(task, desired, observed)
-    yield from _adapter(task, desired)
-    for name in _secrets(task, desired):
-        if name not in desired.secrets:
-            yield Condition(why=f"the secret {name} is not set where the reconciler runs", who="operator")
+        holding = trials.holding(task, desired, observed, now)
+        yield Cause.BREAKER, (Condition(why=one.sentence, who="operator", until=one.until) for one in holding)
+    yield Cause.DEPENDENCY, _dependencies(task, desired, observed)
+    yield Cause.ADAPTER, _adapter(task, desired)
+    yield Cause.SECRET, _missing(task, desired)
 
 
 def limits(desired: Desired, used: Usage) -> Iterator[Condition]:
@@ -182,9 +195,9 @@ def _review(task_id: str, seen: ObservedTask, desired: Desired, observed: Observ
     """What a task in review waits for: its pull request, or what people do with it."""
     forge, known = desired.settings.forge, observed.forge
     if seen.pr is not None:
-        yield Condition(why=_awaited(seen, seen.pr), who="reviewer")
+        yield Condition(why=forgewords.awaited(seen, seen.pr), who="reviewer")
         if forge is not None and known is not None and known.silent_since is not None:
-            yield Condition(why=f"{_silence(forge, known)}: what happened there is not known", who="operator")
+            yield Condition(why=f"{forgewords.silence(forge, known)}: what happened there is not known", who="operator")
         return
     branch = seen.branch_name or desired.tasks[task_id].value.branch or f"task/{task_id}"
     if forge is None:
@@ -193,7 +206,7 @@ def _review(task_id: str, seen: ObservedTask, desired: Desired, observed: Observ
         why = f"its repository is not one of those on {forge.url} that the settings name"
         yield Condition(why=f"{why}: mend the task's repository, or forge.repositories", who="operator")
     elif known is None:
-        yield Condition(why=f"{_tokenless(forge)}: open a pull request for {branch} by hand", who="operator")
+        yield Condition(why=f"{forgewords.tokenless(forge)}: open a pull request for {branch} by hand", who="operator")
     else:
         yield _unopened(task_id, branch, desired, observed, known)
 
@@ -202,7 +215,7 @@ def _unopened(task_id: str, branch: str, desired: Desired, observed: Observed, k
     """Why there is no pull request yet on a forge that can be asked."""
     forge, seen = desired.settings.forge, observed.tasks[task_id]
     if forge is not None and known.silent_since is not None:
-        return Condition(why=f"{_silence(forge, known)}: its pull request waits for that", who="operator")
+        return Condition(why=f"{forgewords.silence(forge, known)}: its pull request waits for that", who="operator")
     wanted = publications.wanted(task_id, seen, desired)
     keys = [publication.key for publication in wanted if isinstance(publication, OpenPull)]
     if not keys:
@@ -215,24 +228,6 @@ def _unopened(task_id: str, branch: str, desired: Desired, observed: Observed, k
     if keys[0] in known.done:
         return Condition(why=f"its pull request for {branch} was opened and is to be seen", who="nobody")
     return Condition(why=f"its pull request for {branch} is to be opened by the reconciler", who="nobody")
-
-
-def _awaited(seen: ObservedTask, pr: PullRequest) -> str:
-    last = {review.reviewer: review.verdict for review in seen.reviews if review.verdict is not Verdict.COMMENTED}
-    if pr.state != "open" or not last or set(last.values()) != {Verdict.APPROVED}:
-        return f"it waits for a review or merge of {pr.url}"
-    return f"it waits for the merge of {pr.url}: {', '.join(sorted(last))} approved it"
-
-
-def _silence(forge: Forge, known: ForgeSeen) -> str:
-    since = known.silent_since.strftime("%Y-%m-%dT%H:%M:%SZ") if known.silent_since is not None else "an unknown time"
-    return f"{forge.url} has not answered since {since}{f' ({known.reason})' if known.reason else ''}"
-
-
-def _tokenless(forge: Forge) -> str:
-    if forge.token_env is None:
-        return f"the settings name no token_env for {forge.url}"
-    return f"{forge.token_env}, the token for {forge.url}, is not set where the reconciler runs"
 
 
 def _runs(task_id: str, seen: ObservedTask, desired: Desired, observed: Observed, now: datetime) -> Iterator[Condition]:
@@ -289,6 +284,12 @@ def _adapter(task: Task, desired: Desired) -> Iterator[Condition]:
         yield Condition(why="it names no adapter, and the settings have no default_adapter", who="author")
     elif task.adapter not in desired.adapters:
         yield Condition(why=f"there is no adapter {task.adapter}: add adapters/{task.adapter}.yaml", who="operator")
+
+
+def _missing(task: Task, desired: Desired) -> Iterator[Condition]:
+    for name in _secrets(task, desired):
+        if name not in desired.secrets:
+            yield Condition(why=f"the secret {name} is not set where the reconciler runs", who="operator")
 
 
 def _secrets(task: Task, desired: Desired) -> tuple[str, ...]:

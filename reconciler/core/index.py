@@ -7,18 +7,21 @@ import heapq
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from reconciler.core import conditions, publications, settling
+from reconciler.core import conditions, numbers, publications, settling
 from reconciler.core.askers import Claim
-from reconciler.core.desired import Desired
+from reconciler.core.desired import Desired, Task
 from reconciler.core.evidence import Evidence
 from reconciler.core.observed import UNTOUCHED, Observed, ObservedTask, Run
 from reconciler.core.publications import Publication
 from reconciler.core.queues import Queues
-from reconciler.core.terms import Outcome, Phase, Wish
+from reconciler.core.terms import Cause, Outcome, Phase, Wish
 
 TO_COME = frozenset({Phase.CREATED, Phase.ASSIGNED, Phase.RUNNING})
+
+NEW = timedelta(minutes=1)
+"""A task that can start so soon after it was first seen could do so from then on."""
 
 
 @dataclass(slots=True)
@@ -47,6 +50,10 @@ class Index:
     """Those that are wanted and not yet as far as they can get by themselves."""
     publishing: dict[str, tuple[Publication, ...]] = field(default_factory=dict)
     queues: Queues = field(default_factory=Queues)
+    held: dict[str, Cause] = field(default_factory=dict)
+    """Those that are to start and cannot for a reason of their own, with its kind."""
+    late: dict[str, datetime] = field(default_factory=dict)
+    """Since when those that wait for a host could start, where that is later than they were first seen."""
     configs: dict[Hashable, str] = field(default_factory=dict)
     accounts: dict[Hashable, str | None] = field(default_factory=dict)
     """Digests that were made before, by what they are made of."""
@@ -64,11 +71,22 @@ class Index:
 
     def put(self, task_id: str, desired: Desired, observed: Observed, now: datetime) -> None:
         """Take a task as it is now."""
+        waits, late = task_id in self.queues, self.late.pop(task_id, None)
         self._take_out(task_id)
         if task_id not in observed.tasks or not observed.tasks[task_id].runs:
             self.evidence.put(task_id, None, now)
         if task_id in observed.tasks or task_id in desired.tasks:
             self.add(task_id, desired, observed, now)
+        if task_id not in self.queues:
+            self.late.pop(task_id, None)
+        else:
+            self._stay_late(task_id, late if waits else _late_now(task_id, desired, now))
+
+    def inherit(self, before: "Index", desired: Desired, now: datetime) -> None:
+        """Take over since when those could start that wait for a host, from an index of the pass before."""
+        for task_id in self.queues.waiting_ids():
+            waits = task_id in before.queues
+            self._stay_late(task_id, before.late.get(task_id) if waits else _late_now(task_id, desired, now))
 
     def add(self, task_id: str, desired: Desired, observed: Observed, now: datetime) -> None:
         """The same of a task that is not known yet."""
@@ -127,7 +145,7 @@ class Index:
             self._count(run.host, -1)
         for kind in (
             self.in_review, self.lost, self.retried, self.frequent, self.settling, self.blocked, self.to_come,
-             self.publishing, self.restless, self._until,
+            self.publishing, self.restless, self.held, self._until,
         ):  # fmt: skip
             kind.pop(task_id, None)
         self.queues.drop(task_id)
@@ -181,6 +199,27 @@ class Index:
         blocking = list(conditions.obstacles(task_id, desired, self._without_sights(observed), now))
         if not blocking:
             self.queues.put(task_id, task, desired.since.get(task_id))
+            self._note_late(task_id, task, observed)
+        elif (cause := conditions.cause(task_id, desired, self._without_sights(observed), now)) is not None:
+            self.held[task_id] = cause
         soonest = min((one.until for one in blocking if one.until is not None and one.until > now), default=None)
         if soonest is not None:
             self.wake(task_id, soonest)
+
+    def _stay_late(self, task_id: str, late: datetime | None) -> None:
+        """Remember that a task could not start earlier, as far as it was not known."""
+        if late is not None:
+            self.late[task_id] = max(late, self.late.get(task_id, late))
+
+    def _note_late(self, task_id: str, task: Task, observed: Observed) -> None:
+        """Remember since when a task could start that was kept from it by a run of its own or by other tasks."""
+        seen = observed.tasks.get(task_id, UNTOUCHED)
+        moments = [one.finished_at for one in seen.runs[-1:]] + [seen.not_before]
+        moments += [numbers.ended_at(observed.tasks[other]) for other in task.depends_on if other in observed.tasks]
+        if known := [one for one in moments if one is not None]:
+            self.late[task_id] = max(known)
+
+
+def _late_now(task_id: str, desired: Desired, now: datetime) -> datetime | None:
+    """Since when a task can start that can do so only now; `None` where it is as good as new."""
+    return now if now - desired.since.get(task_id, now) > NEW else None

@@ -49,20 +49,20 @@ def unfit(task: Task, host_id: str, desired: Desired, observed: Observed, now: d
     if lasting is not None:
         return Unfit(why=lasting, who="author")
     old = too_old(task, host_id, desired, observed)
-    return _kept_out(host_id, desired, now) or old or shut(host_id, desired, observed, now)
+    return kept_out(host_id, desired, now) or old or shut(host_id, desired, observed, now)
 
 
 def shut(host_id: str, desired: Desired, observed: Observed, now: datetime) -> Unfit | None:
     """Why the host takes nothing at all now; slots are not looked at."""
-    kept_out = _kept_out(host_id, desired, now)
-    if kept_out is not None or desired.hosts[host_id].value.transport == "pull":
-        return kept_out
+    against = kept_out(host_id, desired, now)
+    if against is not None or desired.hosts[host_id].value.transport == "pull":
+        return against
     broken = _broken(host_id, observed, now)
     return broken or _out_of_reach(host_id, desired.hosts[host_id], observed.hosts.get(host_id), silent=observed.silent)
 
 
-def _kept_out(host_id: str, desired: Desired, now: datetime) -> Unfit | None:
-    """What people said against it."""
+def kept_out(host_id: str, desired: Desired, now: datetime) -> Unfit | None:
+    """What people said against it: it is drained, or its file is gone or broken."""
     drain = desired.hosts[host_id].value.drain
     if host_id in desired.retired_hosts:
         return Unfit(why=f"hosts/{host_id}.yaml is gone or broken: it takes nothing new", who="operator")

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from reconciler.core import breakers, conditions, following, massdeath, overlay, placement, settling
+from reconciler.core import backlog, breakers, conditions, following, massdeath, overlay, placement, settling
 from reconciler.core.actions import Action, Publish, Record
 from reconciler.core.assigning import Assigning, Scene
+from reconciler.core.backlog import Backlog
 from reconciler.core.breaker import Switch
 from reconciler.core.desired import Desired
 from reconciler.core.events import Event
@@ -73,12 +74,25 @@ class Planner:
         alarms.extend(_deletions(desired, observed, now))
         return Plan(actions=tuple(actions), wake_at=self._wake_at(alarms, observed, now))
 
+    def backlog(self) -> Backlog:
+        """What waits to start, as of the last pass; what that assigned still waits."""
+        if self._last is None:
+            return Backlog()
+        return backlog.backlog(self._index, self._room, self._last)
+
+    def ready_at(self, task_id: str) -> datetime | None:
+        """Since when a task that the last pass assigned could start, as far as that is known."""
+        return backlog.ready_at(task_id, self._index, self._last[0]) if self._last is not None else None
+
     def _catch_up(self, desired: Desired, observed: Observed, now: datetime) -> None:
         """Bring what is kept up to date."""
         before, self._last = self._last, (desired, observed, now)
         index, horizon = self._index, breakers.horizon(observed, now)
         if before is None or _is_other(before, desired, observed, now) or horizon < index.evidence.horizon:
+            kept = self._index
             self._begin(desired, observed, now, horizon)
+            if before is not None:
+                self._index.inherit(kept, desired, now)
             return
         index.evidence.forget_old(horizon, now)
         touched = self._touched(before, desired, observed, now)

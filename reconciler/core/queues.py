@@ -4,7 +4,7 @@ Never looks at a host: tasks of one group fit the same ones, and the same breake
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -57,6 +57,19 @@ class Queues:
         self.unknown: dict[Hashable, Task] = {}
         """What decides which hosts fit, with one of its tasks, until somebody finds out which do."""
         self._places: dict[str, tuple[Queue, Order]] = {}
+
+    def __contains__(self, task_id: str) -> bool:
+        """Whether the task waits."""
+        return task_id in self._places
+
+    def waiting_ids(self) -> Iterator[str]:
+        """Every task that waits."""
+        return iter(self._places)
+
+    def queues(self) -> Iterator[Queue]:
+        """Every group in which somebody waits."""
+        for alike in self.waiting.values():
+            yield from alike.values()
 
     def forget_hosts(self) -> None:
         """Have it found out anew which hosts fit."""

@@ -24,7 +24,8 @@ class Room:
         self.fitting: dict[str, set[Hashable]] = {}
         """By host, the keys of the tasks that it fits."""
         self._fit: dict[Hashable, frozenset[str]] = {}
-        self._able: set[str] = set()
+        self.able: set[str] = set()
+        """The hosts that take new runs, whether they have a free slot or not."""
         self._until: dict[str, datetime] = {}
         self._with: dict[str, set[str]] = {}
         self._seen: Mapping[str, ObservedHost] | None = None
@@ -42,7 +43,7 @@ class Room:
             news = self.hosts.keys() & overlay.differing(observed.hosts, self._seen)
         for host_id in news:
             shut = placement.shut(host_id, desired, observed, now)
-            self._able.discard(host_id) if shut is not None else self._able.add(host_id)
+            self.able.discard(host_id) if shut is not None else self.able.add(host_id)
             self._until.pop(host_id, None)
             if shut is not None and shut.until is not None:
                 self._until[host_id] = shut.until
@@ -53,7 +54,7 @@ class Room:
     def count(self, host_ids: Iterable[str], used: Mapping[str, int]) -> None:
         """Take in how many runs these hosts have."""
         for host_id in host_ids:
-            if host_id in self._able and used.get(host_id, 0) < self.hosts[host_id].value.slots:
+            if host_id in self.able and used.get(host_id, 0) < self.hosts[host_id].value.slots:
                 self.open.add(host_id)
             else:
                 self.open.discard(host_id)

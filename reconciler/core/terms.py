@@ -118,3 +118,24 @@ class Scope(StrEnum):
     ADAPTER = "adapter"
     USAGE = "usage"
     TASK = "task"
+
+
+class Cause(StrEnum):
+    """Why a task that is to start has not: its file, what it waits for itself, what the fleet has no room for.
+
+    `next` is that nothing keeps it: the pass that follows assigns it.
+    """
+
+    FILE = "file"
+    HOLD = "hold"
+    PAUSE = "pause"
+    DEPENDENCY = "dependency"
+    ADAPTER = "adapter"
+    SECRET = "secret"  # noqa: S105 - a word, and none of those
+    BREAKER = "breaker"
+    HALT = "halt"
+    LIMIT = "limit"
+    HOST = "host"
+    SLOTS = "slots"
+    AGENT = "agent"
+    NEXT = "next"

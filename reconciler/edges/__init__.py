@@ -5,15 +5,18 @@ Only values and functions to call: it does nothing by itself.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from reconciler.core.backlog import Backlog
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Host
 from reconciler.edges.desk import Desk
 from reconciler.edges.forgelink import ForgeLink
+from reconciler.edges.inquiry import Inquiry
 from reconciler.edges.lead import Lead
+from reconciler.edges.meters import UNMETERED, Meters
 from reconciler.edges.reads import Reads
 from reconciler.edges.view import View
 from reconciler.repo import watch
@@ -40,7 +43,8 @@ class Edges:
     waits for. `intakes` is what is remembered of issues that came in, the `mainline` takes the files of their tasks. At
     the `desk` pull agents wait for work; the `view` is what the last turn saw. `lead` is the term for which this
     process leads, where the fleet lives on a remote. `files_changed` tells which files of the fleet changed until an
-    event is set; an empty set asks for a look at everything.
+    event is set; an empty set asks for a look at everything. `meters` are told how this process fares, `backlog` asks
+    the loop what waits.
     """
 
     fleet: Fleet
@@ -60,6 +64,8 @@ class Edges:
     view: View
     lead: Lead | None = None
     files_changed: Callable[[Fleet, asyncio.Event], AsyncIterator[frozenset[Path]]] = watch.changes
+    meters: Meters = UNMETERED
+    backlog: Inquiry[Backlog] = field(default_factory=lambda: Inquiry(Backlog()))
 
     @property
     def reads(self) -> Reads:

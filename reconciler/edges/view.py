@@ -3,9 +3,11 @@
 It changes nothing and decides nothing.
 """
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from reconciler.core.census import Census, Counts
 from reconciler.core.desired import Desired
 from reconciler.core.observed import Observed, ObservedTask
 
@@ -25,12 +27,30 @@ class View:
         """`tasks` gives what is recorded of all tasks now: whoever wrote something sees it in the next picture."""
         self._picture = Picture(desired=Desired(), observed=Observed(fleet=""))
         self._tasks = tasks
+        self._census: Census | None = None
+        self._counting = threading.Lock()
 
     def show(self, picture: Picture) -> None:
         """From now on this is what readers see."""
         self._picture = picture
+        if self._census is not None:
+            with self._counting:
+                self._follow(self._census)
 
     def latest(self) -> Picture:
         """What the last turn saw, with the tasks as they are recorded now."""
         picture = self._picture
         return replace(picture, observed=replace(picture.observed, tasks=self._tasks()))
+
+    def counted(self) -> tuple[Picture, Counts]:
+        """The last picture and what is counted in it: from the first time on that somebody asks, that is kept."""
+        with self._counting:  # one after the other: a run that has ended is counted once
+            census = self._census or Census()
+            picture = self._follow(census)
+            self._census = census  # only now: no turn waits for the first count
+            return picture, census.counts()
+
+    def _follow(self, census: Census) -> Picture:
+        picture = self.latest()
+        census.follow(picture.desired, picture.observed.tasks)
+        return picture

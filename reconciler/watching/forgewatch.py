@@ -163,16 +163,22 @@ class ForgeWatch:
         scene = self._scene()
         if scene is None:
             return False
+        meters = self._edges.meters
         try:
-            return await self._act(forgenews.hint(delivery, scene.forge, self._edges.lead), delivery, scene)
+            hint = forgenews.hint(delivery, scene.forge, self._edges.lead)
+            done = await self._act(hint, delivery, scene)
         except IntakeDelayed:
             self._again_s = _clock_s() + LATER_S
+            meters.followed("delayed")
             return False
         except MEMORY_LOST:
             raise
         except Exception:
             log.exception("delivery %s met a defect of this program; please report it", delivery.number)
+            meters.followed("failed")
             return True
+        meters.followed("nothing" if isinstance(hint, Nothing) else "done")
+        return done
 
     async def _act(self, hint: Hint, delivery: Delivery, scene: Scene) -> bool:
         if isinstance(hint, Pushed):

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from wsgiref.types import WSGIApplication
 
 from reconciler.core.desired import Desired, Settings
@@ -19,6 +19,7 @@ from reconciler.web.address import Address, BadAddress
 from reconciler.web.api import Api
 from reconciler.web.app import WEBHOOKS, app
 from reconciler.web.bounded import Bounded
+from reconciler.web.meters import Counted
 from reconciler.web.pages.routes import Pages
 from reconciler.web.readiness import Readiness
 from reconciler.web.server import CannotListen, Serve, Server
@@ -32,12 +33,16 @@ DEFAULT = Settings().listen
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
-    """How to listen: with which server, where if not where the settings say, and who is told of it in one line each."""
+    """How to listen: with which server, where if not where the settings say, and who is told of it in one line each.
+
+    `meters` count what happens in this process, whether it leads or stands by.
+    """
 
     serve: Serve
     told: Callable[[str], None]
     warn: Callable[[str], None]
     asked: Address | None = None
+    meters: Counted = field(default_factory=Counted)
 
 
 @asynccontextmanager
@@ -59,6 +64,7 @@ async def listening(
     tokens = Tokens(lambda: reads.view.latest().desired, clock, refusals)
     api = Api(reads=reads, edges=edges, tokens=tokens, listens=lambda: served[0] if served else None)
     site = _site(edges, readiness, refusals) if edges is not None else _standby_site(reads, readiness, refusals)
+    site = replace(site, meters=door.meters)
     pages = Pages(api=api, clock=clock, refused=refusals)
     server = await asyncio.to_thread(_serve, door, settings, app(site, api, pages), served.append)
     news = _News(edges.forge if edges is not None else None, door, settings)
@@ -70,6 +76,7 @@ async def listening(
 
     def turned(desired: Desired) -> None:
         readiness.turned()
+        door.meters.looked(reads.now())
         if server is not None:
             news.tell(desired.settings)
 

@@ -258,7 +258,8 @@ METRICS = Operation(
     method="get",
     path="/metrics",
     summary="Numbers for Prometheus",
-    text="Tasks by phase, hosts, problems, and how the fleet stands with its remote. Only for this machine itself.",
+    text="What stands where, what runs came to, how this process fares; as OpenMetrics where `Accept` names that."
+    " For this machine itself, and for whoever has a token of settings.board.token_sha256.",
     answers={200: Answer(says="The numbers.", schema="numbers", media="text/plain")},
     problems=frozenset({401, 403, 429}),
     said={403: "An agent's token does not open the numbers of the whole fleet."},

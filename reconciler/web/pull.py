@@ -55,7 +55,9 @@ class Dequeue:
                 order = handing.dequeue(edges, agent.host_id, wish, _gone(req))
         except TooManyWaiting:
             resp.status, resp.retry_after = falcon.HTTP_204, CROWDED_S
+            edges.meters.asked("crowded")
             return
+        edges.meters.asked("task" if order is not None else "nothing")
         if order is None:
             resp.status = falcon.HTTP_204
             return

@@ -4,11 +4,12 @@ It does nothing by itself; every function may be called from many threads at onc
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconciler.core.standing import Standing
 from reconciler.repo.inbox import Delivery
+from reconciler.web.meters import Counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,8 @@ class Site:
     `secrets` are those that a webhook may be signed with now; where there are none, webhooks do not exist. `keep`
     returns, once a delivery is on disk, whether it was new, and raises JournalFailed; `arrived` is told after that.
     `readiness` names the conditions of being ready. `refused` is told in one line what was not taken, and from whom.
-    `standing` says how the fleet stands with its remote, `None` where it lives on none.
+    `standing` says how the fleet stands with its remote, `None` where it lives on none. `meters` are told
+    what is answered.
     """
 
     secrets: Callable[[], tuple[str, ...]]
@@ -43,3 +45,4 @@ class Site:
     now: Callable[[], datetime]
     refused: Callable[[str], None]
     standing: Callable[[], Standing | None] = _alone
+    meters: Counted = field(default_factory=Counted)

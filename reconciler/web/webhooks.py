@@ -3,8 +3,11 @@
 Nothing that is not signed gets further than its own answer.
 """
 
+from collections.abc import Mapping
+
 import falcon
 
+from reconciler.edges.meters import Arrival
 from reconciler.forge import payloads
 from reconciler.repo.inbox import Delivery
 from reconciler.repo.journal import JournalFailed
@@ -15,6 +18,7 @@ from reconciler.web.site import Site
 MAX_NAME = 200
 """How much is kept of what an unsigned header says."""
 RETRY_AFTER_S = 10
+REFUSED: Mapping[int, Arrival] = {401: "bad_signature", 413: "too_large"}
 OFF = "webhooks are off: no secret is set; settings.forge.webhook_secret_env names the variable for it"
 
 
@@ -29,8 +33,10 @@ class Existing:
         """404 where they are not; 503 at a reconciler that stands by: the one that leads takes them."""
         standing = self._site.standing()
         if isinstance(resource, Webhook) and standing is not None and standing.role == "standby":
+            self._site.meters.arrived("standby")
             raise api.standby(standing)
         if isinstance(resource, Webhook) and not self._site.secrets():
+            self._site.meters.arrived("switched_off")
             self._site.refused(f"a webhook from {req.remote_addr} was refused: {OFF}")
             raise falcon.HTTPNotFound(description=OFF)
 
@@ -48,12 +54,15 @@ class Webhook:
             delivery = self._read(req)
             is_new = self._site.keep(delivery)
         except JournalFailed as error:
+            self._site.meters.arrived("not_kept")
             self._site.refused(f"a webhook from {req.remote_addr} could not be kept: {error}")
             said = "the delivery could not be kept; have it sent again"
             raise falcon.HTTPServiceUnavailable(description=said, retry_after=RETRY_AFTER_S) from error
         except falcon.HTTPError as error:
+            self._site.meters.arrived(REFUSED.get(error.status_code, "malformed"))
             self._site.refused(f"a webhook from {req.remote_addr} was refused: {error.description}")
             raise
+        self._site.meters.arrived("accepted" if is_new else "duplicate")
         if is_new:
             self._site.arrived()
         resp.status = falcon.HTTP_202

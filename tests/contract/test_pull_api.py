@@ -1,9 +1,11 @@
 """The API for agents that ask for work, as they see it: over real HTTP, with the real program behind it."""
 
 import json
+import re
 import select
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
@@ -123,11 +125,18 @@ def test_whoever_asks_again_with_the_key_gets_the_same_run_and_the_same_answer(p
     assert problem(agent.heartbeat(first["task"], 1), 409)["code"] == "conflict"
 
 
+def counted(pull: Pull) -> Counter[str]:
+    """How many agents got what when they asked, as Prometheus sees it."""
+    text = request(pull.port, "GET", "/metrics").body.decode()
+    found = re.findall(r'^reconciler_dequeues_total\{outcome="(\w+)"\} ([0-9.]+)$', text, re.MULTILINE)
+    return Counter({outcome: int(float(number)) for outcome, number in found})
+
+
 def test_of_fifty_that_ask_at_once_one_gets_the_only_task(pull: Pull) -> None:
     agent = known(pull, "cid")
     pull.task("only", host="cid")
     until(lambda: agent.get("tasks/only").status == 200)
-    gate = threading.Barrier(50)
+    gate, before = threading.Barrier(50), counted(pull)
 
     def ask(_: int) -> int:
         gate.wait()
@@ -137,6 +146,7 @@ def test_of_fifty_that_ask_at_once_one_gets_the_only_task(pull: Pull) -> None:
         statuses = sorted(threads.map(ask, range(50)))
     assert statuses == [200] + [204] * 49
     assert len(pull.outcomes("only")) == 1
+    assert counted(pull) - before == {"task": 1, "nothing": 49}
 
 
 def crowded(agent: Agent, wait: float) -> list[HTTPConnection]:
@@ -156,13 +166,14 @@ def crowded(agent: Agent, wait: float) -> list[HTTPConnection]:
 
 
 def test_past_the_bound_those_who_would_wait_are_sent_away_at_once(pull: Pull) -> None:
-    agent = known(pull, "dan")
+    agent, before = known(pull, "dan"), counted(pull)
     waiting = crowded(agent, 6)
     try:
         answer = agent.dequeue(wait=0.1)
         assert (answer.status, answer.body, int(str(header(answer, "Retry-After"))) > 0) == (204, b"", True)
         assert agent.dequeue().status == 204
         assert [connection.getresponse().status for connection in waiting] == [204] * MAX_WAITING
+        assert counted(pull) - before == {"crowded": 2, "nothing": MAX_WAITING + 1}
     finally:
         for connection in waiting:
             connection.close()

@@ -18,6 +18,7 @@ from reconciler.repo.journal import Journal
 from reconciler.serving import Served
 from reconciler.web.address import Address
 from reconciler.web.app import app
+from reconciler.web.meters import Counted
 from reconciler.web.site import Check, Site
 from tests.recording import NOW
 
@@ -87,6 +88,7 @@ class Running:
     refused: list[str] = field(default_factory=list)
     secrets: list[str] = field(default_factory=lambda: [KEY])
     checks: dict[str, Check] = field(default_factory=dict)
+    meters: Counted = field(default_factory=Counted)
 
     @property
     def port(self) -> int:
@@ -119,7 +121,7 @@ def running(folder: Path) -> Iterator[Running]:
         refused=refused.append,
     )
     server = serving.serve(app(site), Address(host="127.0.0.1", port=0))
-    parts.append(Running(server=server, inbox=inbox, journal=journal, refused=refused))
+    parts.append(Running(server=server, inbox=inbox, journal=journal, refused=refused, meters=site.meters))
     try:
         yield parts[0]
     finally:

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 
 from reconciler.core.breaker import Breaker, Switch
 from reconciler.core.desired import Identity
@@ -37,7 +38,7 @@ class Setting:
 
     `on_record` is called in the writer's thread with (task id, before, after, event) once a fact is on disk, before
     whoever waits for it goes on; `warn` is told in one line what went wrong where nobody waits for an answer. `term`:
-    the one in which this process leads, where the fleet lives on a remote.
+    the one in which this process leads, where the fleet lives on a remote. `committed`: facts, seconds of a commit.
     """
 
     fleet: Fleet
@@ -48,6 +49,7 @@ class Setting:
     on_record: Callable[[str, ObservedTask, ObservedTask, Event], None]
     warn: Callable[[str], None]
     term: int | None = None
+    committed: Callable[[int, float], None] = lambda _, __: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,16 +205,19 @@ class ObservedBranch:
             change = draft.change(self._setting.term)
             if change is None:
                 return draft, answers
+            began_s = monotonic()
             try:
                 self._branch.commit(change)
             except BranchAdvanced:
                 self._reload()
                 continue
+            took_s = monotonic() - began_s
             self._recorded = draft.recorded()
             for step in draft.steps:
                 if isinstance(step, TaskStep):
                     self._index(step.id, step.after)
             self._view.update(_below_root(change.files))
+            self._setting.committed(len(draft.steps), took_s)
             return draft, answers
         raise BranchFailed(f"somebody else keeps committing on {OBSERVED}; stop the other writer")
 
