@@ -118,3 +118,13 @@ class Scope(StrEnum):
     ADAPTER = "adapter"
     USAGE = "usage"
     TASK = "task"
+
+
+class Occasion(StrEnum):
+    """What people are notified of."""
+
+    BLOCKED = "blocked"
+    FAILED = "failed"
+    REVIEW_PENDING = "review_pending"
+    BREAKER = "breaker"
+    PUSH_LAG = "push_lag"

@@ -6,7 +6,7 @@ It changes nothing and decides nothing.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from reconciler.core.desired import Desired
+from reconciler.core.desired import Desired, Settings
 from reconciler.core.observed import Observed, ObservedTask
 
 
@@ -29,6 +29,10 @@ class View:
     def show(self, picture: Picture) -> None:
         """From now on this is what readers see."""
         self._picture = picture
+
+    def settings(self) -> Settings:
+        """The settings that the last turn saw."""
+        return self._picture.desired.settings
 
     def latest(self) -> Picture:
         """What the last turn saw, with the tasks as they are recorded now."""
