@@ -21,6 +21,8 @@ class Channels:
 
     def known(self, names: Collection[str]) -> dict[str, Notified]:
         """What is known of these channels; of one that nobody looked at yet, nothing."""
+        if not names:
+            return {}
         rows = self._journal.rows("SELECT channel, json FROM channels")
         kept = {str(name): str(text) for name, text in rows}
         return {name: self._with_told(name, kept[name]) for name in names if name in kept}

@@ -3,7 +3,6 @@
 Never looks at an environment variable, and sends nothing.
 """
 
-import zoneinfo
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -74,6 +73,8 @@ def _email(email: Email) -> Wrong:
 def _quiet(quiet: Quiet) -> Wrong:
     if quiet.start == quiet.end:
         yield ("quiet",), ".quiet", "never ends: start and end are the same"
+    import zoneinfo  # noqa: PLC0415 - it asks for the paths of this Python, and most fleets have no quiet hours
+
     try:
         zoneinfo.ZoneInfo(quiet.zone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
