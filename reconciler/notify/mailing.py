@@ -92,43 +92,33 @@ class _Exchange:
                 server.sock.shutdown(socket.SHUT_RDWR)
 
     def _talk(self) -> str | None:
+        channel = self._channel
+        context = ssl.create_default_context() if channel.security != "none" else None
+        server = self._server = _client(channel, context)
         try:
-            with self._opened() as server:
-                if self._channel.user is not None:
-                    server.login(self._channel.user, self._password)
-                return self._said(server.send_message(self._mail, self._channel.sender, self._channel.to))
+            server.connect(channel.host, channel.port)
+            if self._cut:
+                raise ChannelUnreachable(f"{channel.host} was not waited for")
+            if channel.security == "starttls":
+                server.starttls(context=context)
+            if channel.user is not None:
+                server.login(channel.user, self._password)
+            refused = server.send_message(self._mail, channel.sender, channel.to)
+            with contextlib.suppress(smtplib.SMTPException, OSError):  # it has the mail already
+                server.quit()
+            return self._said(refused)
         except ssl.SSLCertVerificationError as error:
-            where = self._channel.host
-            raise ChannelRefused(
-                f"the certificate of {where} is not trusted here; add its authority to this machine's"
-            ) from error
+            advice = "add its authority to this machine's"
+            raise ChannelRefused(f"the certificate of {channel.host} is not trusted here; {advice}") from error
         except smtplib.SMTPException as error:
             raise self._judged(error) from error
         except UnicodeError as error:
             raise ChannelRefused("the user or password of the server has characters that SMTP cannot send") from error
         except OSError as error:
             why = printable.short(str(error), MOST_WORDS)
-            raise ChannelUnreachable(f"no connection to {self._channel.host}: {why}") from error
-
-    def _opened(self) -> smtplib.SMTP:
-        """A connection as safe as it is to be, greeted."""
-        channel = self._channel
-        context = ssl.create_default_context()
-        name = socket.gethostname()
-        if channel.security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(local_hostname=name, timeout=STEP_S, context=context)
-        else:
-            server = smtplib.SMTP(local_hostname=name, timeout=STEP_S)
-        server._host = channel.host  # type: ignore[attr-defined]  # noqa: SLF001 - what TLS compares the certificate with
-        self._server = server
-        server.connect(channel.host, channel.port)
-        if self._cut:
+            raise ChannelUnreachable(f"no connection to {channel.host}: {why}") from error
+        finally:
             server.close()
-            raise ChannelUnreachable(f"{channel.host} was not waited for")
-        server.ehlo_or_helo_if_needed()
-        if channel.security == "starttls":
-            server.starttls(context=context)
-        return server
 
     def _said(self, refused: dict[str, tuple[int, bytes]]) -> str | None:
         if not refused:
@@ -159,3 +149,14 @@ class _Exchange:
     def _plain(self, words: bytes | str) -> str:
         text = words.decode(errors="replace") if isinstance(words, bytes) else words
         return mask.mask(printable.short(text, MOST_WORDS), (self._password,))
+
+
+def _client(channel: Email, context: ssl.SSLContext | None) -> smtplib.SMTP:
+    """One that is not connected yet, so that it can be cut off while it connects."""
+    name = socket.gethostname()
+    if channel.security == "tls":
+        made: smtplib.SMTP = smtplib.SMTP_SSL(local_hostname=name, timeout=STEP_S, context=context)
+    else:
+        made = smtplib.SMTP(local_hostname=name, timeout=STEP_S)
+    made._host = channel.host  # type: ignore[attr-defined]  # noqa: SLF001 - what the certificate must be for
+    return made

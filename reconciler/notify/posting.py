@@ -6,6 +6,7 @@ It follows no redirect, so that neither a token nor what is told goes anywhere e
 import asyncio
 import json
 import logging
+import ssl
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
@@ -48,7 +49,7 @@ async def send(post: Post) -> None:
     for library in ("httpx", "httpcore"):
         logging.getLogger(library).setLevel(logging.WARNING)
     try:
-        trust = await asyncio.to_thread(trusting.certificates)
+        trust = await asyncio.to_thread(_trust, post.url)
         async with (
             asyncio.timeout(WHOLE_S),
             httpx.AsyncClient(
@@ -111,6 +112,11 @@ def _words(body: bytes, secrets: Collection[str]) -> str:
     return mask.mask(printable.short(said, MOST_WORDS), secrets)
 
 
+def _trust(url: str) -> ssl.SSLContext | bool:
+    """The certificates that count; none without TLS, for they are many and read anew each time."""
+    return trusting.certificates() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 def _place(post: Post) -> str:
     """The server, without the path: that may be a secret."""
     try:
@@ -123,7 +129,7 @@ def _broken(error: Exception, post: Post) -> ChannelRefused | ChannelUnreachable
     """Why nothing was exchanged, in one line; the request itself is not told."""
     place = _place(post)
     match error:
-        case httpx.InvalidURL() | httpx.UnsupportedProtocol() | ValueError():
+        case httpx.InvalidURL() | httpx.UnsupportedProtocol() | httpx.LocalProtocolError() | ValueError():
             return ChannelRefused(
                 "what it is to be sent to is no URL, or its token is not one line of plain characters"
             )
