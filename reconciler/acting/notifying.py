@@ -17,7 +17,7 @@ from reconciler.core.breaker import Breaker
 from reconciler.core.channels import Channel
 from reconciler.core.desired import Desired, Problem
 from reconciler.core.notices import Notice
-from reconciler.core.notifications import Met, Notification, Notified, Pace
+from reconciler.core.notifications import Met, Notification, Notified, Pace, Waiting
 from reconciler.core.observed import Observed, ObservedTask
 from reconciler.core.terms import Occasion
 from reconciler.edges import MEMORY_LOST, Edges
@@ -182,7 +182,8 @@ class Notifier:
             line.waiting_since = None
             return IDLE_S
         line.waiting_since = line.waiting_since or now
-        at = notifications.due_at(line.channel, known, line.waiting_since, self._pace, _zone(line.channel))
+        since = Waiting(since=line.waiting_since, now=now)
+        at = notifications.due_at(line.channel, known, since, self._pace, _zone(line.channel))
         if at > now:
             return min((at - now).total_seconds(), IDLE_S)
         await self._send(line, known, notifications.portion(waiting, line.channel))

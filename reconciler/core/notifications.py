@@ -122,9 +122,17 @@ def portion(waiting: tuple[Notice, ...], channel: Channel) -> tuple[Notice, ...]
     return waiting[:MOST_AT_ONCE] if isinstance(channel, Webhook) else waiting
 
 
-def due_at(channel: Channel, known: Notified, waiting_since: datetime, pace: Pace, zone: tzinfo) -> datetime:
-    """When what waits since then is to be sent."""
-    at = waiting_since + pace.gather
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Since when something waits to be told, and what time it is by now."""
+
+    since: datetime
+    now: datetime
+
+
+def due_at(channel: Channel, known: Notified, waiting: Waiting, pace: Pace, zone: tzinfo) -> datetime:
+    """When what waits is to be sent: now, or later."""
+    at = max(waiting.since + pace.gather, waiting.now)
     if known.last_at is not None:
         at = max(at, known.last_at + pace.apart)
     if known.failure is not None:
