@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from reconciler.acting.notifying import Notifier
 from reconciler.core import conditions, overlay, plan, retry
 from reconciler.core.actions import Record
 from reconciler.core.desired import Desired, Document, Problem, Task
@@ -84,6 +85,7 @@ class Loop:
         self._tally = Tally()
         self._observer = Observer(edges, self._tally)
         self._dispatcher = Dispatcher(edges, self._observer.look, self._observer.assigned)
+        self._notifier = Notifier(edges)
         self._problems: tuple[Problem, ...] = ()
         self._unsettled: set[str] = set()
         self._before: Mapping[str, ObservedTask] = {}
@@ -102,6 +104,7 @@ class Loop:
         async with self._watching(stop), contextlib.AsyncExitStack() as closing:
             closing.push_async_callback(self._observer.close)
             closing.push_async_callback(self._dispatcher.close)
+            closing.push_async_callback(self._notifier.close)
             closing.callback(self._edges.desk.close)
             self._edges.backlog.answer_by(self._planner.backlog)
             self._before = self._noted = self._edges.branch.tasks()
@@ -113,6 +116,7 @@ class Loop:
                 if moved is not None and moved.is_set():
                     return Ended(unsettled=tuple(sorted(self._unsettled)), reopen=True)
                 if self._enough(options, desired, observed, planned):
+                    await self._notifier.finish()
                     self._waiting = held_up(desired, observed, self._edges.now())
                     break
                 await self._wait(planned.wake_at, stop)
@@ -132,6 +136,7 @@ class Loop:
         began_s = clock_s()
         self._observer.check()
         self._dispatcher.check()
+        self._notifier.check()
         self._edges.desk.asking()
         desired = await asyncio.to_thread(self._refresh, self._news())
         await self._observer.follow(desired)
@@ -141,6 +146,7 @@ class Loop:
         planned = self._planner.plan(desired, observed, self._edges.now())
         ready = self._ready(planned)
         await self._dispatcher.act(planned.actions, desired, observed)
+        self._notifier.look(desired, observed)
         self._edges.desk.turned()
         now = self._edges.now()
         for since in ready:
@@ -173,7 +179,8 @@ class Loop:
         )
         self._follow_since(desired, now)
         wrong = self._edges.lead.problems(now) if self._edges.lead is not None else ()
-        desired = replace(desired, since=self._since, problems=(*desired.problems, *wrong))
+        problems = (*desired.problems, *wrong, *self._notifier.problems(now))
+        desired = replace(desired, since=self._since, problems=problems)
         before, self._problems = self._problems, desired.problems
         for problem in set(desired.problems) - set(before):
             self._told.problem(problem)

@@ -24,6 +24,7 @@ MODULES: Mapping[str, str] = {
     "adapters": "hosts",
     "report": "report",
     "doctor": "doctor",
+    "notify": "notify",
     "prompt": "show_prompt",
     "hold": "edits",
     "release": "edits",

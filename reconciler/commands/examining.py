@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from reconciler.commands import checking, forge
+from reconciler.commands import checking, forge, notify
 from reconciler.commands.checking import Checked
 from reconciler.commands.reading import View
 from reconciler.commands.session import NotGood, Session, WrongUsage
@@ -55,6 +55,7 @@ async def examine(session: Session, view: View) -> list[Finding]:
         *_adapters(session, view, checked),
         *repositories,
         *webhooks,
+        *(Finding(about=one.channel, state=one.state, message=one.message) for one in notify.look(session, view)),
     ]
 
 

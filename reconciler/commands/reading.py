@@ -11,9 +11,10 @@ from pathlib import Path
 
 from reconciler.commands import files, progress
 from reconciler.commands.session import NotGood, Session
-from reconciler.core import board, publications
+from reconciler.core import board, channels, notifications, publications
 from reconciler.core import standing as standings
 from reconciler.core.desired import Desired, Settings
+from reconciler.core.notifications import Notified
 from reconciler.core.observed import ForgeSeen, Observed, ObservedHost, ObservedTask
 from reconciler.core.standing import Standing
 from reconciler.core.terms import TERMINAL
@@ -22,6 +23,7 @@ from reconciler.repo import fleet as fleets
 from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.fleet import IN_FORCE, Fleet
 from reconciler.repo.journal import Journal
+from reconciler.repo.notified import Channels
 from reconciler.repo.observed import reading as happened
 from reconciler.repo.published import Published
 from reconciler.repo.remote import standings as kept
@@ -35,7 +37,8 @@ UNKNOWN_FLEET = "0" * 12
 class View:
     """A fleet at one moment. `paths` are the files of what happened, on the branch `observed`.
 
-    `standing`: how the fleet stands with its remote, as a reconciler in this clone last said.
+    `standing`: how the fleet stands with its remote, as a reconciler in this clone last said; `notified`: what it wrote
+    down of the channels that the settings name.
     """
 
     fleet: Fleet
@@ -43,6 +46,7 @@ class View:
     observed: Observed
     paths: Mapping[str, str] = field(default_factory=dict)
     standing: Standing | None = None
+    notified: Mapping[str, Notified] = field(default_factory=dict)
 
     def task_ids(self) -> list[str]:
         """Every task that is not put away: those with a file, and those that happened and are not archived."""
@@ -123,12 +127,20 @@ class Reader:
             leases=self._journal.leases(),
             halts=standings.halts(standing),
         )
-        wrong = standings.problems(standing, now)
+        notified = Channels(self._journal).known(channels.named(desired.settings.notify))
+        wrong = (*standings.problems(standing, now), *notifications.problems(notified, now))
         desired = replace(desired, problems=(*desired.problems, *wrong))
         if forge is not None:
             held = publications.still_held(desired, observed)
             observed = replace(observed, forge=replace(forge, held=held))
-        return View(fleet=self.fleet, desired=desired, observed=observed, paths=recorded.paths, standing=standing)
+        return View(
+            fleet=self.fleet,
+            desired=desired,
+            observed=observed,
+            paths=recorded.paths,
+            standing=standing,
+            notified=notified,
+        )
 
     def _forge(self, settings: Settings) -> ForgeSeen | None:
         """What the reconciler last knew of the forge; `None` where there is none, or none that can be asked.

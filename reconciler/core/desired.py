@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Generic, Literal, TypeVar
 
 from reconciler.core.bounds import Limits, LostAfter
+from reconciler.core.channels import Notify
 from reconciler.core.terms import Delivery, ExecutionMode, Failure, Permissions, Wish
 
 T = TypeVar("T")
@@ -215,6 +216,7 @@ class Settings:
     lost_after: LostAfter = field(default_factory=LostAfter)
     commit: Identity = field(default_factory=Identity)
     keep_runs: int = 10
+    notify: Notify = field(default_factory=Notify)
     closed_breakers: Mapping[str, datetime] = field(default_factory=dict)
 
 

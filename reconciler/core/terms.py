@@ -139,3 +139,13 @@ class Cause(StrEnum):
     SLOTS = "slots"
     AGENT = "agent"
     NEXT = "next"
+
+
+class Occasion(StrEnum):
+    """What people are notified of."""
+
+    BLOCKED = "blocked"
+    FAILED = "failed"
+    REVIEW_PENDING = "review_pending"
+    BREAKER = "breaker"
+    PUSH_LAG = "push_lag"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from reconciler.core import channels
 from reconciler.core.backlog import Backlog
 from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Host
@@ -90,8 +91,9 @@ class Edges:
             self.lead.doubt()
 
     def hidden(self, names: Iterable[str]) -> tuple[str, ...]:
-        """What no output of a run may show: the values of these secrets, and those by which the forge is spoken to."""
-        values = (self.secret(name) for name in names)
+        """What no output of a run may show: these secrets, and those by which forge and people are spoken to."""
+        notify = self.view.settings().notify
+        values = (self.secret(name) for name in (*names, *channels.all_secrets(notify)))
         return (*(value for value in values if value), *self.forge.secrets())
 
     async def run(self, host_id: str, host: Host, command: Command) -> Completed:

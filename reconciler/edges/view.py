@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.core.census import Census, Counts
-from reconciler.core.desired import Desired
+from reconciler.core.desired import Desired, Settings
 from reconciler.core.observed import Observed, ObservedTask
 
 
@@ -36,6 +36,10 @@ class View:
         if self._census is not None:
             with self._counting:
                 self._follow(self._census)
+
+    def settings(self) -> Settings:
+        """The settings that the last turn saw."""
+        return self._picture.desired.settings
 
     def latest(self) -> Picture:
         """What the last turn saw, with the tasks as they are recorded now."""

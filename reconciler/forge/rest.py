@@ -6,10 +6,8 @@ It knows nothing of pull requests, and the token stands in none of its messages.
 import asyncio
 import json
 import logging
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -17,7 +15,7 @@ import httpx
 
 from reconciler.core import printable
 from reconciler.core.desired import Forge
-from reconciler.forge import answers
+from reconciler.forge import answers, trusting
 from reconciler.forge.answers import Answer, ForgeRefused, ForgeUnreachable
 
 MOST_BYTES = 16 * 1024 * 1024
@@ -26,9 +24,6 @@ MOST_REDIRECTS = 3
 MOST_WORDS = 300
 RETRIED = frozenset({502, 503, 504})
 """What a proxy answers while the forge behind it restarts."""
-
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-"""No proxy stands between this machine and itself, whatever the environment says."""
 
 _PLAIN = frozenset({"", "identity"})
 """Nothing is unpacked: of what is packed nobody knows how large it is."""
@@ -133,8 +128,8 @@ class Rest:
                 headers=self._headers(),
                 timeout=httpx.Timeout(None, connect=self._patience.connect_s),
                 limits=httpx.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS),
-                verify=_trusted(),
-                trust_env=urlsplit(self._base).hostname not in LOOPBACK,
+                verify=trusting.certificates(),
+                trust_env=not trusting.is_loopback(self._base),
             )
         return self._http
 
@@ -172,7 +167,7 @@ class Rest:
         for _ in range(MOST_REDIRECTS):
             answer = await self._exchanged(http, call.method, url, body)
             there = urljoin(url, answer.headers.get("location", ""))
-            if call.method != "GET" or not _redirects(answer) or _origin(there) != _origin(url):
+            if call.method != "GET" or not _redirects(answer) or trusting.origin(there) != trusting.origin(url):
                 break
             url = there
         return answer
@@ -213,7 +208,7 @@ class Rest:
             words = f": {answer.words}" if answer.words else ""
             raise ForgeUnreachable(f"{self._name} is in trouble ({answer.status}{words}); it is asked again")
         if _redirects(answer):
-            there = _origin(urljoin(f"{self._base}/", answer.headers["location"]))
+            there = trusting.origin(urljoin(f"{self._base}/", answer.headers["location"]))
             raise ForgeRefused(
                 printable.short(f"{self._name} sends us on to {there}; write that into forge.url if it is right", 500),
                 answer.status,
@@ -253,13 +248,6 @@ def _base(forge: Forge) -> tuple[str, str]:
     return f"{split.scheme}://{at}{path}{version}", at
 
 
-def _trusted() -> ssl.SSLContext | bool:
-    """The certificates that this machine trusts, as git does here; httpx's own where the machine has none."""
-    places = ssl.get_default_verify_paths()
-    some = bool(places.cafile) or (bool(places.capath) and any(Path(places.capath).iterdir()))
-    return ssl.create_default_context() if some else True
-
-
 def _segment(one: str | int) -> str:
     text = str(one)
     if text in _NO_SEGMENT:
@@ -269,16 +257,6 @@ def _segment(one: str | int) -> str:
 
 def _redirects(answer: Answer) -> bool:
     return 300 <= answer.status < 400 and "location" in answer.headers  # noqa: PLR2004 - the range is HTTP's
-
-
-def _origin(url: str) -> str:
-    """Scheme, host and port of a URL; empty where it is none."""
-    try:
-        split = urlsplit(url)
-        port = split.port or (443 if split.scheme == "https" else 80)
-    except ValueError:
-        return ""
-    return f"{split.scheme}://{split.hostname}:{port}"
 
 
 def _all_words(message: str, errors: object) -> str:

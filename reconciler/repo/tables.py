@@ -48,4 +48,9 @@ MIGRATIONS = (
         # when each chore of upkeep was last done
         "CREATE TABLE upkeep (chore TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
     ),
+    (
+        # what is known of each channel by which people are notified, and the causes that were told there
+        "CREATE TABLE channels (channel TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE told (channel TEXT, key TEXT, told INTEGER NOT NULL, PRIMARY KEY (channel, key)) WITHOUT ROWID",
+    ),
 )

@@ -7,11 +7,14 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
+from reconciler.core import channels, notifications
 from reconciler.core import standing as standings
+from reconciler.core.notifications import Notified
 from reconciler.core.standing import Standing
 from reconciler.edges.forgelink import ForgeLink
 from reconciler.edges.reads import Reads
 from reconciler.repo.journal import Journal, JournalFailed
+from reconciler.repo.notified import Channels
 from reconciler.web.site import Check
 
 TURN_MOST_S = 120.0
@@ -27,6 +30,7 @@ class Readiness:
         """`clock` counts seconds, and never backwards. Without a `forge` it is not asked here."""
         self._store = reads.journal
         self._link = forge
+        self._view = reads.view
         self._now = reads.now
         self._standing = reads.standing
         self._clock = clock
@@ -45,6 +49,9 @@ class Readiness:
         found = {"loop": self._loop(), "journal": self._written()}
         if self._link is not None:
             found["forge"] = _forge(self._link)
+        named = channels.named(self._view.settings().notify)
+        if named:
+            found["notify"] = _notify(Channels(self._store).known(named), self._now())
         standing = self._standing()
         return found if standing is None else found | {"remote": _remote(standing, self._now())}
 
@@ -87,6 +94,12 @@ def _journal(journal: Journal) -> Check:
     except JournalFailed as error:
         return Check(good=False, status="failed", detail=str(error))
     return Check(good=True, status="ok")
+
+
+def _notify(known: Mapping[str, Notified], now: datetime) -> Check:
+    """A channel that fails is told and makes nothing unready: no work waits for it."""
+    said = [one.message for one in notifications.problems(known, now)]
+    return Check(good=True, status="failing" if said else "ok", detail="; ".join(said) or None)
 
 
 def _forge(link: ForgeLink) -> Check:

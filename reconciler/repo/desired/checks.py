@@ -12,7 +12,7 @@ from typing import assert_never
 
 from reconciler.core import report
 from reconciler.core.desired import Adapter, Engine, Host, Problem, Settings, Task, Trust, Word
-from reconciler.repo.desired import refnames
+from reconciler.repo.desired import channelchecks, refnames
 from reconciler.repo.yaml.documents import Parsed
 from reconciler.repo.yaml.yamlnodes import Path, shown
 
@@ -127,6 +127,7 @@ def _settings(settings: Settings) -> Found:
         yield ("remote",), f'"remote" {why}'
     if settings.trust is not None:
         yield from _trust(settings.trust, settings.remote)
+    yield from channelchecks.found(settings.notify)
 
 
 def _trust(trust: Trust, remote: str | None) -> Found:
