@@ -4,7 +4,7 @@ It installs nothing: without the group `docs` it says how to get it, and ends.
 """
 
 import importlib.util
-import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,14 +13,13 @@ MISSING = "the site is built by MkDocs, which is not installed here; install it:
 
 
 def main(words: list[str]) -> int:
-    """Hand over to MkDocs, which takes the place of this process; 1 where it is not installed."""
+    """Have MkDocs build or serve the site; its exit code, or 1 where it is not installed."""
     if importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("material") is None:
         sys.stderr.write(f"{MISSING}\n")
         return 1
     rest = [word for word in words if word != "--serve"]
     does = ["serve"] if "--serve" in words else ["build", "--strict"]
-    os.chdir(ROOT)
-    os.execv(sys.executable, [sys.executable, "-m", "mkdocs", *does, *rest])  # noqa: S606 - MkDocs as its own program
+    return subprocess.run([sys.executable, "-m", "mkdocs", *does, *rest], cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":

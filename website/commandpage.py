@@ -11,8 +11,8 @@ from reconciler.commands.command import Command
 ABOUT = """\
 # Commands
 
-Each is `reconciler NAME` anywhere, and `invoke NAME` inside a fleet. What stands here is what `--help` prints. Exit codes:
-0 good, 1 the thing asked about is not good, 2 wrong usage.
+Each is `reconciler NAME` anywhere, and `invoke NAME` inside a fleet. What stands here is what `--help` prints. Exit
+codes: 0 good, 1 the thing asked about is not good, 2 wrong usage.
 """
 
 

@@ -1,63 +1,17 @@
-"""What MkDocs is told beside `mkdocs.yml`: pages that are made of the program, and links that leave `docs/`.
+"""What MkDocs is told beside `mkdocs.yml`: which pages there are besides, and how their texts change.
 
-It writes no file of the repository.
+It decides nothing: `places` does.
 """
 
-import json
-import posixpath
-import re
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from reconciler.web import openapi
-from website import commandpage, httppage, picture, schemapages
+from website import places
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCS = "docs"
 DECISIONS = "adr"
-
-BROUGHT: Mapping[str, str] = {
-    "adapters/README.md": "adapters.md",
-    "ARCHITECTURE.md": "architecture.md",
-    "CONTRIBUTING.md": "contributing.md",
-    "CHANGELOG.md": "changelog.md",
-}
-"""Documents of the repository that are pages of the site, and under which names."""
-
-ELSEWHERE: Mapping[str, str] = {
-    "README.md": "index.md",
-    "docs/adr": "adr/0001-two-branches-one-writer-each.md",
-    **{f"schemas/{kind}.schema.json": f"reference/{kind}.md" for kind in schemapages.KINDS},
-}
-"""What is no page itself, and which page tells of it."""
-
-LINK = re.compile(r"(?<=\]\()(?P<target>[^)\s#:]+)(?P<place>#[^)\s]*)?(?=\))")
-PICTURE = re.compile(
-    r"<picture>\s*<source media=\"\(prefers-color-scheme: dark\)\" srcset=\"(?P<dark>[^\"]+)\">\s*"
-    r"<img alt=\"(?P<alt>[^\"]+)\"\s+src=\"(?P<light>[^\"]+)\">\s*</picture>"
-)
-DIAGRAM = re.compile(r"^```mermaid\nstateDiagram-v2\n.*?^```$", re.MULTILINE | re.DOTALL)
-
-CAPTION = """\
-The strong arrows are the way of a task with which nothing goes wrong. Point at an arrow to see its events; the table below has them
-all.
-"""
-
-
-def made() -> dict[str, Callable[[], str]]:
-    """The files that are made of the program, by their places on the site."""
-    pages = {f"reference/{kind}.md": lambda kind=kind: schemapages.page(kind) for kind in schemapages.KINDS}
-    return {
-        **pages,
-        "reference/http.md": httppage.page,
-        "reference/commands.md": commandpage.page,
-        "site.css": (ROOT / "website" / "site.css").read_text,
-        "reference/openapi.json": lambda: json.dumps(openapi.document(), indent=1),
-    }
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -72,33 +26,20 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made, and those that are brought."""
-    for place, make in made().items():
+    for place, make in places.made().items():
         files.append(File.generated(config, place, content=make()))
-    for source, place in BROUGHT.items():
-        files.append(File.generated(config, place, abs_src_path=str(ROOT / source)))
+    for source, place in places.BROUGHT.items():
+        files.append(File.generated(config, place, abs_src_path=str(places.ROOT / source)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """The text of a page with its links, its pictures and its diagram as the site has them."""
+    """The text of a page as the site has it."""
     del config, files
-    own = page.file.src_uri
-    home = next((source for source, place in BROUGHT.items() if place == own), f"{DOCS}/{own}")
-    text = LINK.sub(lambda found: f"{_moved(found['target'], home, own)}{found['place'] or ''}", markdown)
-    text = PICTURE.sub(r"![\g<alt>](\g<light>#only-light)![\g<alt>](\g<dark>#only-dark)", text)
-    return DIAGRAM.sub(f'<div class="drawing" tabindex="0">\n{picture.svg()}\n</div>\n\n{CAPTION}', text)
+    return places.text(markdown, page.file.src_uri)
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
-    """The page with a name for its search, for those who hear it; the theme gives it none."""
+    """The finished page."""
     del page, config
-    return output.replace('role="dialog">', 'role="dialog" aria-label="Search">')
-
-
-def _moved(target: str, home: str, own: str) -> str:
-    """A link of the document at `home` as the page at `own` has it; what the site has no page for stays as it is."""
-    meant = posixpath.normpath(posixpath.join(posixpath.dirname(home), target))
-    place = BROUGHT.get(meant) or ELSEWHERE.get(meant)
-    if place is None and meant.startswith(f"{DOCS}/"):
-        place = meant.removeprefix(f"{DOCS}/")
-    return target if place is None else posixpath.relpath(place, posixpath.dirname(own) or ".")
+    return places.heard(output)

@@ -10,9 +10,9 @@ from reconciler.core.terms import TERMINAL, Phase
 
 HEAD = """# The lifecycle of a task
 
-A task is always in one phase. What happens to it (an agent ends, a pull request is merged, a person raises `generation`) is
-an event, and one table says what each event does in each phase. This page is written from that table in
-`reconciler/core/lifecycle.py` by `website/lifecycle.py`; a test says that it is up to date.
+A task is always in one phase. What happens to it (an agent ends, a pull request is merged, a person raises
+`generation`) is an event, and one table says what each event does in each phase. This page is written from that table,
+which is in `reconciler/core/lifecycle.py`, by `website/lifecycle.py`; a test says that it is up to date.
 
 | phase | what it means |
 |---|---|
@@ -25,8 +25,8 @@ an event, and one table says what each event does in each phase. This page is wr
 | `failed` | its attempts are used up |
 | `cancelled` | it is not wanted any more |
 
-An arrow is labelled with the events that can move a task so. An event that has no arrow from a phase either leaves the phase as
-it is or is refused, and a refused event changes nothing.
+An arrow is labelled with the events that can move a task so. An event that has no arrow from a phase either leaves the
+phase as it is or is refused, and a refused event changes nothing.
 """
 
 

@@ -1,4 +1,4 @@
-"""Draws the state machine as SVG, in the colours of the page that it stands on: a box for each phase, an arrow for each move.
+"""Draws the state machine as SVG, in the colours of its page: a box for each phase, an arrow for each move.
 
 It knows where a box stands; which arrows there are is the table's to say.
 """
@@ -6,6 +6,7 @@ It knows where a box stands; which arrows there are is the table's to say.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 from reconciler.core.terms import Phase
 from website import lifecycle
@@ -27,6 +28,8 @@ PLACES: Mapping[Phase, tuple[int, int]] = {
 USUAL = (Phase.CREATED, Phase.ASSIGNED, Phase.RUNNING, Phase.REVIEW_PENDING, Phase.COMPLETED)
 """The way of a task with which nothing goes wrong; its arrows are strong."""
 
+TITLE = "The phases of a task, and how it moves between them; the table below says it in words"
+
 STEP = 235
 """How far apart the boxes of the middle row are."""
 
@@ -35,9 +38,8 @@ Move = tuple[Phase, Phase]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
-    """Where an arrow touches a box: the side (up: -1, down: 1, sideways: 0), and how far that side's arrows are spread."""
+    """Where an arrow touches a box, and on which side of it."""
 
-    phase: Phase
     side: str
     x: float
     y: float
@@ -52,8 +54,7 @@ def svg() -> str:
     return "\n".join(
         [
             f'<svg class="lifecycle" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="lifecycle-title">',
-            '<title id="lifecycle-title">The phases of a task and how it moves between them; the table below says it'
-            " in words</title>",
+            f'<title id="lifecycle-title">{TITLE}</title>',
             *_heads(),
             *arrows,
             *boxes,
@@ -83,7 +84,7 @@ def _box(phase: Phase) -> str:
 
 def _arrow(move: Move, words: list[str], ports: Mapping[tuple[Move, bool], Port]) -> str:
     before, after = move
-    kind = "usual" if move in set(zip(USUAL, USUAL[1:], strict=False)) else "other"
+    kind = "usual" if move in set(pairwise(USUAL)) else "other"
     said = escape(f"{before} → {after}: {', '.join(words)}")
     path = _curve(ports[move, True], ports[move, False])
     return (
@@ -122,21 +123,11 @@ def _order(end: tuple[Move, bool], side: str) -> tuple[float, bool]:
 def _port(phase: Phase, side: str, share: float) -> Port:
     x, y = PLACES[phase]
     along = share - 0.5
-    match side:
-        case "left" | "right":
-            return Port(
-                phase=phase,
-                side=side,
-                x=x + (BOX_WIDTH / 2 if side == "right" else -BOX_WIDTH / 2),
-                y=y + along * BOX_HEIGHT,
-            )
-        case _:
-            return Port(
-                phase=phase,
-                side=side,
-                x=x + along * BOX_WIDTH,
-                y=y + (BOX_HEIGHT / 2 if side == "bottom" else -BOX_HEIGHT / 2),
-            )
+    if side in {"left", "right"}:
+        outward = BOX_WIDTH / 2 if side == "right" else -BOX_WIDTH / 2
+        return Port(side=side, x=x + outward, y=y + along * BOX_HEIGHT)
+    downward = BOX_HEIGHT / 2 if side == "bottom" else -BOX_HEIGHT / 2
+    return Port(side=side, x=x + along * BOX_WIDTH, y=y + downward)
 
 
 def _sides(before: Phase, after: Phase) -> tuple[str, str]:

@@ -26,7 +26,13 @@ LARGEST = 2**53 - 1
 """The largest whole number that every reader of JSON takes: as a bound it says nothing."""
 
 MAX_LEVEL = 4
-TYPES = {"string": "text", "boolean": "`true` or `false`", "object": "a mapping", "number": "a number", "null": "null"}
+TYPES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "`true` or `false`",
+    "object": "a mapping",
+    "null": "null",
+}
 
 Schema = Mapping[str, Any]
 
@@ -45,11 +51,15 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A key that may stand in a file: its names from the outside in, each followed by `[]` where a list lies between."""
+    """A key that may stand in a file: its names from the outside in, with `[]` behind those of lists.
+
+    `outer`: what it holds may be a mapping, or a list of them, with keys that are described by themselves.
+    """
 
     path: tuple[str, ...]
     schema: Schema
     needed: bool
+    outer: bool
 
     @property
     def name(self) -> str:
@@ -98,9 +108,9 @@ def keys(schema: Schema) -> Iterator[Key]:
 
 def _inside(part: Schema, known: Known, path: tuple[str, ...]) -> Iterator[Key]:
     for name, schema in part.get("properties", {}).items():
-        key = Key(path=(*path, name), schema=schema, needed=name in part.get("required", ()))
-        yield key
-        for inner, listed in _mappings(schema, known):
+        mappings = list(_mappings(schema, known))
+        yield Key(path=(*path, name), schema=schema, needed=name in part.get("required", ()), outer=bool(mappings))
+        for inner, listed in mappings:
             yield from _inside(inner, known, (*path, f"{name}[]" if listed else name))
 
 
@@ -174,23 +184,23 @@ def described(schema: Schema, known: Known) -> str:
 
 def _plain(kind: str, schema: Schema, known: Known) -> str:
     match kind:
-        case "integer":
-            return f"a whole number{_bounds(schema)}"
         case "array":
             most = f" of at most {schema['maxItems']}" if "maxItems" in schema else ""
             return f"a list{most}; each item {described(schema['items'], known)}"
         case "object" if isinstance(schema.get("additionalProperties"), dict):
             names = described({"type": "string", **schema.get("propertyNames", {})}, known)
             return f"a mapping; each name {names}; each value {described(schema['additionalProperties'], known)}"
-        case "string" if "patternErrorMessage" in schema:
-            said = str(schema["patternErrorMessage"])
-            return said if "text" in said else f"text: {said}"
-        case "string" if schema.get("minLength"):
-            return "text, not empty"
-        case "number":
-            return f"a number{_bounds(schema)}"
+        case "string":
+            return _words(schema)
         case _:
-            return TYPES[kind]
+            return f"{TYPES[kind]}{_bounds(schema)}"
+
+
+def _words(schema: Schema) -> str:
+    said = str(schema.get("patternErrorMessage", ""))
+    if said:
+        return said if "text" in said else f"text: {said}"
+    return "text, not empty" if schema.get("minLength") else "text"
 
 
 def _bounds(schema: Schema) -> str:

@@ -34,7 +34,9 @@ def test_the_drawing_has_a_box_for_each_phase_and_an_arrow_for_each_move_and_no_
         events = {event for event, row in TABLE.items() if after in row.get(before, ())}
         assert title is not None
         said = title.partition(": ")[2].split(", ")
-        assert said == [re.sub(r"(?<=[a-z])(?=[A-Z])", " ", event.__name__).lower() for event in events_in_order(events)]
+        assert said == [
+            re.sub(r"(?<=[a-z])(?=[A-Z])", " ", event.__name__).lower() for event in events_in_order(events)
+        ]
 
 
 def events_in_order(events: set[type]) -> list[type]:

@@ -1,4 +1,4 @@
-"""The documents: their links lead somewhere, their files are good, their commands exist, and what they count is all there is."""
+"""The documents: their links lead somewhere, their files are good, their commands exist, their lists are whole."""
 
 import re
 from collections.abc import Iterator
