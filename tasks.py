@@ -63,6 +63,11 @@ def screenshots(context: Context, *, folder: str = "docs/img") -> None:
     context.run(f"{PYTHON} -m tests.browser.pictures {shlex.quote(folder)}")
 
 
+def docs(context: Context, *, serve: bool = False) -> None:
+    """Build the site of the documents into build/docs, strictly."""
+    context.run(f"{PYTHON} -m website {'--serve' if serve else ''}")
+
+
 def lint(context: Context) -> None:
     """Check format, style, types and layers."""
     for tool in ("ruff format --check .", "ruff check .", "mypy", "lint-imports"):
@@ -113,6 +118,7 @@ def bench(context: Context, name: str = "", *, rounds: int = 0, keep: bool = Fal
 
 namespace.add_task(Task(run_tests, name="test", help=HELP))
 namespace.add_task(Task(screenshots, help={"folder": "where they are put"}))
+namespace.add_task(Task(docs, help={"serve": "show it while pages are written, at http://127.0.0.1:8000/"}))
 namespace.add_task(Task(lint))
 namespace.add_task(Task(fuzz, help={"seconds": "for how long", "target": "one or several targets; without any, all"}))
 namespace.add_task(Task(lock))

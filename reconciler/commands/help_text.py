@@ -32,7 +32,7 @@ def teaching(command: Command) -> Iterator[str]:
     yield f"Usage: reconciler {command.usage}{' [OPTIONS]' if len(command.parameters) > 1 else ''}"
     yield ""
     yield command.teaching
-    rows = [*_options(command), ("--fleet PATH", FLEET), ("--help", HELP)]
+    rows = list(options(command))
     width = max(len(name) for name, _ in rows)
     yield ""
     for name, said in rows:
@@ -44,10 +44,13 @@ def teaching(command: Command) -> Iterator[str]:
             yield f"  {line}"
 
 
-def _options(command: Command) -> Iterator[tuple[str, str]]:
+def options(command: Command) -> Iterator[tuple[str, str]]:
+    """All that a command takes: how it is written, and what it is."""
     for parameter in command.parameters:
         if parameter.name != "fleet":
             yield _written(command, parameter), command.options.get(parameter.name, "")
+    yield "--fleet PATH", FLEET
+    yield "--help", HELP
 
 
 def _written(command: Command, parameter: Parameter) -> str:

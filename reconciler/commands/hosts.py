@@ -49,13 +49,18 @@ def adapters(session: Session, *, check: bool = False, json: bool = False) -> in
     else:
         rows = [[Cell(text=text) for text in _adapter_row(one)] for one in shown]
         session.screen.table(Rows(headings=("ADAPTER", "PROMPT", "PROFILES", "TASKS", "VERSIONS"), rows=rows, whole=2))
-    lost = check and any(
-        document.value.version is not None and not one["versions"]
+    lost = [
+        str(one["id"])
         for document, one in zip(
             (view.desired.adapters[key] for key in sorted(view.desired.adapters)), shown, strict=True
         )
-        if one["tasks"]
-    )
+        if check and one["tasks"] and document.value.version is not None and not one["versions"]
+    ]
+    if lost and not json:
+        session.screen.line()
+        session.screen.line(
+            f"Tasks wait for what no host has: {', '.join(lost)}. See: reconciler doctor", style="yellow"
+        )
     return 1 if lost else 0
 
 

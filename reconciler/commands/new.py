@@ -6,11 +6,12 @@ It starts nothing: a running reconciler takes the file up.
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 from reconciler.commands import editor, reading
 from reconciler.commands.command import Command
 from reconciler.commands.reading import View
-from reconciler.commands.session import NotGood, Session, WrongUsage
+from reconciler.commands.session import NotGood, Session, WrongUsage, here
 from reconciler.core import names
 from reconciler.repo.desired import checks, crosscheck, fleetfiles
 from reconciler.repo.main import commits, newtask
@@ -40,7 +41,7 @@ class Wanted:
     def data(self) -> dict[str, object]:
         """The keys of the task's file, but for its goal; empty ones are left out."""
         data: dict[str, object] = {
-            "repository": self.repository,
+            "repository": _whole(self.repository),
             "adapter": self.adapter,
             "host": self.host,
             "priority": self.priority,
@@ -77,6 +78,12 @@ def new(session: Session, wanted: Wanted) -> int:
         said = f"A running reconciler takes it up; else: reconciler reconcile. See: reconciler why {task_id}"
         session.screen.line(f"{first}{said}")
     return 0
+
+
+def _whole(repository: str) -> str:
+    """The repository as its host can find it: a relative path of a folder that is here becomes absolute."""
+    is_folder = bool(repository) and not repository.startswith("~") and Path(repository).is_dir()
+    return str((here() / repository).resolve()) if is_folder and not Path(repository).is_absolute() else repository
 
 
 def _taken(view: View) -> set[str]:
@@ -126,7 +133,7 @@ COMMANDS = (
         options={
             "title": "what the work is called, in one line",
             "goal": "what is to be achieved; - reads standard input; without it your editor opens",
-            "repository": "URL or path of the project to work on",
+            "repository": "URL of the project to work on, or the path of its repository on the host",
             "adapter": "the agent: codex, claude-code, or another file of adapters/",
             "id": "the task's id, instead of one made from the title",
             "host": "run on this host only",

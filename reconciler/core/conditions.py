@@ -187,7 +187,7 @@ def _phase(seen: ObservedTask) -> Condition:
         return Condition(why=f"it is blocked ({cause}): {seen.needs}{about}", who=seen.owner or "operator")
     if seen.phase in TERMINAL:
         reason = f" ({seen.reason})" if seen.reason else ""
-        return Condition(why=f"it is {seen.phase}{reason}: raise generation to have it done again", who="author")
+        return Condition(why=f"it is {seen.phase}{reason}: retry it to have it done again", who="author")
     return Condition(why=f"it is {seen.phase}", who="nobody")
 
 

@@ -235,6 +235,13 @@ def test_new_reads_a_goal_from_standard_input(fleet: Path) -> None:
     assert "256 KiB" in huge.complaint
 
 
+def test_new_writes_the_path_of_a_repository_that_is_here_whole(fleet: Path) -> None:
+    (fleet.parent / "shop.git").mkdir()
+    for given, written in (("../shop.git", str(fleet.parent / "shop.git")), ("../nowhere.git", "../nowhere.git")):
+        made = run("new", "Work", "--goal", "x", "--repository", given, "--json", cwd=fleet)
+        assert f'repository: "{written}"\n' in (fleet / made.json["path"]).read_text()
+
+
 def test_new_opens_the_editor_on_a_terminal(fleet: Path, tmp_path: Path) -> None:
     editor = tmp_path / "editor"
     editor.write_text('#!/bin/sh\nsed -i "s/^  $/  Written by hand./" "$1"\n')

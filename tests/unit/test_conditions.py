@@ -96,8 +96,8 @@ def test_every_phase_says_what_it_waits_for() -> None:
             "it is blocked (waiting_input): the agent asks for something: answer in the task file",
             "author",
         ),
-        lives.FAILED: ("it is failed (agent_error): raise generation to have it done again", "author"),
-        lives.COMPLETED: ("it is completed: raise generation to have it done again", "author"),
+        lives.FAILED: ("it is failed (agent_error): retry it to have it done again", "author"),
+        lives.COMPLETED: ("it is completed: retry it to have it done again", "author"),
         lives.IN_REVIEW: ("it waits for a review or merge of u", "reviewer"),
         ObservedTask(phase=Phase.BLOCKED, reason="x"): ("it is blocked (x): None", "operator"),
     }

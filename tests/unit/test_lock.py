@@ -30,7 +30,7 @@ def test_what_the_project_asks_for_is_locked_in_a_version_that_fits(requirement:
 
 def test_every_file_has_a_digest_and_nothing_names_a_registry() -> None:
     blocks = re.split(r"^(?=[a-z0-9])", LOCK, flags=re.MULTILINE)[1:]
-    assert len(blocks) == len(PINNED) > 40
+    assert len({block.partition("==")[0] for block in blocks}) == len(PINNED) > 40
     assert [block.splitlines()[0] for block in blocks if "--hash=sha256:" not in block] == []
     assert "://" not in LOCK
     assert "index" not in LOCK.replace("ruamel", "")
