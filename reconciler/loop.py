@@ -95,6 +95,7 @@ class Loop:
         self._changed: set[Path] = set()
         self._anything_changed = True
         self._waiting: dict[str, str] = {}
+        self._observed = f"{edges.fleet.observed}/"
 
     async def run(self, options: Options, stop: asyncio.Event, moved: asyncio.Event | None = None) -> Ended:
         """Turn until `stop` is set, or the options say that it is enough. Runs on hosts go on.
@@ -243,7 +244,7 @@ class Loop:
                 self._wake.set()
 
     def _is_observed(self, path: Path) -> bool:
-        return path.is_relative_to(self._edges.fleet.observed)
+        return f"{path}/".startswith(self._observed)
 
 
 def _is_unsettled_since(before: ObservedTask | None, seen: ObservedTask) -> bool:

@@ -94,7 +94,8 @@ async def session(place: Place, lead: Lead | None, options: Options, stop: async
     here = asyncio.get_running_loop()
 
     def changed() -> None:
-        here.call_soon_threadsafe(wake.set)
+        if not wake.is_set():  # else a turn is to begin, and sees everything that was so before this call
+            here.call_soon_threadsafe(wake.set)
 
     async with (
         _opened(place, lead, changed) as (edges, files, desired),

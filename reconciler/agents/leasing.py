@@ -3,12 +3,12 @@
 It takes no work away: what follows from a lease that ran out is the plan's part.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from reconciler.core.desired import Desired
 from reconciler.core.observed import Lease, ObservedTask
-from reconciler.core.terms import ExecutionMode
+from reconciler.core.tally import Tally
 from reconciler.edges import Edges
 
 ABSENT = timedelta(minutes=2)
@@ -16,6 +16,9 @@ ABSENT = timedelta(minutes=2)
 
 KEPT = timedelta(days=1)
 """How long the lease of a run that has ended stays in the journal."""
+
+TIDY_EVERY = timedelta(hours=1)
+"""How often such leases are looked for."""
 
 
 def renew(edges: Edges, task_id: str, epoch: int) -> Lease:
@@ -40,34 +43,36 @@ class LeaseWatch:
         """Nothing was looked at yet: until now nobody could renew."""
         self._edges = edges
         self._looked_at: datetime | None = None
+        self._tidied_at: datetime | None = None
 
-    def look(self, desired: Desired, live: Mapping[str, ObservedTask]) -> None:
-        """Give a lease to every live run of a pull agent that has none, and forget old ones.
+    def look(self, desired: Desired, tally: Tally) -> None:
+        """Give a lease to every live run of a pull agent that has none, and now and then forget old ones.
 
         After an absence of the reconciler those that ran out are none. Where agents cannot reach it, it is absent.
+        Without one only runs that agents took since the last look can have none.
         """
         if not self._edges.desk.reachable:
             return
         now = self._edges.now()
         absent = self._looked_at is None or now - self._looked_at > ABSENT
         self._looked_at = now
-        held = dict(_held(live))
+        taken, tally.taken = tally.taken, set()
         leases = self._edges.journal.leases()
         until = now + desired.settings.lease
         missing = {
-            task_id: Lease(epoch=epoch, until=until)
-            for task_id, epoch in held.items()
-            if (lease := leases.get(task_id)) is None or lease.epoch != epoch or (absent and lease.until <= now)
+            task_id: Lease(epoch=tally.held[task_id].epoch, until=until)
+            for task_id in (tally.held if absent else taken & tally.held.keys())
+            if (lease := leases.get(task_id)) is None
+            or lease.epoch != tally.held[task_id].epoch
+            or (absent and lease.until <= now)
         }
         if missing:
             self._edges.journal.keep_leases(missing)
+        if absent or self._tidied_at is None or now - self._tidied_at > TIDY_EVERY:
+            self._tidied_at = now
+            self._forget_old(leases, tally.held, now)
+
+    def _forget_old(self, leases: Mapping[str, Lease], held: Mapping[str, ObservedTask], now: datetime) -> None:
         old = [task_id for task_id, lease in leases.items() if task_id not in held and lease.until + KEPT < now]
         if old:
             self._edges.journal.drop_leases(old)
-
-
-def _held(tasks: Mapping[str, ObservedTask]) -> Iterable[tuple[str, int]]:
-    """The tasks that pull agents have, with the epoch of each."""
-    for task_id, seen in tasks.items():
-        if seen.execution_mode is ExecutionMode.HTTP_PULL and seen.live_run is not None:
-            yield task_id, seen.epoch

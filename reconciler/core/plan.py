@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from reconciler.core import backlog, breakers, conditions, following, massdeath, overlay, placement, settling
+from reconciler.core import backlog, breakers, conditions, following, leases, massdeath, overlay, placement, settling
 from reconciler.core.actions import Action, Publish, Record
 from reconciler.core.assigning import Assigning, Scene
 from reconciler.core.backlog import Backlog
@@ -136,6 +136,9 @@ class Planner:
             task_id = name.split(".")[1]
             if task_id in live:
                 restless[task_id] = None
+        for task_id in overlay.differing(observed.leases, had.leases):
+            if task_id in live and not leases.is_longer(observed.leases.get(task_id), had.leases.get(task_id)):
+                restless[task_id] = None
         while self._looks and self._looks[0][0] <= now:
             _, task_id = heapq.heappop(self._looks)
             if task_id in live:
@@ -162,9 +165,10 @@ class Planner:
         if step.actions or task_id in desired.absent or any(alarm <= now + RESCAN for alarm in step.alarms):
             return False
         seen, run = observed.tasks[task_id], self._index.live[task_id]
+        if seen.execution_mode is ExecutionMode.HTTP_PULL:
+            return leases.of_run(task_id, run, observed) is not None
         sighting = observed.sightings.get(run.run_id)
-        dispatched = seen.execution_mode is ExecutionMode.SSH_CLI and run.host not in observed.silent
-        return dispatched and sighting is not None and sighting.state == "alive"
+        return run.host not in observed.silent and sighting is not None and sighting.state == "alive"
 
     def _settled(self, desired: Desired, observed: Observed, now: datetime) -> Iterator[tuple[str, Event]]:
         """What people asked for, of tasks of which nothing runs, and the tasks that a mass death blocks."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from reconciler.core import overlay
 from reconciler.core.observed import ObservedTask
-from reconciler.core.terms import TERMINAL, Outcome
+from reconciler.core.terms import TERMINAL, ExecutionMode, Outcome
 
 
 class Tally:
@@ -20,7 +20,11 @@ class Tally:
         """The record that was counted last."""
         self.finished: set[str] = set()
         self.live: dict[str, ObservedTask] = {}
-        """Those with a run whose end was not seen."""
+        """Those with a run on a host that is asked for it, whose end was not seen."""
+        self.held: dict[str, ObservedTask] = {}
+        """Those with a live run that a pull agent has."""
+        self.taken: set[str] = set()
+        """Those that agents came to have, or have anew, until somebody takes note."""
         self.lost: dict[str, ObservedTask] = {}
         """Those with a run that was lost."""
         self.hosts: Counter[str] = Counter()
@@ -35,7 +39,7 @@ class Tally:
         return changed
 
     def _count(self, task_id: str, seen: ObservedTask | None) -> None:
-        before = self.live.pop(task_id, None)
+        before = self.live.pop(task_id, None) or self.held.pop(task_id, None)
         if before is not None and before.live_run is not None:
             host_id = before.live_run.host
             self.hosts[host_id] -= 1
@@ -48,7 +52,11 @@ class Tally:
         if seen.phase in TERMINAL:
             self.finished.add(task_id)
         if seen.live_run is not None:
-            self.live[task_id] = seen
+            if seen.execution_mode is ExecutionMode.HTTP_PULL:
+                self.held[task_id] = seen
+                self.taken.add(task_id)
+            else:
+                self.live[task_id] = seen
             self.hosts[seen.live_run.host] += 1
         if any(run.outcome is Outcome.LOST for run in seen.runs):
             self.lost[task_id] = seen

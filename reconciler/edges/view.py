@@ -43,8 +43,13 @@ class View:
 
     def latest(self) -> Picture:
         """What the last turn saw, with the tasks as they are recorded now."""
-        picture = self._picture
-        return replace(picture, observed=replace(picture.observed, tasks=self._tasks()))
+        picture, tasks = self._picture, self._tasks()
+        if picture.observed.tasks is not tasks:
+            newer = replace(picture, observed=replace(picture.observed, tasks=tasks))
+            if self._picture is picture:  # else a turn has just shown another one
+                self._picture = newer
+            return newer
+        return picture
 
     def counted(self) -> tuple[Picture, Counts]:
         """The last picture and what is counted in it: from the first time on that somebody asks, that is kept."""

@@ -13,11 +13,16 @@ from pathlib import Path
 
 from reconciler.core.observed import Lease
 from reconciler.repo import tables
+from reconciler.repo.leasebook import LeaseBook
 
 BUSY_S = 5.0
 MAX_PENDING = 256
 FEW = 50
 """Of so many things each is asked for alone; of more, everything is read at once."""
+
+_KEEP_ACTIVITY = """
+INSERT INTO activity VALUES (?, ?) ON CONFLICT (task) DO UPDATE SET at = excluded.at WHERE excluded.at > at
+"""
 
 
 class JournalFailed(Exception):
@@ -36,6 +41,8 @@ class Journal:
         self._path = path
         self._lock = threading.RLock()
         self._activity: dict[str, str] = {}
+        self._noting = threading.Lock()
+        self._leases = LeaseBook(self.rows, self.writing, self._lock)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._connection = self._open()
@@ -79,9 +86,7 @@ class Journal:
 
     def activity(self, task: str) -> datetime | None:
         """When something last moved in a task."""
-        with self._lock:
-            at = self._activity.get(task) or self._text("SELECT at FROM activity WHERE task = ?", task)
-        return None if at is None else datetime.fromisoformat(at)
+        return self.activities([task]).get(task)
 
     def activities(self, tasks: Iterable[str]) -> dict[str, datetime]:
         """When something last moved in each of these tasks, as far as that is known; one question for all of them."""
@@ -89,18 +94,22 @@ class Journal:
         with self._lock:
             query = "SELECT task, at FROM activity WHERE task IN (SELECT value FROM json_each(?))"
             found = {str(task): str(at) for task, at in self.rows(query, json.dumps(names))}
-            found |= {task: self._activity[task] for task in names if task in self._activity}
+            pending = self._activity
+            found |= {task: max(pending[task], found.get(task, "")) for task in names if task in pending}
         return {task: datetime.fromisoformat(at) for task, at in found.items()}
 
     def keep_activity(self, task: str, at: datetime) -> None:
-        """Remember that something moved; an earlier time changes nothing. Written along with whatever comes next."""
-        with self._lock:
-            known = self.activity(task)
-            if known is None or known < at:
-                self._activity[task] = at.astimezone(UTC).isoformat()
-            if len(self._activity) >= MAX_PENDING:
-                with self.writing():
-                    pass
+        """Remember that something moved; an earlier time changes nothing. Written along with whatever comes next.
+
+        It waits for nobody who writes.
+        """
+        text = at.astimezone(UTC).isoformat()
+        with self._noting:
+            self._activity[task] = max(text, self._activity.get(task, ""))
+            many = len(self._activity) >= MAX_PENDING
+        if many:
+            with self.writing():
+                pass
 
     def meta(self, run_id: str) -> str | None:
         """What a run was started with, as JSON text."""
@@ -113,32 +122,19 @@ class Journal:
 
     def lease(self, task: str) -> Lease | None:
         """The newest lease on a task, run out or not."""
-        row = self._row("SELECT epoch, until FROM leases WHERE task = ?", task)
-        return None if row is None else _lease(row[0], row[1])
+        return self._leases.all().get(task)
 
-    def leases(self) -> dict[str, Lease]:
+    def leases(self) -> Mapping[str, Lease]:
         """The newest lease on every task that ever had one and was not dropped."""
-        rows = self.rows("SELECT task, epoch, until FROM leases")
-        return {str(task): _lease(epoch, until) for task, epoch, until in rows}
+        return self._leases.all()
 
     def keep_leases(self, leases: Mapping[str, Lease]) -> dict[str, Lease]:
         """Give or renew leases; those that stand then. A later epoch's is kept, and of one epoch the longer one."""
-        values = [(task, lease.epoch, _text(lease.until)) for task, lease in leases.items()]
-        with self.writing() as connection:
-            connection.executemany(
-                """
-                INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (task) DO UPDATE
-                SET epoch = excluded.epoch, until = excluded.until
-                WHERE (excluded.epoch, excluded.until) > (epoch, until)
-                """,
-                values,
-            )
-            return {task: self.lease(task) or lease for task, lease in leases.items()}
+        return self._leases.keep(leases)
 
     def drop_leases(self, tasks: Iterable[str]) -> None:
         """Forget the leases on these tasks."""
-        with self.writing() as connection:
-            connection.executemany("DELETE FROM leases WHERE task = ?", [(task,) for task in tasks])
+        self._leases.drop(tasks)
 
     def forget(self, run_id: str) -> None:
         """Drop the meta of a run that is over."""
@@ -178,15 +174,18 @@ class Journal:
         """One change, whole or not at all, on disk at its end; for the modules that keep tables of their own here."""
         with self._lock, self._told():
             self._connection.execute("BEGIN IMMEDIATE")
+            with self._noting:
+                noted = dict(self._activity)
             try:
-                self._connection.executemany("INSERT OR REPLACE INTO activity VALUES (?, ?)", self._activity.items())
+                self._connection.executemany(_KEEP_ACTIVITY, noted.items())
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-            self._activity.clear()
+            with self._noting:
+                self._activity = {task: at for task, at in self._activity.items() if noted.get(task) != at}
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -194,15 +193,6 @@ class Journal:
             yield
         except sqlite3.Error as error:
             raise JournalFailed(f"{self._path}: {error}; free the disk or move the file away, then restart") from error
-
-
-def _lease(epoch: object, until: object) -> Lease:
-    return Lease(epoch=int(str(epoch)), until=datetime.fromisoformat(str(until)))
-
-
-def _text(at: datetime) -> str:
-    """In a form of which the later is the greater, as text too."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 class _Unusable(Exception):

@@ -115,8 +115,8 @@ def _ref_files(fleet: Fleet) -> tuple[Path, ...]:
 
 def _counts(_: Change, path: str) -> bool:
     """Whether a changed path may be a document: editors' and this program's own temporary files are not."""
-    name = Path(path).name
-    return not (name.startswith(".") or name.endswith(("~", ".new", ".swp", ".tmp")))
+    name = path.rpartition("/")[2]
+    return not name.startswith(".") and not name.endswith(("~", ".new", ".swp", ".tmp"))
 
 
 def _looks(paths: Iterable[Path]) -> dict[Path, Look]:

@@ -4,6 +4,7 @@ It changes nothing, and makes nobody wait.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from urllib.parse import urlencode
@@ -64,7 +65,7 @@ class OneTask:
         """The task; 404 where there is none, 403 where it is none of the agent's."""
         agent = self._api.reader(req)
         picture = self._api.reads.view.latest()
-        if task_id not in _known(picture):
+        if not any(task_id in known for known in _records(picture)):
             raise falcon.HTTPNotFound(description="there is no task with this id")
         if agent is not None and not _is_for(agent, task_id, picture, self._api.reads.now()):
             raise falcon.HTTPForbidden(description="the task is not http_pull, or another agent's")
@@ -75,12 +76,13 @@ class OneTask:
 
 def _ids(picture: Picture) -> list[str]:
     """Every task that is not put away."""
-    return sorted(_known(picture) - (picture.desired.archived - picture.desired.tasks.keys()))
+    known = {task_id for some in _records(picture) for task_id in some}
+    return sorted(known - (picture.desired.archived - picture.desired.tasks.keys()))
 
 
-def _known(picture: Picture) -> set[str]:
-    desired = picture.desired
-    return {*desired.tasks, *desired.refused, *picture.observed.tasks}
+def _records(picture: Picture) -> tuple[Mapping[str, object], ...]:
+    """Where tasks are known from."""
+    return picture.desired.tasks, picture.desired.refused, picture.observed.tasks
 
 
 def _matches(task_id: str, picture: Picture, query: Shape, agent: Agent | None, now: datetime) -> bool:

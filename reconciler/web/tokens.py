@@ -1,6 +1,6 @@
 """Finds out which agent a request comes from, by its token alone; who guesses too often is told to wait.
 
-It never says what is wrong with a token, takes as long for each, and neither keeps nor logs one.
+It never says what is wrong with a token, looks up digests only, and neither keeps nor logs a token.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import ipaddress
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -70,6 +70,8 @@ class Tokens:
         self._desired = desired
         self._failures = Failures(clock)
         self._refused = refused
+        self._owners: tuple[object, Mapping[str, str]] = (None, {})
+        """The hosts that were looked at last, and whose each digest among theirs is."""
 
     def agent(self, req: falcon.Request, *, fresh: bool = False) -> Agent:
         """Who asks; with `fresh` only one that may take something new. Raises HTTPError 401, and 429."""
@@ -86,16 +88,27 @@ class Tokens:
         raise falcon.HTTPUnauthorized(description=SAID, challenges=[CHALLENGE])
 
     def _find(self, given: str | None) -> Agent | None:
-        """The agent whose token this is; every digest is compared, whichever fits."""
+        """The agent whose token this is, by the token's digest: nobody can choose how much of that fits."""
         token = bearer(given)
         desired = self._desired()
-        found: str | None = None
-        for host_id, document in desired.hosts.items():
-            if fits(token, document.value.token_sha256 if document.value.transport == "pull" else ()):
-                found = host_id
+        hosts, owners = self._owners
+        if hosts is not desired.hosts:
+            owners = _owners(desired)
+            self._owners = desired.hosts, owners
+        found = owners.get(_digest(token))
         if found is None or not token:
             return None
         return Agent(host_id=found, token=token, retired=found in desired.retired_hosts)
+
+
+def _owners(desired: Desired) -> dict[str, str]:
+    """Which agent each digest of a token is of."""
+    return {
+        digest: host_id
+        for host_id, document in desired.hosts.items()
+        if document.value.transport == "pull"
+        for digest in document.value.token_sha256
+    }
 
 
 def bearer(given: str | None) -> str:
@@ -106,8 +119,12 @@ def bearer(given: str | None) -> str:
 
 def fits(token: str, digests: Iterable[str]) -> bool:
     """Whether it is the token of one of these digests; each of them is compared, and as long as any other."""
-    digest = hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest().encode()
+    digest = _digest(token).encode()
     return sum(hmac.compare_digest(known.encode(), digest) for known in digests) > 0
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
 def _neighbourhood(address: str) -> str:

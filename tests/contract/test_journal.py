@@ -4,6 +4,9 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta, timezone
 from pathlib import Path
 
@@ -12,7 +15,9 @@ import pytest
 from reconciler.core.observed import Lease
 from reconciler.repo.inbox import Delivery, Inbox
 from reconciler.repo.journal import Journal, JournalFailed
+from reconciler.repo.leasebook import LeaseBook
 from tests.recording import NOW
+from tests.waiting import until
 
 
 def test_everything_kept_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -129,6 +134,42 @@ def test_many_threads_share_one_journal(tmp_path: Path) -> None:
         thread.join()
     assert news.count(True) == 40
     journal.close()
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_leases_that_are_renewed_while_others_are_written_are_written_as_one(tmp_path: Path, *, full: bool) -> None:
+    journal, lock, wanted = Journal(tmp_path / "j"), threading.RLock(), Lease(epoch=1, until=NOW)
+    writes: list[int] = []
+
+    @contextmanager
+    def writing() -> Iterator[sqlite3.Connection]:
+        writes.append(1)
+        if full:
+            raise JournalFailed("the disk is full")
+        with journal.writing() as connection:
+            yield connection
+
+    book = LeaseBook(journal.rows, writing, lock)
+    with ThreadPoolExecutor(16) as pool:
+        with lock:
+            kept = [pool.submit(book.keep, {f"t{number}": wanted}) for number in range(16)]
+            until(lambda: book._next.members == 15)  # noqa: SLF001 - all but the one that is being written
+        for number, one in enumerate(kept):
+            assert isinstance(one.exception(), JournalFailed) if full else one.result() == {f"t{number}": wanted}
+    assert len(writes) == 2
+    assert len(journal.leases()) == (0 if full else 16)
+    journal.close()
+
+
+def test_leases_that_another_process_wrote_are_seen(tmp_path: Path) -> None:
+    one, other = Journal(tmp_path / "j"), Journal(tmp_path / "j")
+    assert one.leases() == {}
+    other.keep_leases({"a": Lease(epoch=1, until=NOW)})
+    assert one.leases() == {"a": Lease(epoch=1, until=NOW)}
+    other.drop_leases(["a"])
+    assert one.lease("a") is None
+    one.close()
+    other.close()
 
 
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:

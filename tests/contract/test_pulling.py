@@ -11,7 +11,7 @@ from reconciler.agents import leasing
 from reconciler.core import conditions
 from reconciler.core.events import Finished, Started
 from reconciler.core.lifecycle import Superseded
-from reconciler.core.observed import Lease
+from reconciler.core.observed import Lease, Sighting
 from reconciler.core.terms import Failure, Outcome, Phase
 from reconciler.loop import Options
 from reconciler.repo import git
@@ -246,12 +246,12 @@ def forward(work: Working, clock: Clock, span: timedelta) -> None:
     """Let time pass while the loop goes on turning."""
     step = leasing.ABSENT - 10 * SECOND
     while span > timedelta(0):
-        before = work.edges.view.latest().observed.leases
+        before = work.edges.view.latest().observed.sightings
         clock.ahead += min(step, span)
         span -= step
         work.edges.changed()
         until(partial(_turned_since, work, before))
 
 
-def _turned_since(work: Working, before: Mapping[str, Lease]) -> bool:
-    return work.edges.view.latest().observed.leases is not before
+def _turned_since(work: Working, before: Mapping[str, Sighting]) -> bool:
+    return work.edges.view.latest().observed.sightings is not before

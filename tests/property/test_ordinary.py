@@ -127,6 +127,11 @@ WHOLE: dict[str, dict[str, Any]] = {
         "limits": {"running": "none", "mass_death": {"deaths": 2, "share": 0.5, "within": "1m"}},
         "trust": {"authors": ["a@b.example"], "signed": True}, "closed_breakers": {"fleet": "2030-01-01T00:00:00Z"},
     },
+    "http-dequeue-request": {"capabilities": ["gpu"], "wait": 20, "idempotency_key": "k"},
+    "http-status-request": {
+        "epoch": 1, "phase": "failed", "summary": "s", "branch_name": "b", "pr_title": "t", "pr_url": "https://x.example/1",
+        "reason": "r", "usage": {"input_tokens": 1, "output_tokens": 2, "cost_usd": 0.5},
+    },
 }  # fmt: skip
 
 

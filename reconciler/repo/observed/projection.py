@@ -3,11 +3,13 @@
 It is never read back as truth: what is edited, lost or extra there is put as the branch has it. It follows no link.
 """
 
+import errno
 import os
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,10 @@ CLOSE_S = 30.0
 MAX_FILE_BYTES = 1024 * 1024
 
 Signature = tuple[int, int, int]
+
+_KEPT = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR})
+"""Why a folder is not removed that is none of ours, or not empty."""
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(slots=True)
@@ -41,6 +47,8 @@ class Projection:
     ) -> None:
         self._root, self._read, self._name, self._warn = root, read, name, warn
         self._shown: dict[str, _Shown] = {}
+        self._folders: Counter[str] = Counter()
+        """How many files each folder of the view has, in it or below."""
         self._pending: dict[str, bytes | None] = {}
         self._changed = threading.Condition()
         self._disk = threading.RLock()
@@ -54,6 +62,7 @@ class Projection:
             with self._changed:
                 self._pending.clear()
             self._shown = {path: _Shown(blob) for path, blob in files.items()}
+            self._folders = Counter(folder for path in files for folder in _folders(path))
             return self._restore(None)
 
     def update(self, files: Mapping[str, bytes | None]) -> None:
@@ -72,9 +81,12 @@ class Projection:
     def restore(self, paths: Iterable[Path] = ()) -> list[str]:
         """Put back what differs among these files, or anywhere when none are named; the paths that were put back."""
         wanted = {name for name in map(self._below, paths) if name is not None}
-        self._write_pending()
+        if not wanted:
+            self._write_pending()
         with self._disk:
-            return self._restore(wanted or None)
+            with self._changed:
+                due = wanted - self._pending.keys()  # the others are written anew anyway
+            return self._restore(due or None) if due or not wanted else []
 
     def close(self) -> None:
         """Show what is pending and stop."""
@@ -98,12 +110,22 @@ class Projection:
         with self._disk:
             with self._changed:
                 pending, self._pending = self._pending, {}
-            for path, content in pending.items():
+            real: set[str] = set()
+            for path, content in sorted(pending.items(), key=lambda one: one[1] is None):
                 if content is None:
-                    self._shown.pop(path, None)
+                    if self._shown.pop(path, None) is not None:
+                        self._leave(_folders(path))
                 else:
+                    if path not in self._shown:
+                        self._folders.update(_folders(path))
                     self._shown[path] = _Shown(self._name(content))
-                self._put(path, content)
+                self._put(path, content, real)
+
+    def _leave(self, folders: Iterable[str]) -> None:
+        for folder in folders:
+            self._folders[folder] -= 1
+            if not self._folders[folder]:
+                del self._folders[folder]
 
     def _below(self, path: Path) -> str | None:
         try:
@@ -113,29 +135,30 @@ class Projection:
 
     def _restore(self, only: set[str] | None) -> list[str]:
         """Compare the files (all of them when `only` is None) and put back what differs."""
-        everything = only is None or bool(only - self._shown.keys())
-        folders = {
-            parent.as_posix()
-            for folder in {path.rpartition("/")[0] for path in self._shown}
-            for parent in (Path(folder), *Path(folder).parents)
-        }
+        everything = only is None or any(self._may_be_extra(path) for path in only - self._shown.keys())
+        asked = self._shown if everything or only is None else only & self._shown.keys()
+        folders = self._folders.keys() if everything else {folder for path in asked for folder in _folders(path)}
         links = {folder for folder in folders if (self._root / folder).is_symlink()}
-        found = self._found(folders) if everything and _real_folder(self._root) else set()
+        found = self._found(self._folders.keys()) if everything and _real_folder(self._root) else set()
         extra = [path for path in found if path not in self._shown]
-        asked = self._shown if everything or only is None else only
         damaged = [path for path in asked if not self._intact(path, links)]
         contents = self._read(self._shown[path].blob for path in damaged) if damaged else {}
         for path in extra:
-            self._put(path, None)
+            self._put(path, None, set())
+        real: set[str] = set()
         for path in damaged:
             content = contents.get(self._shown[path].blob)
             if content is None:
                 self._warn(f"{self._root / path}: its content is not in the repository; run `git fsck`")
             else:
-                self._put(path, content)
+                self._put(path, content, real)
         return sorted(extra + damaged)
 
-    def _found(self, folders: set[str]) -> set[str]:
+    def _may_be_extra(self, path: str) -> bool:
+        """Whether what is no file of the view stands there, or a folder of the view came or went as a whole."""
+        return path in self._folders or os.path.lexists(self._root / path)
+
+    def _found(self, folders: Collection[str]) -> set[str]:
         """Everything in the view that is none of these folders: files, links, and folders that do not belong."""
         found, open_folders = set(), ["."]
         while open_folders:
@@ -150,7 +173,7 @@ class Projection:
 
     def _intact(self, path: str, links: set[str]) -> bool:
         shown, file = self._shown[path], self._root / path
-        if links and any(parent.as_posix() in links for parent in Path(path).parents):
+        if links and not links.isdisjoint(_folders(path)):
             return False
         signature = _signature(file)
         if signature is None:
@@ -162,30 +185,55 @@ class Projection:
             shown.signature = signature
         return True
 
-    def _put(self, path: str, content: bytes | None) -> None:
-        file = self._root / path
+    def _put(self, path: str, content: bytes | None, real: set[str]) -> None:
+        """Put a file as the branch has it; `real` are the folders that were seen to be no links since this began."""
         try:
             if content is None:
+                file = self._root / path
                 _remove(file)
                 _remove_empty(self._root, file.parent)
             else:
-                _write(self._root, file, content)
-                self._shown[path].signature = _signature(file)
+                self._shown[path].signature = _write(self._root, path, content, real)
         except OSError as error:
-            self._warn(f"{file} could not be put as the branch has it: {error.strerror}")
+            self._warn(f"{self._root / path} could not be put as the branch has it: {error.strerror}")
 
 
-def _write(root: Path, file: Path, content: bytes) -> None:
-    for folder in (root, *reversed([parent for parent in file.parents if parent.is_relative_to(root)])):
-        if not _real_folder(folder):
-            _remove(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-    if _real_folder(file):
+def _folders(path: str) -> list[str]:
+    """The folders that a file of the view is in, the nearest first; `.` is the view itself."""
+    parts = path.split("/")[:-1]
+    return [*("/".join(parts[:count]) for count in range(len(parts), 0, -1)), "."]
+
+
+def _write(root: Path, path: str, content: bytes, real: set[str]) -> Signature:
+    """Write beside the file, then rename; how the file looks now."""
+    for name in reversed(_folders(path)):
+        if name not in real:
+            folder = root / name
+            if not _real_folder(folder):
+                _remove(folder)
+                folder.mkdir(parents=True, exist_ok=True)
+            real.add(name)
+    folder_name, _, name = f"{root}/{path}".rpartition("/")
+    temporary, file = f"{folder_name}/.{name}.new", f"{folder_name}/{name}"
+    with open(_created(temporary), "wb") as sink:
+        sink.write(content)
+        sink.flush()
+        made = os.fstat(sink.fileno())
+    try:
+        os.replace(temporary, file)  # noqa: PTH105 - as many as there are updates: pathlib takes as long as the call
+    except IsADirectoryError:
         shutil.rmtree(file)
-    temporary = file.with_name(f".{file.name}.new")
-    temporary.unlink(missing_ok=True)
-    temporary.write_bytes(content)
-    temporary.replace(file)
+        os.replace(temporary, file)  # noqa: PTH105
+    return (made.st_ino, made.st_size, made.st_mtime_ns)
+
+
+def _created(temporary: str) -> int:
+    """A descriptor of a new file; what was left there is removed, and no link followed."""
+    try:
+        return os.open(temporary, _NEW, 0o666)
+    except FileExistsError:
+        os.unlink(temporary)  # noqa: PTH108
+        return os.open(temporary, _NEW, 0o666)
 
 
 def _remove(path: Path) -> None:
@@ -196,8 +244,14 @@ def _remove(path: Path) -> None:
 
 
 def _remove_empty(root: Path, folder: Path) -> None:
-    while folder != root and _real_folder(folder) and not [*folder.iterdir()]:
-        folder.rmdir()
+    """Remove the folder, and those above it, as far as nothing is in them."""
+    while folder != root:
+        try:
+            folder.rmdir()
+        except OSError as error:
+            if error.errno not in _KEPT:
+                raise
+            return
         folder = folder.parent
 
 

@@ -3,9 +3,10 @@
 Never reads YAML, and never writes a line separator, control character or half of a surrogate pair as it is.
 """
 
+import functools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 MAX_PLAIN_KEY = 500
 
@@ -22,7 +23,10 @@ def dump(data: Mapping[str, object]) -> bytes:
     """The document in block style, UTF-8, with a newline at its end; half a surrogate pair becomes U+FFFD."""
     if not data:
         return b"{}\n"
-    return "".join(f"{line}\n" for line in _mapping(data)).encode()
+    lines: list[str] = []
+    _add_mapping(lines, "", data)
+    lines.append("")
+    return "\n".join(lines).encode()
 
 
 def exact(value: object) -> str:
@@ -32,7 +36,9 @@ def exact(value: object) -> str:
 
 def entry(key: str, value: object) -> list[str]:
     """The lines of one key and its value at the top level, without line ends."""
-    return list(_entry(key, value))
+    lines: list[str] = []
+    _add_entry(lines, "", key, value)
+    return lines
 
 
 def flow(value: object) -> str:
@@ -83,56 +89,55 @@ def _number(value: object) -> str:
             raise TypeError(f"a document cannot hold a {type(value).__name__}")
 
 
-def _mapping(data: Mapping[str, object]) -> Iterator[str]:
+def _add_mapping(lines: list[str], indent: str, data: Mapping[str, object]) -> None:
     for key, value in data.items():
-        yield from _entry(key, value)
+        _add_entry(lines, indent, key, value)
 
 
-def _entry(key: str, value: object) -> Iterator[str]:
-    name = key if _KEY.fullmatch(key) and key.lower() not in _WORDS else quoted(key)
+def _add_entry(lines: list[str], indent: str, key: str, value: object) -> None:
+    name = _key(key)
     if len(name) < MAX_PLAIN_KEY:
-        yield from _valued(f"{name}:", value)
+        _add_valued(lines, indent, f"{indent}{name}:", value)
     else:
-        yield f"? {name}"
-        yield from _valued(":", value)
+        lines.append(f"{indent}? {name}")
+        _add_valued(lines, indent, f"{indent}:", value)
 
 
-def _valued(prefix: str, value: object) -> Iterator[str]:
-    match value:
-        case Mapping() if value:
-            yield prefix
-            yield from _indented(_mapping(value))
-        case list() | tuple() if value:
-            yield prefix
-            yield from _indented(_sequence(value))
-        case str() if (indicator := _literal(value)) is not None:
-            yield f"{prefix} {indicator}"
-            yield from _indented(iter(_lines(value)))
-        case Mapping() | list() | tuple():
-            yield f"{prefix} {flow(value)}"
-        case _:
-            yield f"{prefix} {scalar(value)}"
+@functools.lru_cache(maxsize=1024)
+def _key(key: str) -> str:
+    return key if _KEY.fullmatch(key) and key.lower() not in _WORDS else quoted(key)
 
 
-def _sequence(items: list[object] | tuple[object, ...]) -> Iterator[str]:
+def _add_valued(lines: list[str], indent: str, head: str, value: object) -> None:
+    """The head and its value, on the same line or below it."""
+    if isinstance(value, str):
+        indicator = _literal(value) if "\n" in value else None
+        if indicator is None:
+            lines.append(f"{head} {scalar(value)}")
+            return
+        lines.append(f"{head} {indicator}")
+        lines.extend(f"{indent}  {line}" if line else "" for line in _lines(value))
+    elif isinstance(value, Mapping) and value:
+        lines.append(head)
+        _add_mapping(lines, f"{indent}  ", value)
+    elif isinstance(value, list | tuple) and value:
+        lines.append(head)
+        _add_sequence(lines, f"{indent}  ", value)
+    else:
+        lines.append(f"{head} {flow(value)}")
+
+
+def _add_sequence(lines: list[str], indent: str, items: list[object] | tuple[object, ...]) -> None:
     for item in items:
-        match item:
-            case Mapping() if item:
-                yield from _bulleted(_mapping(item))
-            case list() | tuple() if item:
-                yield from _bulleted(_sequence(item))
-            case _:
-                yield from _valued("-", item)
-
-
-def _bulleted(lines: Iterator[str]) -> Iterator[str]:
-    yield f"- {next(lines)}"
-    yield from _indented(lines)
-
-
-def _indented(lines: Iterator[str]) -> Iterator[str]:
-    for line in lines:
-        yield f"  {line}" if line else ""
+        first = len(lines)
+        if isinstance(item, Mapping) and item:
+            _add_mapping(lines, f"{indent}  ", item)
+        elif isinstance(item, list | tuple) and item:
+            _add_sequence(lines, f"{indent}  ", item)
+        else:
+            _add_valued(lines, indent, f"{indent}-", item)
+            continue
+        lines[first] = f"{indent}- {lines[first][len(indent) + 2 :]}"
 
 
 def _literal(text: str) -> str | None:
