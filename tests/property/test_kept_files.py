@@ -33,7 +33,7 @@ class People:
         dice = self.dice
         folder = dice.choice(["", "", "", "sub/", "new/"])
         path = self.root / f"state/tasks/{folder}{dice.choice(IDS)}.yaml"
-        match dice.randrange(12):
+        match dice.randrange(15):
             case 0 | 1 | 2 | 3 | 4:
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(self.task())
@@ -49,20 +49,35 @@ class People:
                 if there:
                     path.rename(other)
                 return News(paths=frozenset({path, other}))
-            case 8:
-                path = self.root / "hosts" / f"{dice.choice('hi')}.yaml"
-                path.write_text(f"transport: local\nslots: {dice.randrange(1, 9)}\n")
-                if dice.random() < 0.3:
-                    path.unlink()
-                return News()  # hosts are looked at in every turn: who is gone gets nothing more
+            case 8 | 11:
+                return self.surround()
             case 9:
                 return self.record()
             case 10:
                 shutil.rmtree(self.root / "state/tasks/new", ignore_errors=True)
                 path = self.root / "state/tasks/new"
+            case 12 | 13:
+                there = [*(self.root / "state/tasks").rglob("*.yaml")]
+                path, number = dice.choice(there) if there else path, dice.random()
+                person_commits(
+                    self.root, path.relative_to(self.root).as_posix(), f"{dice.choice([self.task(), *ODD])}# {number}\n"
+                )
             case _:
                 person_commits(self.root, f"notes/{dice.random()}", "x")
         return News(paths=frozenset({path}))
+
+    def surround(self) -> News:
+        """A change of a host or of the settings; these are looked at in every turn, and nobody need be told."""
+        dice = self.dice
+        if dice.random() < 0.5:
+            said = ["default_adapter: shell\n", "model: m\n", "permissions: full\n", "model: [\n"]
+            (self.root / "state/settings.yaml").write_text(dice.choice(said))
+            return News()
+        path = self.root / "hosts" / f"{dice.choice('hi')}.yaml"
+        path.write_text(f"transport: local\nslots: {dice.randrange(1, 9)}\n")
+        if dice.random() < 0.3:
+            path.unlink()
+        return News()
 
     def record(self) -> News:
         name = self.dice.choice(IDS)
@@ -76,7 +91,9 @@ class People:
 
     def task(self) -> str:
         dice = self.dice
-        lines = [f"title: T{dice.randrange(3)}", "goal: G", f"adapter: {dice.choice(['shell', 'shel'])}"]
+        lines = [f"title: T{dice.randrange(3)}", "goal: G"]
+        if dice.random() < 0.8:
+            lines.append(f"adapter: {dice.choice(['shell', 'shel'])}")
         if dice.random() < 0.5:
             lines.append(f"depends_on: [{', '.join(dice.sample([*IDS, 'gone'], dice.choice([1, 2])))}]")
         if dice.random() < 0.6:
@@ -106,6 +123,10 @@ def test_what_is_taken_in_by_and_by_is_what_all_files_say(people: People, tmp_pa
         by_and_by = kept.refresh(now, observed_ids=people.known, finished_ids=people.finished, news=news)
         at_once = whole.refresh(now, observed_ids=people.known, finished_ids=people.finished)
         assert comparable(by_and_by) == comparable(at_once)
+        if number % 8 == 0:
+            anew = DesiredFiles(people.root, journal=journals[1], secret=lambda name: name, key=b"k")
+            first = anew.refresh(now, observed_ids=people.known, finished_ids=people.finished)
+            assert first.tasks == comparable(at_once).tasks
     for journal in journals:
         journal.close()
 

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import struct
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -130,7 +131,7 @@ def at(root: Path, ref: str, folders: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for folder in folders:
         files = git.ls_tree(root, ref, f"{before}{folder}")
-        found |= {path.removeprefix(before): blob for path, blob in files.items()}
+        found |= {sys.intern(path.removeprefix(before)): blob for path, blob in files.items()}
     return found
 
 
@@ -216,7 +217,7 @@ def _scan(root: Path, folder: str, scan: Scan, *, deep: bool) -> None:
     if deep:
         listing.folders.add(folder)
     for name, entry in _entries(root / folder):
-        path = f"{folder}/{name}"
+        path = sys.intern(f"{folder}/{name}")
         if entry.is_dir(follow_symlinks=False):
             if deep and not name.startswith("."):
                 _scan(root, path, scan, deep=True)

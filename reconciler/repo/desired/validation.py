@@ -20,11 +20,9 @@ def validate_paths(root: Path, paths: Collection[Path] = ()) -> tuple[Problem, .
     """Everything that is wrong with these files or folders of the work tree at `root`; none: of all of it."""
     listing = fleetfiles.work_tree(root)
     known, finished = fleetfiles.observed(root)
-    read = entries.Reader(root=root, algorithm="sha1", old={}).from_work_tree(listing.files, 0).entries
-    problems = {path: one.loaded.problems for path, one in read.items()} | {
-        one.file: (one,) for one in listing.problems
-    }
-    values = {path: one.loaded.value for path, one in read.items()}
+    read = entries.Reader(root=root, algorithm="sha1").from_work_tree(listing.files, 0).entries
+    problems = {path: one.problems for path, one in read.items()} | {one.file: (one,) for one in listing.problems}
+    values = {path: one.value for path, one in read.items()}
     good = {path: Good(blob=read[path].blob, value=value) for path, value in values.items() if value}
     everything = Files(
         places={path: one.place for path, one in read.items()},
