@@ -44,10 +44,9 @@ class LeaseWatch:
     def look(self, desired: Desired, live: Mapping[str, ObservedTask]) -> None:
         """Give a lease to every live run of a pull agent that has none, and forget old ones.
 
-        After an absence of the reconciler those that ran out are none. Where agents cannot reach it, it is absent.
+        After an absence of the reconciler those that ran out are none. Where agents cannot reach it, it is absent, and
+        this is not to be called.
         """
-        if not self._edges.desk.reachable:
-            return
         now = self._edges.now()
         absent = self._looked_at is None or now - self._looked_at > ABSENT
         self._looked_at = now

@@ -59,6 +59,12 @@ class Queues:
         """What decides which hosts fit, with one of its tasks, until somebody finds out which do."""
         self._places: dict[str, Order] = {}
 
+    def settle(self) -> None:
+        """Put all in order at once, while they are new: the first that leaves a group need not wait for that."""
+        for alike in self.waiting.values():
+            for queue in alike.values():
+                queue.orders()
+
     def forget_hosts(self) -> None:
         """Have it found out anew which hosts fit."""
         self.unknown = {key: next(iter(alike.values())).task for key, alike in self.waiting.items()}

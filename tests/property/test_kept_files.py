@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.desired import Desired
+from reconciler.repo import git
 from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.desired.news import News
 from reconciler.repo.journal import Journal
-from tests.recording import NOW, new_fleet, own_git_config, person_commits
+from tests.recording import NOW, PERSON, new_fleet, own_git_config, person_commits
 
 __all__ = ["own_git_config"]
 
@@ -120,6 +121,8 @@ def test_what_is_taken_in_by_and_by_is_what_all_files_say(people: People, tmp_pa
     for number in range(40):
         now += timedelta(days=36500) if number == 0 else timedelta(seconds=20)
         news = people.act() if number else None
+        if news is not None and people.dice.random() < 0.2:
+            news = News(paths=frozenset({people.root / "state"}), tasks=news.tasks)  # what was told got lost
         by_and_by = kept.refresh(now, observed_ids=people.known, finished_ids=people.finished, news=news)
         at_once = whole.refresh(now, observed_ids=people.known, finished_ids=people.finished)
         assert comparable(by_and_by) == comparable(at_once)
@@ -129,6 +132,30 @@ def test_what_is_taken_in_by_and_by_is_what_all_files_say(people: People, tmp_pa
             assert first.tasks == comparable(at_once).tasks
     for journal in journals:
         journal.close()
+
+
+def test_what_commits_bring_by_and_by_is_what_the_last_one_says(people: People, tmp_path: Path) -> None:
+    person_commits(people.root, "state/settings.yaml", "remote: origin\n")
+    journal, dice = Journal(tmp_path / "journal"), people.dice
+    kept = DesiredFiles(people.root, journal=journal, secret=lambda name: name, key=b"k")
+    for number in range(14):
+        path = dice.choice(
+            [f"state/tasks/{dice.choice(IDS)}.yaml"] * 6 + ["hosts/h.yaml", "state/archive/t1.yaml", "n"]
+        )
+        text = f"transport: local\nslots: {number + 1}\n" if path == "hosts/h.yaml" else f"{people.task()}# {number}\n"
+        if dice.random() < 0.2 and (people.root / path).exists():
+            (people.root / path).unlink()
+            git.run(people.root, *git.identity_words(PERSON), "commit", "--quiet", "--all", "--message", "Remove it")
+        else:
+            person_commits(people.root, path, dice.choice([text] * 12 + [*ODD]) + f"# {number}\n")
+        now = NOW + timedelta(seconds=40 * number)
+        news = News(everything=dice.random() < 0.2)
+        by_and_by = kept.refresh(now, observed_ids=IDS[:2], news=news)
+        anew = DesiredFiles(people.root, journal=journal, secret=lambda name: name, key=b"k")
+        at_once = anew.refresh(now, observed_ids=IDS[:2])
+        assert replace(comparable(by_and_by), absent={}) == replace(comparable(at_once), absent={})
+        assert by_and_by.absent.keys() == at_once.absent.keys()
+    journal.close()
 
 
 def comparable(desired: Desired) -> Desired:

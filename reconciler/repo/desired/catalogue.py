@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler.core.desired import Settings, Task
-from reconciler.repo.desired import blobs, entries
+from reconciler.repo.desired import entries
+from reconciler.repo.desired.blobs import Store
 from reconciler.repo.desired.entries import Entry, Read, Stale
 from reconciler.repo.desired.filling import Filling
 from reconciler.repo.desired.fleetfiles import Place, Stamp
@@ -28,8 +29,8 @@ class Catalogue:
     """
 
     root: Path
-    algorithm: str
     good: GoodVersions
+    store: Store
     readings: Readings | None
     entries: dict[str, Entry] = field(default_factory=dict)
     unsettled: set[str] = field(default_factory=set)
@@ -89,7 +90,11 @@ class Catalogue:
         """The entries of these files: from what was kept of an earlier start, as far as it goes, else read now."""
         known: dict[str, Entry] = {}
         reader = entries.Reader(
-            root=self.root, algorithm=self.algorithm, old=self.entries, filling=self.filling, committed=tip.blob
+            root=self.root,
+            algorithm=self.store.algorithm,
+            old=self.entries,
+            filling=self.filling,
+            committed=tip.blob,
         )
         if self.readings is not None and not self.entries:
             known, useless = reader.remembered(stale, self.readings.known())
@@ -108,6 +113,6 @@ class Catalogue:
         """Put the valid versions where they can be found again; the paths that changed meanwhile are left for later."""
         valid = {path: entry.blob for path, entry in fresh.items() if entry.value is not None}
         new = {path: blob for path, blob in valid.items() if blob != tip.blob(path)}
-        changed = frozenset[str]() if committed else blobs.store(self.root, new, self.algorithm)
+        changed = frozenset[str]() if committed else self.store.keep(new)
         self.good.keep({path: blob for path, blob in valid.items() if path not in changed}, tip.blob)
         return changed

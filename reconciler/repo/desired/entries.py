@@ -19,8 +19,6 @@ from reconciler.repo.desired.fleetfiles import Place, Stamp
 from reconciler.repo.desired.loading import Loaded
 from reconciler.repo.desired.readings import Reading
 
-RACY_NS = 100_000_000
-"""A file that changed so shortly before it was read may change again within the same tick of its clock."""
 PORTION = 2000
 
 
@@ -100,7 +98,7 @@ class Reader:
                 problem = Problem(file=path, line=0, column=0, message=f"cannot be read: {error.strerror}")
                 read.entries[path] = Entry(place=place, stamp=None, blob="", problems=(problem,))
                 continue
-            racy = isinstance(stamp, bytes) and fleetfiles.changed_at_ns(stamp) > now_ns - RACY_NS
+            racy = isinstance(stamp, bytes) and fleetfiles.changed_at_ns(stamp) > now_ns - fleetfiles.RACY_NS
             self._take(read, path, (place, None if racy else stamp), content)
         return read
 
@@ -108,14 +106,11 @@ class Reader:
         place, stamp = found
         blob = blobs.blob_id(content, self.algorithm)
         old = self.old.get(path)
-        known = old if old is not None and old.blob == blob else None
-        data = None
-        if known is None or (known.stamp is None and stamp is not None):
-            loaded, data = loading.read(place.kind, content, path, filling.of(self.filling, place.kind, place.id))
-        if known is None:
-            read.entries[path] = self._entry(path, (place, stamp), blob, loaded)
-        else:
-            read.entries[path] = replace(known, place=place, stamp=stamp)
+        if old is not None and old.blob == blob:
+            read.entries[path] = replace(old, place=place, stamp=stamp)
+            return
+        loaded, data = loading.read(place.kind, content, path, filling.of(self.filling, place.kind, place.id))
+        read.entries[path] = self._entry(path, found, blob, loaded)
         if data is not None and stamp is not None:
             read.readings.append(Reading(path=path, mark=stamp, blob=blob, data=json.dumps(data)))
 

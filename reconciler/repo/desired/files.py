@@ -9,15 +9,17 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from reconciler.core.desired import Desired, Document, Host, Problem, Settings
-from reconciler.repo import digestkey, git
+from reconciler.repo import digestkey
 from reconciler.repo.desired import entries, fleetfiles, loading
 from reconciler.repo.desired.absence import Absence
 from reconciler.repo.desired.assembly import Assembly, Files, Resolved
+from reconciler.repo.desired.blobs import Store
 from reconciler.repo.desired.bulk import bulk
 from reconciler.repo.desired.catalogue import Catalogue
 from reconciler.repo.desired.checks import Value
 from reconciler.repo.desired.entries import Entry
 from reconciler.repo.desired.fleetfiles import SETTINGS, Listing
+from reconciler.repo.desired.glance import Glance
 from reconciler.repo.desired.goodversions import Good, GoodVersions
 from reconciler.repo.desired.news import News, Record
 from reconciler.repo.desired.positions import Positions
@@ -26,6 +28,9 @@ from reconciler.repo.desired.tip import Tip, Tips
 from reconciler.repo.fleet import BRANCH
 from reconciler.repo.journal import Journal
 from reconciler.repo.yaml.yamlnodes import Path as KeyPath
+
+ALL_TOLD = "state"
+"""The folder that is named in place of every file in it, where some of them may have changed though nobody told."""
 
 
 class DesiredFiles:
@@ -49,9 +54,7 @@ class DesiredFiles:
         self._secret = secret
         self._key = key
         self._good = GoodVersions(root=root, journal=journal, ref=ref)
-        self._catalogue = Catalogue(
-            root=root, algorithm=git.object_format(root), good=self._good, readings=Readings.beside(root)
-        )
+        self._catalogue = Catalogue(root=root, good=self._good, store=Store.of(root), readings=Readings.beside(root))
         self._entries = self._catalogue.entries
         self._tips = Tips(root, journal=journal, ref=ref)
         self._tip = self._refreshed_at = Tip()
@@ -62,6 +65,7 @@ class DesiredFiles:
         self._made: tuple[object, Assembly] | None = None
         self._recorded: tuple[frozenset[str], frozenset[str]] | None = None
         self._archived: frozenset[str] = frozenset()
+        self._glance = Glance(root)
         self._positions = Positions(root)
         self._absence = Absence(root)
         self._hosts: Mapping[str, Document[Host]] = {}
@@ -85,8 +89,10 @@ class DesiredFiles:
         before, self._refreshed_at = self._refreshed_at, self._tip
         self._good.go_by(self._tip.judged)
         self._record, record = Record(observed_ids, finished_ids, frozenset(live_hosts)), self._record
-        same = before is self._tip and not self._committed and record.live_hosts == self._record.live_hosts
-        made = self._changed(news, now) if news is not None and same and not news.everything else None
+        others = self._tip.others(before) if record.live_hosts == self._record.live_hosts else None
+        made = None
+        if news is not None and not news.everything and others is not None:
+            made = self._changed(news, others, now)
         return self._desired(made or self._all(news, now), now)
 
     def settings(self) -> Settings:
@@ -104,17 +110,37 @@ class DesiredFiles:
         document = self._hosts.get(host_id)
         return document.value if document is not None else None
 
-    def _changed(self, news: News, now: datetime) -> Assembly | None:
-        """The fleet with these news in it; None where everything has to be looked at."""
-        if self._made is None or not fleetfiles.is_shared_as_listed(self._root, self._listing):
+    def _changed(self, news: News, others: Collection[str], now: datetime) -> Assembly | None:
+        """The fleet with these news in it, and with those others at the tip; None where all has to be looked at."""
+        broken = others and self._catalogue.broken
+        if self._made is None or broken or any(fleetfiles.kind(path) != "task" for path in others):
+            return None
+        paths = self._committed_paths(others) if self._committed else self._paths(news)
+        if paths is None or any(fleetfiles.kind(path) != "task" for path in self._catalogue.unsettled):
+            return None
+        read = self._update(now, {*paths, *self._catalogue.unsettled})
+        self._take_in(self._made[1], read, news)
+        self._made = self._state(), self._made[1]
+        return self._made[1]
+
+    def _paths(self, news: News) -> set[str] | None:
+        """The files of the work tree that may be others, their listing up to date; None where any may be."""
+        if not fleetfiles.is_shared_as_listed(self._root, self._listing):
             return None
         paths = {path for one in news.paths if (path := self._below(one)) is not None}
-        alone = all(fleetfiles.look_again(self._root, self._listing, path) for path in paths)
-        if not alone or any(fleetfiles.kind(path) != "task" for path in self._catalogue.unsettled):
-            return None
-        read = self._update(now, paths | self._catalogue.unsettled)
-        self._take_in(self._made[1], read, news)
-        return self._made[1]
+        folders = {path for path in paths if path == ALL_TOLD or path in self._listing.folders}
+        for folder in folders:
+            found = self._glance.look(self._listing, None if folder == ALL_TOLD else folder)
+            if found is None:
+                return None
+            paths |= found
+        paths -= folders
+        return paths if all(fleetfiles.look_again(self._root, self._listing, path) for path in paths) else None
+
+    def _committed_paths(self, others: Collection[str]) -> Collection[str] | None:
+        """The same where only what is committed counts."""
+        self._listing = self._tips.listing()
+        return others if self._reads_commits() else None
 
     def _take_in(self, made: Assembly, read: set[str], news: News) -> None:
         if read or news.tasks:
@@ -137,7 +163,7 @@ class DesiredFiles:
         read = self._update(now)
         self._catalogue.fill_in(self._settings_read())
         self._archived = frozenset(self._listing.archived)
-        state = (tuple(self._listing.problems), self._archived, self._record.live_hosts, self._searched_at())
+        state = self._state()
         tasks_alone = all(fleetfiles.kind(path) == "task" for path in read)
         record = (frozenset(self._record.known), frozenset(self._record.finished)) if news is None else None
         made = self._made
@@ -149,9 +175,10 @@ class DesiredFiles:
         self._recorded = record
         return made[1]
 
-    def _searched_at(self) -> str | None:
-        """The commit whose history says which versions of broken files are in force."""
-        return self._tip.commit if self._catalogue.broken or self._committed else None
+    def _state(self) -> object:
+        """What the fleet is made of beside its files; the commit, where its history says what is in force."""
+        searched = self._tip.commit if self._catalogue.broken or self._committed else None
+        return tuple(self._listing.problems), self._archived, self._record.live_hosts, searched
 
     def _update(self, now: datetime, paths: Collection[str] | None = None) -> set[str]:
         """Read what changed of these files, without any of all; the paths of those that did."""
