@@ -235,7 +235,7 @@ class Loop:
     async def _follow_files(self, stop: asyncio.Event) -> None:
         async for paths in self._edges.files_changed(self._edges.fleet, stop):
             inside = [path for path in paths if self._is_observed(path)]
-            if inside or not paths:
+            if inside or not paths or self._edges.fleet.state in paths:
                 for path in await asyncio.to_thread(self._edges.branch.restore, inside):
                     self._told.put_back(path)
             self._changed.update(paths - set(inside))

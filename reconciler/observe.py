@@ -46,7 +46,8 @@ class Observer:
         """Watch the hosts that are in force, on each the runs whose end was not seen, and the forge."""
         self._edges.forge.use(desired.settings)
         self._forge.follow(desired)
-        await asyncio.to_thread(self._leases.look, desired, self._tally)
+        if self._edges.desk.reachable:
+            await asyncio.to_thread(self._leases.look, desired, self._tally)
         runs = self._unended(desired)
         adapters = self._in_use(desired)
         for host_id in [host_id for host_id in self._watches if host_id not in desired.hosts]:

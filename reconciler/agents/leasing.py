@@ -48,11 +48,9 @@ class LeaseWatch:
     def look(self, desired: Desired, tally: Tally) -> None:
         """Give a lease to every live run of a pull agent that has none, and now and then forget old ones.
 
-        After an absence of the reconciler those that ran out are none. Where agents cannot reach it, it is absent.
-        Without one only runs that agents took since the last look can have none.
+        After an absence of the reconciler those that ran out are none. Where agents cannot reach it, it is absent, and
+        this is not to be called. Without one only runs that agents took since the last look can have none.
         """
-        if not self._edges.desk.reachable:
-            return
         now = self._edges.now()
         absent = self._looked_at is None or now - self._looked_at > ABSENT
         self._looked_at = now

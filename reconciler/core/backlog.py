@@ -88,7 +88,7 @@ def _oldest(queue: Queue, index: Index, desired: Desired) -> Iterator[datetime]:
         priority, found = orders[place][0], None
         end = bisect_left(orders, (priority + 1,), lo=place)
         for at in range(place, end):
-            _, since_s, task_id = orders[at]
+            _, since_s, task_id, _ = orders[at]
             if found is not None and since_s >= found.timestamp():
                 break  # none behind it can have waited longer than since it was seen
             ready = ready_at(task_id, index, desired)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Generic, Literal, TypeVar
 
 from reconciler.core.bounds import Limits, LostAfter
@@ -14,6 +15,9 @@ from reconciler.core.channels import Notify
 from reconciler.core.terms import Delivery, ExecutionMode, Failure, Permissions, Wish
 
 T = TypeVar("T")
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+"""One for all tasks that say nothing of it: there are very many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,7 @@ class Task:
     max_reviews: int = 3
     timeout: timedelta = timedelta(hours=4)
     idle_timeout: timedelta | None = timedelta(minutes=30)
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     secrets: tuple[str, ...] = ()
     issue: str | None = None
 

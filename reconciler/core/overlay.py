@@ -81,8 +81,11 @@ class Overlay(Mapping[str, V]):
     def _join(self) -> None:
         """Let the patch become a part of a large part of its own, which remembers what was changed."""
         self.forebear, self.generation = (self.generation, self.patch.keys()), object()
-        self.base = {name: self[name] for name in self}
-        self.patch = {}
+        base = {**self.base, **{name: value for name, value in self.patch.items() if value is not None}}
+        for name, value in self.patch.items():
+            if value is None:
+                base.pop(name, None)
+        self.base, self.patch = base, {}
 
     def _apart(self, other: "Overlay[V]") -> Collection[str] | None:
         """The names that may differ, None where all may."""

@@ -111,6 +111,7 @@ class Planner:
         for task_id in desired.tasks:
             if task_id not in observed.tasks:
                 self._index.add(task_id, desired, observed, now)
+        self._index.queues.settle()
 
     def _touched(
         self, before: tuple[Desired, Observed, datetime], desired: Desired, observed: Observed, now: datetime

@@ -3,6 +3,7 @@
 Never looks at a host: tasks of one group fit the same ones, and the same breakers stand before them.
 """
 
+import functools
 from bisect import bisect_left, insort
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
@@ -10,14 +11,14 @@ from datetime import datetime
 
 from reconciler.core.desired import Task
 
-Order = tuple[int, float, str]
-"""Higher priority first, then older first; the id is the last part."""
+Order = tuple[int, float, str, "Queue"]
+"""Higher priority first, then older first, then by the id; and where the task waits: one value, for there are many."""
 
 FEW = 16
 """So many new ones are put in their places one by one; more are sorted."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Queue:
     """The tasks of one group; `task` is one of them. `fit` decides which hosts fit, `account` who pays for the runs."""
 
@@ -56,7 +57,12 @@ class Queues:
         self.waiting: dict[Hashable, dict[Hashable, Queue]] = {}
         self.unknown: dict[Hashable, Task] = {}
         """What decides which hosts fit, with one of its tasks, until somebody finds out which do."""
-        self._places: dict[str, tuple[Queue, Order]] = {}
+        self._places: dict[str, Order] = {}
+
+    def settle(self) -> None:
+        """Put all in order at once, while they are new: the first that leaves a group need not wait for that."""
+        for queue in self.queues():
+            queue.orders()
 
     def __contains__(self, task_id: str) -> bool:
         """Whether the task waits."""
@@ -95,21 +101,27 @@ class Queues:
         self._put(task_id, task, since, queue)
 
     def _put(self, task_id: str, task: Task, since: datetime | None, queue: Queue) -> None:
-        order = (-task.priority, since.timestamp() if since else 0.0, task_id)
+        order = (-task.priority, _age(since) if since else 0.0, task_id, queue)
         queue.put(order)
-        self._places[task_id] = (queue, order)
+        self._places[task_id] = order
 
     def drop(self, task_id: str) -> None:
         """Let a task wait no more, if it does."""
-        found = self._places.pop(task_id, None)
-        if found is None:
+        order = self._places.pop(task_id, None)
+        if order is None:
             return
-        queue, order = found
+        queue = order[3]
         queue.drop(order)
         if not queue.orders():
             del self.waiting[queue.fit][queue.account]
             if not self.waiting[queue.fit]:
                 del self.waiting[queue.fit]
+
+
+@functools.lru_cache(maxsize=1024)
+def _age(since: datetime) -> float:
+    """One value for all that came at once."""
+    return since.timestamp()
 
 
 def fit(task: Task) -> Hashable:

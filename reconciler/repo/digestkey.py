@@ -1,9 +1,12 @@
 """The key of this machine under which digests of secrets are kept, so that nobody can try secrets against them.
 
-It never leaves the folder of what belongs to this machine alone.
+The key never leaves the folder of what belongs to this machine alone.
 """
 
+import hashlib
+import hmac
 import secrets
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from reconciler.repo.fleet import Fleet
@@ -21,3 +24,13 @@ def read(fleet: Fleet) -> bytes:
         temporary.write_bytes(secrets.token_bytes(KEY_BYTES))
         temporary.replace(path)
     return path.read_bytes()
+
+
+def digests(key: bytes, secret: Callable[[str], str | None], names: Iterable[str]) -> dict[str, str]:
+    """A digest of the value of each of these secrets that has one; `secret` gives it by its name."""
+    found = {name: secret(name) for name in sorted(names)}
+    return {
+        name: hmac.new(key, value.encode(errors="surrogateescape"), hashlib.sha256).hexdigest()
+        for name, value in found.items()
+        if value is not None
+    }

@@ -3,6 +3,7 @@
 It never holds anything that could not be lost: without it no task is forgotten and nothing starts twice.
 """
 
+import functools
 import json
 import sqlite3
 import threading
@@ -76,7 +77,7 @@ class Journal:
             rows = [row for task in tasks for row in self.rows("SELECT task, at FROM first_seen WHERE task = ?", task)]
         else:
             rows = self.rows("SELECT task, at FROM first_seen")
-        known = {str(task): datetime.fromisoformat(str(at)) for task, at in rows}
+        known = {str(task): _moment(str(at)) for task, at in rows}
         new = {task: at for task, at in tasks.items() if task not in known}
         if new:
             values = [(task, at.astimezone(UTC).isoformat()) for task, at in new.items()]
@@ -193,6 +194,12 @@ class Journal:
             yield
         except sqlite3.Error as error:
             raise JournalFailed(f"{self._path}: {error}; free the disk or move the file away, then restart") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _moment(text: str) -> datetime:
+    """One value for all that were seen at once."""
+    return datetime.fromisoformat(text)
 
 
 class _Unusable(Exception):

@@ -39,6 +39,12 @@ def unstructure(value: object) -> dict[str, object]:
     return cast("dict[str, object]", _converter().unstructure(value))
 
 
+@functools.lru_cache(maxsize=4096)
+def shared(value: T) -> T:
+    """One and the same value for all that are equal, as far as they come soon after each other: files are alike."""
+    return value
+
+
 @functools.lru_cache
 def duration(text: str) -> timedelta:
     """The time span of a text such as `90s`, `45m` or `1h30m`; ValueError for any other."""
@@ -72,7 +78,12 @@ def parse_timestamp(text: str) -> datetime:
 
 
 def _strings(data: object, _: object = None) -> tuple[str, ...]:
-    return tuple(map(str, cast("list[object]", data)))
+    strings: tuple[str, ...] = shared(tuple(map(str, cast("list[object]", data))))
+    return strings
+
+
+def _optional_string(data: object, _: object = None) -> str | None:
+    return None if data is None else shared(str(data))
 
 
 def _texts(data: object, _: object = None) -> tuple[str, ...]:
@@ -188,6 +199,7 @@ def _converter() -> Converter:
     converter.register_structure_hook_factory(_is_record, lambda cls: _structure_hook(cls, converter))
     converter.register_unstructure_hook_factory(_is_record, lambda cls: _unstructure_hook(cls, converter))
     converter.register_structure_hook_func(lambda cls: cls == tuple[str, ...], _strings)
+    converter.register_structure_hook_func(lambda cls: cls == str | None, _optional_string)
     converter.register_structure_hook(int, _integer)
     converter.register_structure_hook(bool, _boolean)
     converter.register_unstructure_hook(StrEnum, lambda word: word.value)

@@ -45,8 +45,9 @@ async def changes(
 ) -> AsyncGenerator[frozenset[Path]]:
     """What changed among the fleet's files, until `stop` is set; an empty set when everything should be looked at.
 
-    That is every `scan_every_s` seconds, after a pause of the process, and when a watched folder came or went. The
-    branch people use is looked at once a second, by the files that git keeps it in: a move gives the path of its ref.
+    That is at first, after a pause of the process, and when a watched folder came or went. Every `scan_every_s` seconds
+    `fleet.state` itself stands for all in it: events may have been lost. The branch people use is looked at once a
+    second, by the files that git keeps it in: a move gives the path of its ref.
     """
     refs = await asyncio.to_thread(_ref_files, fleet)
     refs_before, scanned, polling = _looks(refs), time.monotonic(), False
@@ -58,11 +59,14 @@ async def changes(
                     now, refs_now = time.monotonic(), _looks(refs)
                     moved = {refs[0]} if refs_now != refs_before else set()
                     replaced = _looks(_folders(fleet)) != watched
-                    if fresh or replaced or now - scanned >= scan_every_s or now - ticked > PAUSE_S:
-                        scanned = now
+                    whole, due = fresh or replaced or now - ticked > PAUSE_S, now - scanned >= scan_every_s
+                    if whole:
                         yield frozenset()
+                    elif due:
+                        moved.add(fleet.state)
                     if batch | moved:
                         yield frozenset(batch | moved)
+                    scanned = now if whole or due else scanned
                     refs_before, fresh, ticked = refs_now, False, time.monotonic()
                     if replaced:
                         break

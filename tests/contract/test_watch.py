@@ -113,7 +113,8 @@ def test_a_scan_comes_without_any_change_and_a_stop_ends_it(tmp_path: Path) -> N
                 stop.set()
         return seen
 
-    assert asyncio.run(asyncio.wait_for(listen(), DEADLINE_S)) == [frozenset()] * 3
+    state = frozenset({fleet.state})
+    assert asyncio.run(asyncio.wait_for(listen(), DEADLINE_S)) == [frozenset(), state, state]
 
 
 def test_every_way_in_which_editors_save_is_reported(tmp_path: Path) -> None:

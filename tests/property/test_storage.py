@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.desired import Adapter, Desired, Engine, Host, Settings, Task, Word
+from reconciler.core.desired import Adapter, Desired, Engine, Host, Settings, Task, Word, with_settings
 from reconciler.core.observed import Meta, Observed, ObservedHost, ObservedTask, Sighting
 from reconciler.repo import storage
+from reconciler.repo.desired.filling import KEYS, Filling
 from reconciler.repo.yaml import documents
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -121,3 +122,17 @@ def test_an_integer_may_be_written_as_a_whole_number_and_nothing_else() -> None:
     for wrong in (True, 1.5, "1"):
         with pytest.raises(ValueError, match="is no integer"):
             storage.structure(Task, {**task, "generation": wrong})
+
+
+@given(any_of(Task), any_of(Settings), any_of(Settings))
+@settings(max_examples=50, deadline=None)
+def test_a_task_that_is_filled_in_as_it_is_made_is_the_one_that_is_filled_in_afterwards(
+    task: Task, one: Settings, other: Settings
+) -> None:
+    said = {key: value for key, value in storage.unstructure(task).items() if key not in KEYS or value}
+    written = storage.structure(Task, said)
+    data, left = Filling(one).data("fix", said)
+    filled = storage.structure(Task, data)
+    assert filled == with_settings("fix", written, one)
+    assert left == KEYS - said.keys()
+    assert Filling(other).again("fix", filled, left) == with_settings("fix", written, other)

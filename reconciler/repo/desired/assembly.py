@@ -57,7 +57,8 @@ class Resolved:
             return kept
         if not isinstance(good.value, Task):
             raise TypeError(f"{name} is no task")
-        return Document(value=values.with_settings(name, good.value, settings), spec=good.blob)
+        task = good.value if good.filled else values.with_settings(name, good.value, settings)
+        return Document(value=task, spec=good.blob)
 
 
 @dataclass(frozen=True, slots=True)

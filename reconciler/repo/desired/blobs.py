@@ -5,13 +5,14 @@ Never applies a filter, and never touches the index.
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.repo import git
+from reconciler.repo import git, looseobjects
 from reconciler.repo.desired import fleetfiles
 
 FEW = 20
-"""So many are written without asking git whether it has them: to write what is there changes nothing."""
+"""So many are written without asking git whether it has them in a pack: to write what is there changes nothing."""
 
 
 def blob_id(content: bytes, algorithm: str) -> str:
@@ -21,28 +22,48 @@ def blob_id(content: bytes, algorithm: str) -> str:
     return digest.hexdigest()
 
 
-def store(root: Path, wanted: Mapping[str, str], algorithm: str) -> frozenset[str]:
-    """Write those files (path -> blob id) that git does not have yet; the paths whose content was another by then.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """The object store of the fleet at `root`: how its objects are named, and in which folder they are."""
 
-    Raises GitFailed when the object store cannot be written.
-    """
-    missing = [*wanted] if len(wanted) <= FEW else _missing(root, wanted)
-    if not missing:
-        return frozenset()
-    plain = [path for path in missing if "\n" not in path and not path.startswith('"')]
-    lines = "".join(f"{path}\n" for path in plain).encode(errors="surrogateescape")
-    written = git.run(root, "hash-object", "-w", "--stdin-paths", "--no-filters", stdin=lines, check=False)
-    ids = dict(zip(plain, written.stdout.decode().split(), strict=False))
-    left = [path for path in missing if ids.get(path) != wanted[path]]
-    return frozenset(path for path in left if not _stored_alone(root, path, wanted[path], algorithm))
+    root: Path
+    algorithm: str
+    objects: Path
 
+    @classmethod
+    def of(cls, root: Path) -> "Store":
+        """The one that git uses for the fleet at `root`."""
+        return cls(root=root, algorithm=git.object_format(root), objects=git.git_path(root, "objects"))
 
-def _stored_alone(root: Path, path: str, wanted: str, algorithm: str) -> bool:
-    try:
-        content = fleetfiles.read(root, path)
-    except OSError:
-        return False
-    return blob_id(content, algorithm) == wanted and git.write_blob(root, content) == wanted
+    def keep(self, wanted: Mapping[str, str]) -> frozenset[str]:
+        """Write those files (path -> blob id) that are not there yet; the paths whose content was another by then.
+
+        Raises GitFailed when the object store cannot be written.
+        """
+        left = [*wanted] if len(wanted) <= FEW else self._left(wanted)
+        return frozenset(path for path in left if not self._kept_alone(path, wanted[path]))
+
+    def _left(self, wanted: Mapping[str, str]) -> list[str]:
+        """Those of these files that git could not write all at once."""
+        missing = _missing(self.root, wanted)
+        plain = [path for path in missing if "\n" not in path and not path.startswith('"')]
+        if not plain:
+            return missing
+        lines = "".join(f"{path}\n" for path in plain).encode(errors="surrogateescape")
+        written = git.run(self.root, "hash-object", "-w", "--stdin-paths", "--no-filters", stdin=lines, check=False)
+        ids = dict(zip(plain, written.stdout.decode().split(), strict=False))
+        return [path for path in missing if ids.get(path) != wanted[path]]
+
+    def _kept_alone(self, path: str, wanted: str) -> bool:
+        if looseobjects.has(self.objects, wanted):
+            return True
+        try:
+            content = fleetfiles.read(self.root, path)
+        except OSError:
+            return False
+        if blob_id(content, self.algorithm) != wanted:
+            return False
+        return looseobjects.write(self.objects, wanted, content) or git.write_blob(self.root, content) == wanted
 
 
 def _missing(root: Path, wanted: Mapping[str, str]) -> list[str]:

@@ -5,30 +5,36 @@ Never decides which version is in force.
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler.core.desired import Problem
 from reconciler.repo import git
-from reconciler.repo.desired import blobs, fleetfiles, loading, readings
+from reconciler.repo.desired import blobs, filling, fleetfiles, loading, readings
+from reconciler.repo.desired.checks import Value
+from reconciler.repo.desired.filling import Filling, Left
 from reconciler.repo.desired.fleetfiles import Place, Stamp
 from reconciler.repo.desired.loading import Loaded
 from reconciler.repo.desired.readings import Reading
 
-RACY_NS = 100_000_000
-"""A file that changed so shortly before it was read may change again within the same tick of its clock."""
 PORTION = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What was last read of one file. Without a stamp it is read again."""
+    """What was last read of one file. Without a stamp it is read again.
+
+    `left` says what a task was filled in with. There is one of these for each file, so it holds things themselves.
+    """
 
     place: Place
     stamp: Stamp | None
     blob: str
-    loaded: Loaded
+    value: Value | None = None
+    left: Left | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +66,16 @@ class Read:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Reads files; content that was read before is not parsed again."""
+    """Reads files; content that was read before is not parsed again.
+
+    Tasks come filled in, where `filling` is given. `committed` gives a file's blob id at the branch's tip.
+    """
 
     root: Path
     algorithm: str
-    old: Mapping[str, Entry]
+    old: Mapping[str, Entry] = field(default_factory=dict)
+    filling: Filling | None = None
+    committed: Callable[[str], str | None] = lambda _: None
 
     def from_commit(self, stale: Stale) -> Read:
         """The files whose stamps are blob ids."""
@@ -85,9 +96,9 @@ class Reader:
                 continue
             except OSError as error:
                 problem = Problem(file=path, line=0, column=0, message=f"cannot be read: {error.strerror}")
-                read.entries[path] = Entry(place=place, stamp=None, blob="", loaded=Loaded(problems=(problem,)))
+                read.entries[path] = Entry(place=place, stamp=None, blob="", problems=(problem,))
                 continue
-            racy = isinstance(stamp, bytes) and fleetfiles.changed_at_ns(stamp) > now_ns - RACY_NS
+            racy = isinstance(stamp, bytes) and fleetfiles.changed_at_ns(stamp) > now_ns - fleetfiles.RACY_NS
             self._take(read, path, (place, None if racy else stamp), content)
         return read
 
@@ -95,35 +106,45 @@ class Reader:
         place, stamp = found
         blob = blobs.blob_id(content, self.algorithm)
         old = self.old.get(path)
-        known = old if old is not None and old.blob == blob else None
-        data = None
-        if known is None or (known.stamp is None and stamp is not None):
-            loaded, data = loading.read(place.kind, content, path)
-        loaded = loaded if known is None else known.loaded
-        read.entries[path] = Entry(place=place, stamp=stamp, blob=blob, loaded=loaded)
+        if old is not None and old.blob == blob:
+            read.entries[path] = replace(old, place=place, stamp=stamp)
+            return
+        loaded, data = loading.read(place.kind, content, path, filling.of(self.filling, place.kind, place.id))
+        read.entries[path] = self._entry(path, found, blob, loaded)
         if data is not None and stamp is not None:
-            read.readings.append(Reading(path=path, mark=mark(stamp), blob=blob, data=json.dumps(data)))
+            read.readings.append(Reading(path=path, mark=stamp, blob=blob, data=json.dumps(data)))
 
+    def remembered(self, stale: Stale, known: Iterable[Reading]) -> tuple[dict[str, Entry], list[str]]:
+        """Those of the files that are still as they were when a reading of them was kept, and valid today.
 
-def remembered(stale: Stale, known: Iterable[Reading]) -> tuple[dict[str, Entry], list[str]]:
-    """Those of the files that are still as they were when a reading of them was kept, and valid today.
+        Also the paths of readings that are of no use any more.
+        """
+        entries: dict[str, Entry] = {}
+        useless = []
+        for reading in known:
+            found = stale.get(reading.path)
+            if found is None or found[1] != reading.mark:
+                useless.append(reading.path)
+                continue
+            place, _ = found
+            data = readings.values(reading)
+            fill = filling.of(self.filling, place.kind, place.id)
+            loaded = loading.judged(place.kind, data, fill) if data is not None else None
+            if loaded is not None:
+                path = sys.intern(reading.path)
+                entries[path] = self._entry(path, found, reading.blob, loaded)
+        return entries, useless
 
-    Also the paths of readings that are of no use any more.
-    """
-    entries: dict[str, Entry] = {}
-    useless = []
-    for reading in known:
-        found = stale.get(reading.path)
-        if found is None or mark(found[1]) != reading.mark:
-            useless.append(reading.path)
-            continue
-        place, stamp = found
-        data = readings.values(reading)
-        value = loading.judged(place.kind, data) if data is not None else None
-        if value is not None:
-            loaded = Loaded(value=value)
-            entries[reading.path] = Entry(place=place, stamp=stamp, blob=reading.blob, loaded=loaded)
-    return entries, useless
+    def _entry(self, path: str, found: tuple[Place, Stamp | None], blob: str, loaded: Loaded) -> Entry:
+        committed = self.committed(path)
+        return Entry(
+            place=found[0],
+            stamp=found[1],
+            blob=committed if committed == blob else blob,
+            value=loaded.value,
+            left=loaded.left,
+            problems=loaded.problems,
+        )
 
 
 def portions(stale: Stale) -> Iterator[Stale]:
@@ -133,11 +154,6 @@ def portions(stale: Stale) -> Iterator[Stale]:
         yield {path: stale[path] for path in some}
 
 
-def mark(stamp: Stamp) -> str:
-    """A stamp as text."""
-    return stamp if isinstance(stamp, str) else stamp.hex()
-
-
 def differs(entry: Entry | None, found: tuple[Place, Stamp]) -> bool:
     """Whether a file must be read again."""
     return entry is None or entry.stamp is None or entry.stamp != found[1]
@@ -145,4 +161,4 @@ def differs(entry: Entry | None, found: tuple[Place, Stamp]) -> bool:
 
 def same(old: Entry | None, new: Entry) -> bool:
     """Whether reading a file again brought nothing new."""
-    return old is not None and old.blob == new.blob and old.loaded.problems == new.loaded.problems
+    return old is not None and old.blob == new.blob and old.problems == new.problems

@@ -4,22 +4,22 @@ Never writes a file of the work tree or moves a branch; it adds blobs to the obj
 """
 
 import functools
-import hashlib
-import hmac
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from reconciler.core.desired import Desired, Document, Host, Problem, Settings
-from reconciler.repo import git
-from reconciler.repo.desired import blobs, entries, fleetfiles, loading
+from reconciler.repo import digestkey
+from reconciler.repo.desired import entries, fleetfiles, loading
 from reconciler.repo.desired.absence import Absence
 from reconciler.repo.desired.assembly import Assembly, Files, Resolved
+from reconciler.repo.desired.blobs import Store
 from reconciler.repo.desired.bulk import bulk
+from reconciler.repo.desired.catalogue import Catalogue
 from reconciler.repo.desired.checks import Value
-from reconciler.repo.desired.entries import Entry, Stale
+from reconciler.repo.desired.entries import Entry
 from reconciler.repo.desired.fleetfiles import SETTINGS, Listing
+from reconciler.repo.desired.glance import Glance
 from reconciler.repo.desired.goodversions import Good, GoodVersions
 from reconciler.repo.desired.news import News, Record
 from reconciler.repo.desired.positions import Positions
@@ -28,6 +28,9 @@ from reconciler.repo.desired.tip import Tip, Tips
 from reconciler.repo.fleet import BRANCH
 from reconciler.repo.journal import Journal
 from reconciler.repo.yaml.yamlnodes import Path as KeyPath
+
+ALL_TOLD = "state"
+"""The folder that is named in place of every file in it, where some of them may have changed though nobody told."""
 
 
 class DesiredFiles:
@@ -50,20 +53,19 @@ class DesiredFiles:
         self._root = root
         self._secret = secret
         self._key = key
-        self._readings = Readings.beside(root)
         self._good = GoodVersions(root=root, journal=journal, ref=ref)
-        self._algorithm = git.object_format(root)
+        self._catalogue = Catalogue(root=root, good=self._good, store=Store.of(root), readings=Readings.beside(root))
+        self._entries = self._catalogue.entries
         self._tips = Tips(root, journal=journal, ref=ref)
         self._tip = self._refreshed_at = Tip()
         self._committed = False
         self._listing = Listing()
-        self._entries: dict[str, Entry] = {}
-        self._unsettled: set[str] = set()
         self._resolved = Resolved()
         self._record = Record((), (), frozenset())
         self._made: tuple[object, Assembly] | None = None
         self._recorded: tuple[frozenset[str], frozenset[str]] | None = None
         self._archived: frozenset[str] = frozenset()
+        self._glance = Glance(root)
         self._positions = Positions(root)
         self._absence = Absence(root)
         self._hosts: Mapping[str, Document[Host]] = {}
@@ -87,14 +89,19 @@ class DesiredFiles:
         before, self._refreshed_at = self._refreshed_at, self._tip
         self._good.go_by(self._tip.judged)
         self._record, record = Record(observed_ids, finished_ids, frozenset(live_hosts)), self._record
-        same = before is self._tip and not self._committed and record.live_hosts == self._record.live_hosts
-        made = self._changed(news, now) if news is not None and same and not news.everything else None
+        others = self._tip.others(before) if record.live_hosts == self._record.live_hosts else None
+        made = None
+        if news is not None and not news.everything and others is not None:
+            made = self._changed(news, others, now)
         return self._desired(made or self._all(news, now), now)
 
     def settings(self) -> Settings:
         """The settings in force at this moment; no other file is looked at."""
         self._tip = self._tips.look()
         self._good.go_by(self._tip.judged)
+        return self._settings_now()
+
+    def _settings_now(self) -> Settings:
         value = self._settings_of(self._tip.settings if self._reads_commits() else self._settings_here())
         return value if isinstance(value, Settings) else Settings()
 
@@ -103,17 +110,37 @@ class DesiredFiles:
         document = self._hosts.get(host_id)
         return document.value if document is not None else None
 
-    def _changed(self, news: News, now: datetime) -> Assembly | None:
-        """The fleet with these news in it; None where everything has to be looked at."""
-        if self._made is None or not fleetfiles.is_shared_as_listed(self._root, self._listing):
+    def _changed(self, news: News, others: Collection[str], now: datetime) -> Assembly | None:
+        """The fleet with these news in it, and with those others at the tip; None where all has to be looked at."""
+        broken = others and self._catalogue.broken
+        if self._made is None or broken or any(fleetfiles.kind(path) != "task" for path in others):
+            return None
+        paths = self._committed_paths(others) if self._committed else self._paths(news)
+        if paths is None or any(fleetfiles.kind(path) != "task" for path in self._catalogue.unsettled):
+            return None
+        read = self._update(now, {*paths, *self._catalogue.unsettled})
+        self._take_in(self._made[1], read, news)
+        self._made = self._state(), self._made[1]
+        return self._made[1]
+
+    def _paths(self, news: News) -> set[str] | None:
+        """The files of the work tree that may be others, their listing up to date; None where any may be."""
+        if not fleetfiles.is_shared_as_listed(self._root, self._listing):
             return None
         paths = {path for one in news.paths if (path := self._below(one)) is not None}
-        alone = all(fleetfiles.look_again(self._root, self._listing, path) for path in paths)
-        if not alone or any(fleetfiles.kind(path) != "task" for path in self._unsettled):
-            return None
-        read = self._read(paths | self._unsettled, now)
-        self._take_in(self._made[1], read, news)
-        return self._made[1]
+        folders = {path for path in paths if path == ALL_TOLD or path in self._listing.folders}
+        for folder in folders:
+            found = self._glance.look(self._listing, None if folder == ALL_TOLD else folder)
+            if found is None:
+                return None
+            paths |= found
+        paths -= folders
+        return paths if all(fleetfiles.look_again(self._root, self._listing, path) for path in paths) else None
+
+    def _committed_paths(self, others: Collection[str]) -> Collection[str] | None:
+        """The same where only what is committed counts."""
+        self._listing = self._tips.listing()
+        return others if self._reads_commits() else None
 
     def _take_in(self, made: Assembly, read: set[str], news: News) -> None:
         if read or news.tasks:
@@ -127,14 +154,16 @@ class DesiredFiles:
         self._listing = self._tips.listing() if self._committed else fleetfiles.work_tree(self._root, old)
         with bulk(len(self._listing.files) if self._made is None else 0):
             made = self._all_listed(news, now)
-        if self._readings is not None:
-            self._readings.flush()
+        self._catalogue.flush()
         return made
 
     def _all_listed(self, news: News | None, now: datetime) -> Assembly:
-        read = self._read({*self._listing.files, *self._entries}, now)
+        if self._made is None:
+            self._catalogue.fill_in(self._settings_now())
+        read = self._update(now)
+        self._catalogue.fill_in(self._settings_read())
         self._archived = frozenset(self._listing.archived)
-        state = (tuple(self._listing.problems), self._archived, self._record.live_hosts, self._searched_at())
+        state = self._state()
         tasks_alone = all(fleetfiles.kind(path) == "task" for path in read)
         record = (frozenset(self._record.known), frozenset(self._record.finished)) if news is None else None
         made = self._made
@@ -146,10 +175,15 @@ class DesiredFiles:
         self._recorded = record
         return made[1]
 
-    def _searched_at(self) -> str | None:
-        """The commit whose history says which versions of broken files are in force."""
-        broken = any(entry.loaded.value is None for entry in self._entries.values())
-        return self._tip.commit if broken or self._committed else None
+    def _state(self) -> object:
+        """What the fleet is made of beside its files; the commit, where its history says what is in force."""
+        searched = self._tip.commit if self._catalogue.broken or self._committed else None
+        return tuple(self._listing.problems), self._archived, self._record.live_hosts, searched
+
+    def _update(self, now: datetime, paths: Collection[str] | None = None) -> set[str]:
+        """Read what changed of these files, without any of all; the paths of those that did."""
+        committed = self._committed
+        return self._catalogue.update(self._listing.files, self._tip, now, committed=committed, paths=paths)
 
     def _desired(self, made: Assembly, now: datetime) -> Desired:
         retired = self._retired(made.hosts)
@@ -169,7 +203,7 @@ class DesiredFiles:
             absent=absent,
             retired_hosts=frozenset(retired) | (made.broken_hosts & made.hosts.keys()),
             archived=self._archived,
-            secrets=self._digests(names),
+            secrets=digestkey.digests(self._key, self._secret, names),
             problems=made.problems,
         )
 
@@ -202,50 +236,10 @@ class DesiredFiles:
         good = self._good.find("settings", SETTINGS, self._tip.commit) if value is None else None
         return good.value if good is not None else value
 
-    def _read(self, paths: Collection[str], now: datetime) -> set[str]:
-        """Bring these entries up to date with the listing; the paths of those that changed."""
-        old, listed = self._entries, self._listing.files
-        stale = {
-            path: listed[path] for path in paths if path in listed and entries.differs(old.get(path), listed[path])
-        }
-        read = self._read_stale(stale, now)
-        gone = {path for path in paths if path in old and (path not in listed or (path in stale and path not in read))}
-        fresh = {path: entry for path, entry in read.items() if not entries.same(old.get(path), entry)}
-        for path in self._keep(fresh):
-            read[path] = replace(read[path], stamp=None)
-        for path in gone:
-            del old[path]
-        old.update(read)
-        self._unsettled -= {*gone, *read}
-        self._unsettled.update(path for path, entry in read.items() if entry.stamp is None)
-        if self._readings is not None:
-            self._readings.keep((), gone)
-        return {*fresh, *gone}
-
-    def _read_stale(self, stale: Stale, now: datetime) -> dict[str, Entry]:
-        """The entries of these files: from what was kept of an earlier start, as far as it goes, else read now."""
-        known: dict[str, Entry] = {}
-        if self._readings is not None and not self._entries:
-            known, useless = entries.remembered(stale, self._readings.known())
-            self._readings.keep((), useless)
-        left = {path: found for path, found in stale.items() if path not in known}
-        reader = entries.Reader(root=self._root, algorithm=self._algorithm, old=self._entries)
-        for some in entries.portions(left):
-            now_ns = int(now.timestamp() * 1e9)
-            read = reader.from_commit(some) if self._committed else reader.from_work_tree(some, now_ns)
-            known |= read.entries
-            if self._readings is not None:
-                self._readings.keep(read.readings)
-        return known
-
-    def _keep(self, fresh: Mapping[str, Entry]) -> frozenset[str]:
-        """Put the valid versions where they can be found again; the paths that changed meanwhile are left for later."""
-        valid = {path: entry.blob for path, entry in fresh.items() if entry.loaded.value is not None}
-        new = {path: blob for path, blob in valid.items() if blob != self._tip.blob(path)}
-        changed = frozenset[str]() if self._committed else blobs.store(self._root, new, self._algorithm)
-        stored = {path: blob for path, blob in valid.items() if path not in changed}
-        self._good.keep(stored, self._tip.blob)
-        return changed
+    def _settings_read(self) -> Settings:
+        """The settings in force as they were read last."""
+        found = self._in_force(SETTINGS, self._entries[SETTINGS]) if SETTINGS in self._entries else None
+        return found.value if found is not None and isinstance(found.value, Settings) else Settings()
 
     def _files(self) -> Files:
         """The files as they were read last."""
@@ -253,7 +247,7 @@ class DesiredFiles:
 
         def problems(path: str) -> tuple[Problem, ...]:
             named = tuple(one for one in misnamed if one.file == path) if misnamed else ()
-            return (*self._entries[path].loaded.problems, *named)
+            return (*self._entries[path].problems, *named)
 
         return Files(
             places=entries.Places(self._entries),
@@ -267,8 +261,8 @@ class DesiredFiles:
         )
 
     def _in_force(self, path: str, entry: Entry) -> Good | None:
-        if entry.loaded.value is not None:
-            return Good(blob=entry.blob, value=entry.loaded.value)
+        if entry.value is not None:
+            return Good(blob=entry.blob, value=entry.value, filled=entry.left is not None)
         return self._good.find(entry.place.kind, path, self._tip.commit)
 
     def _retired(self, hosts: Mapping[str, Document[Host]]) -> dict[str, Document[Host]]:
@@ -283,15 +277,7 @@ class DesiredFiles:
     def _locate(self, path: str, key: KeyPath) -> tuple[int, int]:
         """Where a key stands in the version that was last read; the start of the file when that is no longer there."""
         entry = self._entries[path]
-        return self._positions.of(path, entry.blob, key) if entry.loaded.value is not None else (1, 1)
-
-    def _digests(self, names: Iterable[str]) -> dict[str, str]:
-        found = {name: self._secret(name) for name in sorted(names)}
-        return {
-            name: hmac.new(self._key, value.encode(errors="surrogateescape"), hashlib.sha256).hexdigest()
-            for name, value in found.items()
-            if value is not None
-        }
+        return self._positions.of(path, entry.blob, key) if entry.value is not None else (1, 1)
 
 
 @functools.lru_cache(maxsize=4)

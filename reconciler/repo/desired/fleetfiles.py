@@ -7,6 +7,8 @@ import os
 import re
 import stat
 import struct
+import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -27,7 +29,13 @@ FOLDERS = ("state", *_FOLDERS)
 _ORDINARY = re.compile(r"(state/tasks/(?:[^./#][^/]*/)*|hosts/|adapters/)([a-z0-9][a-z0-9_-]{0,62})\.yaml")
 Stamp = bytes | str
 """What tells one version of a file from another: packed times, size and inode, or the blob id."""
+RACY_NS = 100_000_000
+"""What changed so shortly before it was looked at may change again within the same tick of its clock."""
 _STAMP = struct.Struct("<qqQQ")
+
+
+Look = tuple[int, int] | None
+"""What tells a folder from itself with other names in it. None: it changed so lately that it might do so unseen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +48,17 @@ class Place:
 
 @dataclass(slots=True)
 class Listing:
-    """The files that there are, and those that have no good name. `folders`: those of tasks that were looked into.
+    """The files that there are, and those that have no good name.
 
-    `shared`: of a work tree the files that are no tasks: they are few, and what they say is about many tasks.
+    Of a work tree: `folders` are those of tasks that were looked into, as they looked before that, `beside` the others
+    that have names of files; `shared` the files that are no tasks: they are few, and what they say is about many tasks.
     """
 
     files: dict[str, tuple[Place, Stamp]] = field(default_factory=dict)
     archived: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
-    folders: set[str] = field(default_factory=set)
+    folders: dict[str, Look] = field(default_factory=dict)
+    beside: dict[str, Look] = field(default_factory=dict)
     shared: Mapping[str, tuple[Place, Stamp]] = field(default_factory=dict)
 
     def add(self, path: str, stamp: Stamp) -> None:
@@ -91,9 +101,11 @@ def work_tree(root: Path, before: Listing | None = None) -> Listing:
     known = before.files if before is not None else {}
     listing = _shared(root, known)
     listing.shared = dict(listing.files)
+    listing.beside["state"] = look(f"{root}/state")
     _scan(root, "state/tasks", (listing, known), deep=True)
     for base, _, names in os.walk(root / "state" / "archive"):
         where = Path(base).relative_to(root).as_posix()
+        listing.beside[where] = look(base)
         for name in names:
             listing.add(f"{where}/{name}", "")
     return listing
@@ -130,7 +142,7 @@ def at(root: Path, ref: str, folders: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for folder in folders:
         files = git.ls_tree(root, ref, f"{before}{folder}")
-        found |= {path.removeprefix(before): blob for path, blob in files.items()}
+        found |= {sys.intern(path.removeprefix(before)): blob for path, blob in files.items()}
     return found
 
 
@@ -195,13 +207,13 @@ def look_again(root: Path, listing: Listing, path: str) -> bool:
     if folder not in listing.folders or not isinstance(place, Place):
         return path not in listing.folders and not (root / path).is_dir() and not name.endswith((SUFFIX, ".yml"))
     try:
-        found = (root / path).lstat()
+        found = os.lstat(f"{root}/{path}")
     except FileNotFoundError:
         listing.files.pop(path, None)
         return True
     if not stat.S_ISREG(found.st_mode) or any(problem.file == path for problem in listing.problems):
         return False
-    listing.files[path] = (place, _stamp(found))
+    listing.files[path] = (place, stamp(found))
     return True
 
 
@@ -210,13 +222,14 @@ Scan = tuple[Listing, Mapping[str, tuple[Place, Stamp]]]
 
 def _scan(root: Path, folder: str, scan: Scan, *, deep: bool) -> None:
     listing, _ = scan
-    if (root / folder).is_symlink():
+    where = f"{root}/{folder}"
+    if os.path.islink(where):  # noqa: PTH114 - a path would be made anew for each folder, in every turn
         listing.problems.append(_bad_name(folder, "a link and not a folder: put the folder itself here"))
         return
     if deep:
-        listing.folders.add(folder)
-    for name, entry in _entries(root / folder):
-        path = f"{folder}/{name}"
+        listing.folders[folder] = look(where)
+    for name, entry in _entries(where):
+        path = sys.intern(f"{folder}/{name}")
         if entry.is_dir(follow_symlinks=False):
             if deep and not name.startswith("."):
                 _scan(root, path, scan, deep=True)
@@ -232,17 +245,27 @@ def _take(path: str, entry: os.DirEntry[str], scan: Scan) -> None:
             listing.problems.append(_bad_name(path, "not a plain file: put the file itself here, not a link to it"))
     elif path in known or path.endswith((SUFFIX, ".yml")) or classify(path) is not None:
         try:
-            stamp = _stamp(entry.stat(follow_symlinks=False))
+            found = stamp(entry.stat(follow_symlinks=False))
         except FileNotFoundError:
             return
         old = known.get(path)
-        if old is not None and old[1] == stamp:
+        if old is not None and old[1] == found:
             listing.files[path] = old
         else:
-            listing.add(path, stamp)
+            listing.add(path, found)
 
 
-def _stamp(found: os.stat_result) -> Stamp:
+def look(folder: str) -> Look:
+    """What a folder looks like now; OSError as the system has it, but for one that is not there."""
+    try:
+        found = os.lstat(folder)
+    except FileNotFoundError:
+        return (0, 0)
+    return None if found.st_mtime_ns > time.time_ns() - RACY_NS else (found.st_mtime_ns, found.st_ino)
+
+
+def stamp(found: os.stat_result) -> Stamp:
+    """What tells this version of a file from another."""
     return _STAMP.pack(found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
 
 
@@ -252,7 +275,7 @@ def changed_at_ns(stamp: bytes) -> int:
     return int(max(written, changed))
 
 
-def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _entries(folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     try:
         with os.scandir(folder) as entries:
             yield from sorted((entry.name, entry) for entry in entries)

@@ -18,10 +18,11 @@ MAX_VERSIONS = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Good:
-    """A valid version of a file: its blob id and its value."""
+    """A valid version of a file: its blob id and its value; whether what a task's file leaves open is filled in."""
 
     blob: str
     value: Value
+    filled: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

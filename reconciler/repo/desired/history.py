@@ -46,6 +46,13 @@ def commits(root: Path, prefix: str, span: str, paths: Sequence[str]) -> list[Co
     return found
 
 
+def between(root: Path, prefix: str, old: str, new: str, paths: Sequence[str]) -> tuple[Change, ...]:
+    """How the files of the fleet in these folders differ between two commits, whatever lies between them."""
+    words = ("diff-tree", "-r", *_RAW, old, new, "--", *(f"{prefix}{path}" for path in paths))
+    said = iter(git.run(root, "--no-replace-objects", *words, timeout_s=TIMEOUT_S).stdout.split(b"\0"))
+    return tuple(_change(word, next(said, b""), prefix) for word in said if word)
+
+
 def follows(root: Path, old: str, new: str) -> bool:
     """Whether the way from `new` back along first parents comes to `old`."""
     if old == new:

@@ -9,14 +9,14 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from reconciler.repo.fleet import LOCAL
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """To be raised with every change of what a text means."""
 BUSY_S = 1.0
 MANY = 500
@@ -24,12 +24,11 @@ MANY = 500
 NAME = "readings.sqlite3"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """A file's mark and blob id when it was read, and the values in it as JSON."""
+class Reading(NamedTuple):
+    """A file's mark and blob id when it was read, and the values in it as JSON: a row, for there are very many."""
 
     path: str
-    mark: str
+    mark: bytes | str
     blob: str
     data: str
 
@@ -52,8 +51,7 @@ class Readings:
         """Everything that was written, one after the other: all of it at once would be large."""
         try:
             with closing(_connected(self._path)) as connection:
-                for path, mark, blob, data in connection.execute("SELECT path, mark, blob, data FROM reading"):
-                    yield Reading(path=path, mark=mark, blob=blob, data=data)
+                yield from map(Reading._make, connection.execute("SELECT path, mark, blob, data FROM reading"))
         except sqlite3.DatabaseError as error:
             self._give_up(error)
 
@@ -79,7 +77,7 @@ class Readings:
 
     def _write(self) -> None:
         """Hand over what is new; it counts once it is committed, all together."""
-        rows = [(one.path, one.mark, one.blob, one.data) for one in self._fresh.values() if one is not None]
+        rows = [one for one in self._fresh.values() if one is not None]
         gone = [(path,) for path, one in self._fresh.items() if one is None]
         self._fresh = {}
         try:
@@ -118,7 +116,7 @@ def _connected(path: Path) -> sqlite3.Connection:
             connection.execute(f"PRAGMA user_version = {FORMAT}")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS reading"
-            " (path TEXT PRIMARY KEY, mark TEXT NOT NULL, blob TEXT NOT NULL, data TEXT NOT NULL) WITHOUT ROWID"
+            " (path TEXT PRIMARY KEY, mark NOT NULL, blob TEXT NOT NULL, data TEXT NOT NULL) WITHOUT ROWID"
         )
     except sqlite3.Error:
         connection.close()

@@ -28,10 +28,8 @@ def validate_paths(
     listing = listing or fleetfiles.work_tree(root)
     known, finished = fleetfiles.observed(root)
     read = _read(root, listing, told)
-    problems = {path: one.loaded.problems for path, one in read.items()} | {
-        one.file: (one,) for one in listing.problems
-    }
-    values = {path: one.loaded.value for path, one in read.items()}
+    problems = {path: one.problems for path, one in read.items()} | {one.file: (one,) for one in listing.problems}
+    values = {path: one.value for path, one in read.items()}
     good = {path: Good(blob=read[path].blob, value=value) for path, value in values.items() if value}
     everything = Files(
         places={path: one.place for path, one in read.items()},
@@ -56,7 +54,7 @@ def validate_paths(
 
 
 def _read(root: Path, listing: Listing, told: Callable[[int], None] | None) -> dict[str, Entry]:
-    reader, read = entries.Reader(root=root, algorithm="sha1", old={}), dict[str, Entry]()
+    reader, read = entries.Reader(root=root, algorithm="sha1"), dict[str, Entry]()
     for some in entries.portions(listing.files):
         read |= reader.from_work_tree(some, 0).entries
         if told is not None:
