@@ -35,8 +35,11 @@ class Inquiry(Generic[T]):
         found: Future[T] = Future()
         try:
             here.call_soon_threadsafe(_give, found, answer)
+        except RuntimeError:  # it was closed just now
+            return self._last
+        try:
             self._last = found.result(wait_s)
-        except (TimeoutError, RuntimeError):  # the latter: it was closed just now
+        except TimeoutError:
             found.cancel()
         return self._last
 

@@ -5,7 +5,7 @@ It counts no task itself: that is kept, and costs a scrape nothing however many 
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import metadata
@@ -15,8 +15,8 @@ from prometheus_client.metrics_core import Metric
 
 from reconciler.core import placement, standing
 from reconciler.core.backlog import Backlog
-from reconciler.core.census import Counts
-from reconciler.core.terms import Cause, Outcome, Phase, Scope
+from reconciler.core.census import Counts, Ending
+from reconciler.core.terms import Cause, Failure, Outcome, Phase, Scope
 from reconciler.edges.reads import Reads
 from reconciler.edges.view import Picture
 from reconciler.web.api import Api
@@ -48,7 +48,7 @@ def families(outside: Api, looked_at: datetime | None) -> Iterator[Metric]:
     if outside.edges is not None:
         yield from _waiting(outside.edges.backlog.ask(), moment.now)
     yield from _runs(moment)
-    yield from _used(counts)
+    yield from _used(counts, picture.desired.adapters)
     yield from _hosts(moment)
     yield _breakers(picture)
     yield _gauge("problems", "What is wrong with the fleet's files and its remote.", len(picture.desired.problems))
@@ -89,7 +89,8 @@ def _runs(moment: _Moment) -> Iterator[Metric]:
     ended = CounterMetricFamily(
         "reconciler_runs", "Recorded runs that ended.", labels=["adapter", "outcome", "failure"]
     )
-    for one, number in counts.ended.items():
+    expected = dict.fromkeys(_expected(moment.picture.desired.adapters), 0)
+    for one, number in {**expected, **counts.ended}.items():
         ended.add_metric([one.adapter, one.outcome.value, one.failure.value if one.failure else NO_FAILURE], number)
     yield ended
     by_host = CounterMetricFamily(
@@ -101,11 +102,26 @@ def _runs(moment: _Moment) -> Iterator[Metric]:
     yield by_host
 
 
-def _used(counts: Counts) -> Iterator[Metric]:
+def _expected(adapters: Iterable[str]) -> Iterator[Ending]:
+    """How runs of these may end: a counter that is there with zero shows its first one as a growth."""
+    for adapter in adapters:
+        yield Ending(adapter=adapter, outcome=Outcome.SUCCEEDED, failure=None)
+        for failure in Failure:
+            yield Ending(adapter=adapter, outcome=Outcome.FAILED, failure=failure)
+
+
+def _used(counts: Counts, adapters: Iterable[str]) -> Iterator[Metric]:
     """What recorded runs used, as far as the agents' own tools told it."""
-    yield _counters("input_tokens", "Tokens that ended runs read, as told.", counts.input_tokens)
-    yield _counters("output_tokens", "Tokens that ended runs wrote, as told.", counts.output_tokens)
-    yield _counters("cost_usd", "US dollars that ended runs cost, as told.", counts.cost_usd)
+    nothing = dict.fromkeys(adapters, 0)
+    for name, says, values in (
+        ("input_tokens", "Tokens that ended runs read, as told.", counts.input_tokens),
+        ("output_tokens", "Tokens that ended runs wrote, as told.", counts.output_tokens),
+        ("cost_usd", "US dollars that ended runs cost, as told.", counts.cost_usd),
+    ):
+        family = CounterMetricFamily(f"reconciler_{name}", says, labels=["adapter"])
+        for adapter, number in {**nothing, **values}.items():
+            family.add_metric([adapter], number)
+        yield family
 
 
 def _hosts(moment: _Moment) -> Iterator[Metric]:
@@ -173,11 +189,4 @@ def _gauges(name: str, says: str, label: str, values: Mapping[str, float]) -> Me
     family = GaugeMetricFamily(f"reconciler_{name}", says, labels=[label])
     for value, number in values.items():
         family.add_metric([value], number)
-    return family
-
-
-def _counters(name: str, says: str, values: Mapping[str, float]) -> Metric:
-    family = CounterMetricFamily(f"reconciler_{name}", says, labels=["adapter"])
-    for adapter, number in values.items():
-        family.add_metric([adapter], number)
     return family

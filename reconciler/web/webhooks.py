@@ -33,12 +33,17 @@ class Existing:
         """404 where they are not; 503 at a reconciler that stands by: the one that leads takes them."""
         standing = self._site.standing()
         if isinstance(resource, Webhook) and standing is not None and standing.role == "standby":
-            self._site.meters.arrived("standby")
+            self._count(req, "standby")
             raise api.standby(standing)
         if isinstance(resource, Webhook) and not self._site.secrets():
-            self._site.meters.arrived("switched_off")
+            self._count(req, "switched_off")
             self._site.refused(f"a webhook from {req.remote_addr} was refused: {OFF}")
             raise falcon.HTTPNotFound(description=OFF)
+
+    def _count(self, req: falcon.Request, outcome: Arrival) -> None:
+        """Count a webhook, not whatever else asks for its address."""
+        if req.method == "POST":
+            self._site.meters.arrived(outcome)
 
 
 class Webhook:

@@ -99,6 +99,7 @@ def test_it_tells_what_the_board_shows(painted: Painted) -> None:
         assert first["reconciler_live_runs", ("codex",)] == 1
         told = [run for seen in painted.seen.values() for run in seen.runs if run.finished_at is not None]
         assert sum(value for (name, _), value in first.items() if name == "reconciler_runs_total") == len(told)
+        assert first["reconciler_runs_total", ("codex", "provider", "failed")] == 0  # its first one is a growth
         cost = sum(value for (name, _), value in first.items() if name == "reconciler_cost_usd_total")
         assert cost == pytest.approx(sum(run.cost_usd or 0 for run in told))
         blocked = replace(painted.seen["upgrade-django"], phase=Phase.BLOCKED, owner="agent")
@@ -129,6 +130,7 @@ def test_webhooks_are_counted_by_what_was_answered(tmp_path: Path) -> None:
         web.post(b"x" * (1024 * 1024 + 1))
         web.secrets.clear()
         web.post(body)
+        web.ask("GET", "/webhooks/forgejo")
         arrived = {
             sample.labels["outcome"]: sample.value
             for family in web.meters.families()
