@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from reconciler.commands import files, reading
+from reconciler.commands import arguments, reading
 from reconciler.commands.command import Command
 from reconciler.commands.reading import View
 from reconciler.commands.screen import Cell, Rows
@@ -90,7 +90,9 @@ def _chosen(view: View, name: str) -> dict[str, Channel]:
             "state/settings.yaml names no channel under notify; docs/notifications.md says how one is written"
         )
     if name and name not in found:
-        raise NotGood(files.unknown("channel", name, found))
+        raise NotGood(
+            f'there is no channel "{name}"{arguments.closest(name, found) or "; `reconciler notify` lists them"}'
+        )
     return {name: found[name]} if name else found
 
 

@@ -97,9 +97,10 @@ def _journal(journal: Journal) -> Check:
 
 
 def _notify(known: Mapping[str, Notified], now: datetime) -> Check:
-    """A channel that fails is told and makes nothing unready: no work waits for it."""
-    said = [one.message for one in notifications.problems(known, now)]
-    return Check(good=True, status="failing" if said else "ok", detail="; ".join(said) or None)
+    """A channel that fails makes nothing unready: no work waits for it. Why it fails is for those who may read more."""
+    failing = [name for name, one in known.items() if notifications.trouble(name, one, now) is not None]
+    said = f"{', '.join(failing)}: see reconciler status" if failing else None
+    return Check(good=True, status="failing" if failing else "ok", detail=said)
 
 
 def _forge(link: ForgeLink) -> Check:

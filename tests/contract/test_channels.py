@@ -21,6 +21,7 @@ from reconciler.core.notifications import Notification
 from reconciler.core.terms import Occasion
 from reconciler.notify import mailing, posting, sending
 from reconciler.notify.outcomes import ChannelRefused, ChannelUnreachable
+from reconciler.repo.desired.validation import validate_paths
 from tests.contract.scripted import Reply, Scripted, scripted
 from tests.contract.test_forge_client import certificate
 from tests.smtp import SmtpServer, Ways, smtp
@@ -287,6 +288,33 @@ class TestEmail:
             for thread in (one for one in threading.enumerate() if one.name == "mail to localhost"):
                 thread.join(5)
                 assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("channel", "said"),
+    [
+        ("webhook: {a: {}}", '1:23: "notify.webhook.a" needs either "url" or "url_env"'),
+        ("webhook: {a: {url: 'https://u:p@x.example'}}", '"notify.webhook.a.url" holds a user or password'),
+        ("webhook: {a: {url_env: U, template: '{{ taks }}'}}", '1:46: "notify.webhook.a.template" names the unknown'),
+        ("ntfy: {a: {topic: t, quiet: {start: '07:00', end: '07:00'}}}", '"notify.ntfy.a.quiet" never ends'),
+        (
+            "ntfy: {a: {topic: t, quiet: {start: '1:00', end: '7:00', zone: Mars}}}",
+            "must be a time of day such as 22:00",
+        ),
+        ("ntfy: {a: {topic: t, quiet: {start: '01:00', end: '07:00', zone: Mars/X}}}", 'knows: "Mars/X", write one'),
+        ("ntfy: {a: {topic: t, on: [blockd]}}", 'did you mean "blocked"?'),
+        ("email: {a: {host: h, sender: a@b.c, to: [a@b.c], user: me}}", 'needs "password_env" as well'),
+        ("email: {a: {host: h, sender: a@b.c, to: [a@b.c], security: none}}", "only for a server on this machine"),
+        ("email: {a: {host: h, sender: a@b.c, to: ['x@y.z, b@c.d']}}", "must be an address such as ada@example.org"),
+        ("matrix: {a: {server: 'http://', room: '!a:b', token_env: T}}", "must be a URL that starts with"),
+        ("matrix: {a: {server: 'http://:1', room: '!a:b', token_env: T}}", '"notify.matrix.a.server" is no URL'),
+    ],
+)
+def test_what_makes_no_sense_is_a_problem_with_its_place(tmp_path: Path, channel: str, said: str) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "settings.yaml").write_text(f"notify: {{{channel}}}\n")
+    problems = [f"{one.line}:{one.column}: {one.message}" for one in validate_paths(tmp_path)]
+    assert any(said in problem for problem in problems), problems
 
 
 def test_no_secret_is_logged(server: Scripted, caplog: pytest.LogCaptureFixture) -> None:

@@ -126,6 +126,12 @@ WHOLE: dict[str, dict[str, Any]] = {
         "forge": {"kind": "forgejo", "url": "https://x.example", "webhook_secret_env": ["A"], "repositories": ["a/b"]},
         "limits": {"running": "none", "mass_death": {"deaths": 2, "share": 0.5, "within": "1m"}},
         "trust": {"authors": ["a@b.example"], "signed": True}, "closed_breakers": {"fleet": "2030-01-01T00:00:00Z"},
+        "notify": {
+            "webhook": {"a": {"url_env": "URL", "on": ["blocked"], "quiet": {"start": "22:00", "end": "07:00"}}},
+            "email": {"b": {"host": "h", "sender": "a@b.example", "to": ["c@d.example"], "port": 25}},
+            "matrix": {"c": {"server": "https://x.example", "room": "!r:x.example", "token_env": "T"}},
+            "ntfy": {"d": {"topic": "t", "template": "{{ task }}"}},
+        },
     },
     "http-dequeue-request": {"capabilities": ["gpu"], "wait": 20, "idempotency_key": "k"},
     "http-status-request": {
