@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from reconciler.core import channels, notices, notifications, overlay
+from reconciler.core import channels, notices, notifications, overlay, printable
 from reconciler.core.breaker import Breaker
 from reconciler.core.channels import Channel
 from reconciler.core.desired import Desired, Problem
@@ -31,6 +31,8 @@ IDLE_S = 60.0
 """How often a channel is looked at though nothing woke it: clocks are set, and quiet hours end."""
 FINISH_S = 15.0
 """How long a reconciler that ends by itself waits for what is to be told now; the rest is told at the next start."""
+MOST_NAME = 60
+"""The longest name of a fleet in a message, in characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,10 +251,10 @@ class Notifier:
         )
         return Notification(
             id=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32],
-            fleet=edges.fleet.root.name,
+            fleet=printable.short(edges.fleet.root.name, MOST_NAME),
             at=edges.now(),
             notices=tuple(notices.masked(one, hidden) for one in told),
-            link=self._scene.desired.settings.public_url or "",
+            link=printable.short(self._scene.desired.settings.public_url or "", notices.MOST_WORDS),
         )
 
 

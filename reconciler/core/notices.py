@@ -88,7 +88,7 @@ def of_task(task_id: str, seen: ObservedTask, desired: Desired, observed: Observ
         needs=printable.short(seen.needs or "", MOST_WORDS),
         said=printable.short(_said(seen), MOST_WORDS),
         owner=seen.owner or ("reviewer" if kind is Occasion.REVIEW_PENDING else ""),
-        link=publications.page(task_id, desired) or "",
+        link=printable.short(publications.page(task_id, desired) or "", MOST_WORDS),
         pull_request=printable.short(seen.pr.url, MOST_WORDS) if seen.pr is not None else "",
     )
 
@@ -97,7 +97,7 @@ def of_fleet(
     desired: Desired, breakers: Mapping[str, Breaker], standing: Standing | None, now: datetime
 ) -> Iterator[Notice]:
     """What is to be told of everything around the tasks: open circuit breakers, a record that is not pushed."""
-    board = desired.settings.public_url or ""
+    board = _board(desired)
     for name, one in breakers.items():
         if one.is_open:
             yield Notice(
@@ -114,7 +114,7 @@ def of_fleet(
         yield Notice(
             key=f"{Occasion.PUSH_LAG}/{standing.remote}",
             occasion=Occasion.PUSH_LAG,
-            about=standing.remote,
+            about=printable.short(standing.remote, MOST_TITLE),
             at=standing.behind_since,
             reason=printable.short(standing.reason or "", MOST_WORDS),
             needs="see why the remote does not take it; everything is pushed in order once it does",
@@ -130,12 +130,16 @@ def ended(key: str, desired: Desired, breakers: Mapping[str, Breaker], now: date
     return Notice(
         key=key,
         occasion=told,
-        about=about,
+        about=printable.short(about, MOST_TITLE),
         at=known.closed_at if known is not None else now,
         reason=printable.short((known.closed_because if known is not None else None) or "", MOST_WORDS),
-        link=desired.settings.public_url or "",
+        link=_board(desired),
         over=True,
     )
+
+
+def _board(desired: Desired) -> str:
+    return printable.short(desired.settings.public_url or "", MOST_WORDS)
 
 
 def _said(seen: ObservedTask) -> str:

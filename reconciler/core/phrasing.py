@@ -56,6 +56,7 @@ _HEADS = {
 def problem(template: str) -> str | None:
     """Why that is no template of ours, as the end of a sentence; `None` where it is one."""
     try:
+        template.encode()
         tree = _environment().parse(template)
         wrong = next((why for node in tree.find_all(nodes.Node) if (why := _wrong(node)) is not None), None)
         if wrong is None:

@@ -4,12 +4,11 @@ It repairs nothing, and it is cheap: the disk is tried at most every few seconds
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 
 from reconciler.core import channels, notifications
 from reconciler.core import standing as standings
-from reconciler.core.notifications import Notified
 from reconciler.core.standing import Standing
 from reconciler.edges.forgelink import ForgeLink
 from reconciler.edges.reads import Reads
@@ -51,7 +50,7 @@ class Readiness:
             found["forge"] = _forge(self._link)
         named = channels.named(self._view.settings().notify)
         if named:
-            found["notify"] = _notify(Channels(self._store).known(named), self._now())
+            found["notify"] = _notify(self._store, named, self._now())
         standing = self._standing()
         return found if standing is None else found | {"remote": _remote(standing, self._now())}
 
@@ -96,8 +95,12 @@ def _journal(journal: Journal) -> Check:
     return Check(good=True, status="ok")
 
 
-def _notify(known: Mapping[str, Notified], now: datetime) -> Check:
+def _notify(journal: Journal, names: Collection[str], now: datetime) -> Check:
     """A channel that fails makes nothing unready: no work waits for it. Why it fails is for those who may read more."""
+    try:
+        known = Channels(journal).known(names)
+    except JournalFailed:
+        return Check(good=True, status="unknown", detail="the journal cannot be read")
     failing = [name for name, one in known.items() if notifications.trouble(name, one, now) is not None]
     said = f"{', '.join(failing)}: see reconciler status" if failing else None
     return Check(good=True, status="failing" if failing else "ok", detail=said)

@@ -17,12 +17,18 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import pytest
 
 from reconciler import serving
+from reconciler.core import notifications
+from reconciler.core.channels import Notify, Ntfy
+from reconciler.core.desired import Desired, Settings
+from reconciler.core.notifications import Met, Notified, Pace
+from reconciler.core.observed import Observed
 from reconciler.core.standing import Standing
 from reconciler.edges.forgelink import ForgeLink
 from reconciler.edges.reads import Reads
-from reconciler.edges.view import View
+from reconciler.edges.view import Picture, View
 from reconciler.repo.fleet import Fleet
 from reconciler.repo.journal import JournalFailed
+from reconciler.repo.notified import Channels
 from reconciler.repo.published import Published
 from reconciler.web import address
 from reconciler.web.address import Address, BadAddress
@@ -322,6 +328,21 @@ def test_readiness_is_turns_that_go_round_and_a_disk_that_takes_what_is_written(
     clock[0] += PROOF_S
     assert words()[1] == (False, "failed")
     assert "disk is full" in str(readiness.checks()["journal"].detail)
+
+
+def test_a_channel_that_takes_nothing_is_named_and_makes_nothing_unready(web: Running, tmp_path: Path) -> None:
+    view = View(dict)
+    fleet = Fleet(root=tmp_path, top=tmp_path, common=tmp_path)
+    reads = Reads(fleet=fleet, view=view, journal=web.journal, now=lambda: NOW, standing=lambda: None)
+    readiness = Readiness(reads, None, lambda: 0.0)
+    assert "notify" not in readiness.checks()
+    notify = Notify(ntfy={"a": Ntfy(topic="t"), "b": Ntfy(topic="t")})
+    view.show(Picture(desired=Desired(settings=Settings(notify=notify)), observed=Observed(fleet="")))
+    assert readiness.checks()["notify"] == Check(good=True, status="ok")
+    refused = notifications.failed(Notified(since=NOW), Met(why="not with you", refused=True), NOW, Pace())
+    Channels(web.journal).keep("ntfy/b", None, refused)
+    failing = Check(good=True, status="failing", detail="ntfy/b: see reconciler status")
+    assert readiness.checks()["notify"] == failing
 
 
 def test_many_at_once_are_all_kept(web: Running) -> None:

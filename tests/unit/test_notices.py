@@ -209,6 +209,7 @@ class TestTexts:
             ("{% include 'x' %}", "uses include"),
             ("{% set x = 1 %}", "uses assign"),
             ("{{ task | replace('a', 'b') }}", "No filter named 'replace'"),
+            ("\ud800", "is no template"),
             ("{{ task", "is no template: unexpected end of template"),
             ("a\n{{ task | truncate('x') }}", "is no template"),
             ("{{ " + "(" * 480 + "task" + ")" * 480 + " }}", "is no template"),
