@@ -4,7 +4,7 @@ It installs nothing: without the group `docs` it says how to get it, and ends.
 """
 
 import importlib.util
-import subprocess
+import os
 import sys
 from pathlib import Path
 
@@ -13,13 +13,14 @@ MISSING = "the site is built by MkDocs, which is not installed here; install it:
 
 
 def main(words: list[str]) -> int:
-    """Have MkDocs build or serve the site; its exit code, or 1 where it is not installed."""
+    """Become MkDocs, which builds or serves the site; 1 where it is not installed."""
     if importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("material") is None:
         sys.stderr.write(f"{MISSING}\n")
         return 1
     rest = [word for word in words if word != "--serve"]
     does = ["serve"] if "--serve" in words else ["build", "--strict"]
-    return subprocess.run([sys.executable, "-m", "mkdocs", *does, *rest], cwd=ROOT, check=False).returncode
+    os.chdir(ROOT)
+    return os.execv(sys.executable, [sys.executable, "-m", "mkdocs", *does, *rest])  # noqa: S606 - words, and no shell
 
 
 if __name__ == "__main__":

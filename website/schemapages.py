@@ -4,7 +4,8 @@ It adds no fact of its own: what is missing on a page is missing in the schema.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,13 @@ TYPES = {
     "null": "null",
 }
 
+LISTED, NAMED = "[]", "<name>"
+BETWEEN: Mapping[str, Callable[[object], object]] = {
+    LISTED: lambda value: [value],
+    NAMED: lambda value: {"team": value},
+}
+"""What may stand between two keys, and how an example goes on there."""
+
 Schema = Mapping[str, Any]
 
 
@@ -51,7 +59,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A key that may stand in a file: its names from the outside in, with `[]` behind those of lists.
+    """A key of a file: the names from the outside in, with `[]` for a list and `<name>` for a name between them.
 
     `outer`: what it holds may be a mapping, or a list of them, with keys that are described by themselves.
     """
@@ -64,12 +72,17 @@ class Key:
     @property
     def name(self) -> str:
         """How it is called on its page: `limits.mass_death.deaths`."""
-        return ".".join(self.path)
+        return _dotted(self.path)
 
     @property
     def anchor(self) -> str:
         """The place on its page."""
-        return self.name.replace(".", "-").replace("[]", "")
+        return re.sub(r"[^\w-]", "", self.name.replace(".", "-"))
+
+    @property
+    def depth(self) -> int:
+        """How many keys it stands inside of, and itself."""
+        return len([part for part in self.path if part not in BETWEEN])
 
     @property
     def default(self) -> str:
@@ -110,20 +123,26 @@ def _inside(part: Schema, known: Known, path: tuple[str, ...]) -> Iterator[Key]:
     for name, schema in part.get("properties", {}).items():
         mappings = list(_mappings(schema, known))
         yield Key(path=(*path, name), schema=schema, needed=name in part.get("required", ()), outer=bool(mappings))
-        for inner, listed in mappings:
-            yield from _inside(inner, known, (*path, f"{name}[]" if listed else name))
+        for inner, between in mappings:
+            yield from _inside(inner, known, (*path, name, *between))
 
 
-def _mappings(schema: Schema, known: Known, *, listed: bool = False) -> Iterator[tuple[Schema, bool]]:
-    """The mappings with keys of their own that a value may be, and whether they are items of a list."""
+def _mappings(schema: Schema, known: Known, between: tuple[str, ...] = ()) -> Iterator[tuple[Schema, tuple[str, ...]]]:
+    """The mappings with keys of their own that a value may be or hold, and what is between it and them."""
     if "$ref" in schema:
         definition = known.of(schema)
         if "properties" in definition:
-            yield definition, listed
+            yield definition, between
     for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
-        yield from _mappings(branch, known, listed=listed)
+        yield from _mappings(branch, known, between)
     if "items" in schema:
-        yield from _mappings(schema["items"], known, listed=True)
+        yield from _mappings(schema["items"], known, (*between, LISTED))
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from _mappings(schema["additionalProperties"], known, (*between, NAMED))
+
+
+def _dotted(path: Sequence[str]) -> str:
+    return ".".join(path).replace(f".{LISTED}", LISTED)
 
 
 def _first(key: Key) -> str:
@@ -136,7 +155,7 @@ def _about(key: Key) -> str:
 
 def _section(key: Key, known: Known) -> Iterator[str]:
     """What there is to say about one key."""
-    yield f"{'#' * min(1 + len(key.path), MAX_LEVEL)} `{key.name}` {{ #{key.anchor} }}"
+    yield f"{'#' * min(1 + key.depth, MAX_LEVEL)} `{key.name}` {{ #{key.anchor} }}"
     yield ""
     yield str(key.schema["description"])
     yield ""
@@ -150,7 +169,7 @@ def _section(key: Key, known: Known) -> Iterator[str]:
 
 def _else(key: Key) -> Iterator[str]:
     if key.needed:
-        yield f"Required{f' in `{key.path[-2]}`' if len(key.path) > 1 else ''}"
+        yield f"Required{f' in `{_dotted(key.path[:-1])}`' if len(key.path) > 1 else ''}"
     if key.default:
         yield f"Default: {key.default}"
 
@@ -158,10 +177,9 @@ def _else(key: Key) -> Iterator[str]:
 def nested(key: Key) -> dict[str, object]:
     """The example of a key in a file, with the keys around it."""
     value = key.example
-    for name in reversed(key.path[1:]):
-        value = {name.removesuffix("[]"): [value] if name.endswith("[]") else value}
-    outer = key.path[0]
-    return {outer.removesuffix("[]"): [value] if outer.endswith("[]") else value}
+    for part in reversed(key.path[1:]):
+        value = BETWEEN[part](value) if part in BETWEEN else {part: value}
+    return {key.path[0]: value}
 
 
 def described(schema: Schema, known: Known) -> str:

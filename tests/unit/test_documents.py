@@ -103,6 +103,17 @@ def test_the_adapter_of_ones_own_reads_what_its_page_prints() -> None:
     assert report.judge(adapter, cut, stop=None, resumed=None, now=datetime(2026, 11, 22, tzinfo=UTC)).failure
 
 
+def test_what_the_page_says_that_why_says_is_what_it_says() -> None:
+    waits = (
+        (DOCS / "troubleshooting.md").read_text(encoding="utf-8").partition("## It waits\n")[2].partition("\n## ")[0]
+    )
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "reconciler" / "core").glob("*.py"))
+    said = [row.split(" | ")[0].removeprefix("| ") for row in waits.strip().splitlines()[2:]]
+    assert len(said) > 10
+    for part in (part for one in said for part in re.split(r"\.\.\.;?", one) if part.strip(" :")):
+        assert part.strip() in code, part
+
+
 def test_every_class_of_failure_and_every_reason_of_a_block_has_its_line() -> None:
     told = set(re.findall(r"`([a-z_]+)`", (DOCS / "troubleshooting.md").read_text(encoding="utf-8")))
     assert {str(failure) for failure in Failure} <= told
