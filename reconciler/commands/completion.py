@@ -10,10 +10,9 @@ from reconciler.commands.command import Command
 from reconciler.commands.session import Session, WrongUsage
 
 SCRIPTS: Mapping[str, Callable[[Sequence[Command]], Iterator[str]]] = {
-    "bash": shells.bash,
-    "zsh": shells.zsh,
-    "fish": fish.script,
+    made.__name__: made for made in (shells.bash, shells.zsh, fish.fish)
 }
+"""The name of each shell and what makes its script."""
 
 
 def completion(session: Session, *, shell: str) -> int:

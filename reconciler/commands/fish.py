@@ -61,7 +61,7 @@ complete -c reconciler -f
 """
 
 
-def script(commands: Sequence[Command]) -> Iterator[str]:
+def fish(commands: Sequence[Command]) -> Iterator[str]:
     """For fish 3 and newer."""
     yield "# Completion of reconciler for fish; made by: reconciler completion fish"
     yield from (_FISH % " ".join(completable.taking(commands))).splitlines()
