@@ -19,6 +19,7 @@ from tests.waiting import until
 
 PER_FOLDER = 256
 PATIENCE_S = 180.0
+PROGRAM = ("-m", "reconciler")
 
 
 @contextlib.contextmanager
@@ -56,11 +57,13 @@ def fleet(place: Path, held: int, *, slots: int = 50) -> Fleet:
 
 
 @contextlib.contextmanager
-def reconciling(of: Fleet, words: Sequence[str] = ("--no-listen",)) -> Iterator[subprocess.Popen[bytes]]:
-    """The program at work on the fleet."""
+def reconciling(
+    of: Fleet, words: Sequence[str] = ("--no-listen",), program: Sequence[str] = PROGRAM
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The program at work on the fleet; `program` is what Python is given to run it."""
     with (of.folder / "said").open("ab") as sink:
         process = subprocess.Popen(
-            [sys.executable, "-m", "reconciler", "--fleet", str(of.root), "reconcile", *words],
+            [sys.executable, *program, "--fleet", str(of.root), "reconcile", *words],
             cwd=of.folder,
             env={**environment(of.folder), "PYTHONPATH": str(PROJECT)},
             stdin=subprocess.DEVNULL,

@@ -5,7 +5,6 @@ The funnel, the drafts, the records and the journal's tables are the program's o
 
 import hashlib
 import sqlite3
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -24,7 +23,8 @@ from reconciler.repo.observed import records
 from reconciler.repo.observed.branch import Branch, BranchAdvanced, BranchFailed
 from reconciler.repo.observed.draft import HostSeen
 from reconciler.repo.observed.fastimport import Change
-from reconciler.repo.observed.funnel import MAX_BATCH, ObservedBranch, Setting
+from reconciler.repo.observed.funnel import ObservedBranch, Setting
+from reconciler.repo.observed.grouping import Group
 from reconciler.repo.observed.projection import Projection
 from reconciler.repo.observed.records import Recorded
 from reconciler.repo.yaml import documents
@@ -179,24 +179,21 @@ class SimulatedRecord(ObservedBranch):
         self._setting, self._disk, self._life = setting, disk, life
         self._branch = SimulatedBranch(disk, life)
         self._view = _NoView()
-        self._changed = threading.Condition()
-        self._waiting = []
+        self._group = Group()
         self._claims = {}
-        self._closing = False
         self._recorded = self._load()
         if self._recorded.fleet is None:
             self._begin(setting.new_id(), at)
         self.put_back: list[str] = []
 
     def close(self) -> None:
-        self._closing = True
+        self._group.close()
 
     def _enqueue(self, facts: Sequence[tuple[str, Event | HostSeen | Switch]]) -> list[Future[ObservedTask]]:
         self._life.check()
         answers = super()._enqueue(facts)
-        while self._waiting:
-            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-            self._commit(batch)
+        while self._group.waiting:
+            self._commit(self._group.take())
         return answers
 
     def _load(self) -> Recorded:

@@ -23,11 +23,11 @@ from reconciler.repo.observed import reading, records
 from reconciler.repo.observed.branch import Branch, BranchAdvanced, BranchFailed, BranchMoved, Place
 from reconciler.repo.observed.draft import Draft, HostSeen
 from reconciler.repo.observed.fastimport import Change
+from reconciler.repo.observed.grouping import Closed, Group
 from reconciler.repo.observed.messages import TaskStep
 from reconciler.repo.observed.projection import Projection
 from reconciler.repo.observed.records import Recorded
 
-MAX_BATCH = 1000
 MAX_RELOADS = 10
 CLOSE_S = 60.0
 
@@ -72,10 +72,8 @@ class ObservedBranch:
         self._setting, fleet = setting, setting.fleet
         reading.adopt(fleet)
         self._branch = Branch(_place(setting))
-        self._changed = threading.Condition()
-        self._waiting: list[_Request] = []
+        self._group: Group[_Request] = Group()
         self._claims: dict[str, set[str]] = {}
-        self._closing = False
         try:
             self._recorded = self._load()
             if self._recorded.fleet is None:
@@ -155,29 +153,21 @@ class ObservedBranch:
 
     def close(self) -> None:
         """Commit what is queued, show it, and end the child. What is recorded afterwards is refused."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
+        self._group.close()
         self._writer.join(CLOSE_S)
         self._branch.close()
         self._view.close()
 
     def _enqueue(self, facts: Sequence[tuple[str, Event | HostSeen | Switch]]) -> list[Future[ObservedTask]]:
         requests = [_Request(_checked(name, fact), fact, Future()) for name, fact in facts]
-        with self._changed:
-            if self._closing:
-                raise BranchFailed("the reconciler is stopping; nothing more is recorded")
-            self._waiting.extend(requests)
-            self._changed.notify_all()
+        try:
+            self._group.put(requests)
+        except Closed as error:
+            raise BranchFailed("the reconciler is stopping; nothing more is recorded") from error
         return [request.done for request in requests]
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closing)
-                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-            if not batch:
-                return
+        while batch := self._group.take():
             self._commit(batch)
 
     def _commit(self, batch: Sequence[_Request]) -> None:
