@@ -256,6 +256,7 @@ class DesiredFiles:
             good=lambda path: self._in_force(path, self._entries[path]),
             problems=problems,
             locate=self._locate,
+            wrong={*self._catalogue.broken, *(one.file for one in misnamed if one.file in self._entries)},
             known=self._record.known,
             archived=self._listing.archived,
             finished=self._record.finished,
