@@ -46,8 +46,8 @@ def _alike(settings: Settings, published: bool) -> dict[str, object]:  # noqa: F
     said: dict[str, object | None] = {
         "adapter": settings.default_adapter,
         "model": settings.model,
-        "permissions": settings.permissions.value,
-        "delivery": delivery.value if published else Delivery.NONE.value,
+        "permissions": settings.permissions,
+        "delivery": delivery if published else Delivery.NONE,
     }
     return {key: value for key, value in said.items() if value is not None}
 
