@@ -23,6 +23,7 @@ from reconciler.dispatch import Dispatcher
 from reconciler.edges import Edges
 from reconciler.edges.view import Picture
 from reconciler.observe import Observer
+from reconciler.repo.desired.bulk import settle
 from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.desired.news import News
 
@@ -110,10 +111,14 @@ class Loop:
             self._edges.backlog.answer_by(self._planner.backlog)
             self._before = self._noted = self._edges.branch.tasks()
             await self._look_first(stop)
+            new = True
             while not stop.is_set():
                 self._wake.clear()
                 desired, observed, planned = await self._turn()
                 self._turned(desired)
+                if new:
+                    settle(len(desired.tasks))
+                new = False
                 if moved is not None and moved.is_set():
                     return Ended(unsettled=tuple(sorted(self._unsettled)), reopen=True)
                 if self._enough(options, desired, observed, planned):

@@ -73,17 +73,27 @@ class Journal:
 
     def first_seen(self, tasks: Mapping[str, datetime]) -> dict[str, datetime]:
         """When each of the tasks was first seen: as was kept before, else the time given, which is kept now."""
-        if len(tasks) <= FEW:
-            rows = [row for task in tasks for row in self.rows("SELECT task, at FROM first_seen WHERE task = ?", task)]
-        else:
-            rows = self.rows("SELECT task, at FROM first_seen")
-        known = {str(task): _moment(str(at)) for task, at in rows}
-        new = {task: at for task, at in tasks.items() if task not in known}
+        found = dict(tasks)
+        new = set(tasks)
+        for task, at in self._first_seen(tasks):
+            if task in found:
+                found[task] = _moment(at)
+                new.discard(task)
         if new:
-            values = [(task, at.astimezone(UTC).isoformat()) for task, at in new.items()]
+            values = ((task, tasks[task].astimezone(UTC).isoformat()) for task in new)
             with self.writing() as connection:
                 connection.executemany("INSERT OR IGNORE INTO first_seen VALUES (?, ?)", values)
-        return {task: known.get(task, at) for task, at in tasks.items()}
+        return found
+
+    def _first_seen(self, tasks: Collection[str]) -> Iterator[tuple[str, str]]:
+        """What is known of these tasks, and of others where they are many; row after row, for all would be large."""
+        if len(tasks) <= FEW:
+            for task in tasks:
+                for one, at in self.rows("SELECT task, at FROM first_seen WHERE task = ?", task):
+                    yield str(one), str(at)
+        else:
+            with self._lock, self._told():
+                yield from self._connection.execute("SELECT task, at FROM first_seen")
 
     def activity(self, task: str) -> datetime | None:
         """When something last moved in a task."""

@@ -17,7 +17,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from reconciler.core.bounds import Limits, MassDeath
 from reconciler.core.desired import Adapter, Engine, FailurePattern, Forge, Host, Output, Task, Trust, Word
 from reconciler.core.observed import ObservedTask, Run
-from reconciler.core.terms import Failure
+from reconciler.core.terms import Delivery, Failure, Permissions
 
 T = TypeVar("T")
 
@@ -138,6 +138,15 @@ def _as_is(data: object, _: object = None) -> object:
     return data
 
 
+def _word_of(words: type[StrEnum]) -> Callable[[object, object], StrEnum | None]:
+    """The same for a word of a closed set: very many tasks are made, and most of them with the same words."""
+
+    def word(data: object, _: object = None) -> StrEnum | None:
+        return data if data is None or isinstance(data, words) else words(cast("str", data))
+
+    return word
+
+
 def _mass_death(data: object, _: object = None) -> MassDeath | None:
     return None if data in (None, NONE) else _converter().structure(data, MassDeath)
 
@@ -166,7 +175,12 @@ _BOUND = override(struct_hook=_bound, unstruct_hook=_or_none)
 _ONE_OR_MANY = override(struct_hook=_texts, unstruct_hook=_text_or_list)
 _KEPT = override(omit_if_default=False)
 _SPECIAL: dict[type, dict[str, Any]] = {
-    Task: {"idle_timeout": override(struct_hook=_span, unstruct_hook=_span_text)},
+    Task: {
+        "idle_timeout": override(struct_hook=_span, unstruct_hook=_span_text),
+        "delivery": override(struct_hook=_word_of(Delivery)),
+        "permissions": override(struct_hook=_word_of(Permissions)),
+        **dict.fromkeys(("branch", "pr_title"), override(struct_hook=_as_is)),
+    },
     Host: {"launcher": override(struct_hook=_launcher, unstruct_hook=_plain)},
     Adapter: {
         "run": override(struct_hook=_words, unstruct_hook=_lists),

@@ -29,14 +29,16 @@ _DEFAULTS = Settings()
 class Files:
     """Every file, which version of it is in force (None: none is), and what is wrong with it alone.
 
-    `known` and `archived` are ids that a dependency may name beside those of files, `finished` those of finished tasks,
-    `misnamed` is what is wrong with names of files.
+    `wrong` are the paths of all with which something is, and may be others. `known` and `archived` are ids that a
+    dependency may name beside those of files, `finished` those of finished tasks, `misnamed` says which names of files
+    are wrong.
     """
 
     places: Mapping[str, Place]
     good: Callable[[str], Good | None]
     problems: Callable[[str], tuple[Problem, ...]]
     locate: Locate
+    wrong: Collection[str]
     known: Container[str] = ()
     archived: Container[str] = ()
     finished: Container[str] = ()
@@ -117,7 +119,7 @@ class Assembly:
         self._by_id = {name: tuple(sorted(paths)) for name, paths in fleetfiles.stems(files.places).items()}
         self._ties = Ties()
         self._alone: dict[str, str] = {}
-        self._wrong = {path: found for path in files.places if (found := files.problems(path))}
+        self._wrong = {path: found for path in files.wrong if (found := files.problems(path))}
         self.tasks: Overlay[Document[Task]] = Overlay(
             {name: task for name in self._by_id if (task := self._task(name)) is not None}
         )

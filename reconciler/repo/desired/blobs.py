@@ -17,9 +17,8 @@ FEW = 20
 
 def blob_id(content: bytes, algorithm: str) -> str:
     """The id that git gives to these bytes in a repository whose objects are named by `sha1` or `sha256`."""
-    digest = hashlib.new(algorithm, b"blob %d\0" % len(content), usedforsecurity=False)
-    digest.update(content)
-    return digest.hexdigest()
+    digest = hashlib.sha256 if algorithm == "sha256" else hashlib.sha1
+    return digest(b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

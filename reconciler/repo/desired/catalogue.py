@@ -45,7 +45,9 @@ class Catalogue:
         `committed`: what is listed is what stands at the tip.
         """
         old = self.entries
-        if paths is None:
+        if not old:
+            stale, left = listed, []
+        elif paths is None:
             stale = {path: found for path, found in listed.items() if entries.differs(old.get(path), found)}
             left = [path for path in old if path not in listed]
         else:
@@ -54,11 +56,12 @@ class Catalogue:
             left = [path for path in paths if path in old and path not in listed]
         read = self._read(stale, tip, now, committed=committed)
         gone = {*left, *(path for path in stale if path in old and path not in read)}
-        fresh = {path: entry for path, entry in read.items() if not entries.same(old.get(path), entry)}
+        fresh = {path: entry for path, entry in read.items() if not entries.same(old.get(path), entry)} if old else read
         for path in self._keep(fresh, tip, committed=committed):
             read[path] = replace(read[path], stamp=None)
+        changed = {*fresh, *gone}
         self._take(read, gone)
-        return {*fresh, *gone}
+        return changed
 
     def fill_in(self, settings: Settings) -> None:
         """Have all tasks filled in by these settings."""

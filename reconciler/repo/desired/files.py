@@ -14,7 +14,7 @@ from reconciler.repo.desired import entries, fleetfiles, loading
 from reconciler.repo.desired.absence import Absence
 from reconciler.repo.desired.assembly import Assembly, Files, Resolved
 from reconciler.repo.desired.blobs import Store
-from reconciler.repo.desired.bulk import bulk
+from reconciler.repo.desired.bulk import bulk, give_back
 from reconciler.repo.desired.catalogue import Catalogue
 from reconciler.repo.desired.checks import Value
 from reconciler.repo.desired.entries import Entry
@@ -85,6 +85,8 @@ class DesiredFiles:
         hosts of live runs: the last good version of such a host is kept when its file is gone. With `news` only those
         files and tasks are looked at, where that is enough.
         """
+        if self._made is None:
+            give_back()
         self._tip = self._tips.look()
         before, self._refreshed_at = self._refreshed_at, self._tip
         self._good.go_by(self._tip.judged)
@@ -254,6 +256,7 @@ class DesiredFiles:
             good=lambda path: self._in_force(path, self._entries[path]),
             problems=problems,
             locate=self._locate,
+            wrong={*self._catalogue.broken, *(one.file for one in misnamed if one.file in self._entries)},
             known=self._record.known,
             archived=self._listing.archived,
             finished=self._record.finished,

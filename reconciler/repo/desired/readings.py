@@ -23,6 +23,8 @@ MANY = 500
 """So many new readings are not held back any longer."""
 NAME = "readings.sqlite3"
 
+_decode = json.JSONDecoder().raw_decode
+
 
 class Reading(NamedTuple):
     """A file's mark and blob id when it was read, and the values in it as JSON: a row, for there are very many."""
@@ -100,10 +102,10 @@ class Readings:
 def values(reading: Reading) -> dict[str, object] | None:
     """The values of a reading; None where they are none."""
     try:
-        data = json.loads(reading.data)
+        data, end = _decode(reading.data)
     except ValueError:
         return None
-    return data if isinstance(data, dict) else None
+    return data if isinstance(data, dict) and end == len(reading.data) else None
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -5,11 +5,17 @@ Never asks a repository, so `@{-1}` and the like, which git would look up, are r
 
 import re
 
+_PLAIN = re.compile(r"(?:[a-z0-9][a-z0-9_-]*/)*[a-z0-9][a-z0-9_-]*")
+"""Nearly all there are: none of the rules is about such a name."""
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]")
 
 
 def branch_problem(name: str) -> str | None:
     """Why git would not take `name` for a branch, as the end of a sentence; None when it would."""
+    return None if _PLAIN.fullmatch(name) else _problem(name)
+
+
+def _problem(name: str) -> str | None:
     if not name:
         return "is empty"
     if found := _FORBIDDEN.search(name):

@@ -36,6 +36,7 @@ def validate_paths(
         good=good.get,
         problems=lambda path: problems.get(path, ()),
         locate=lambda path, key: _position_in_file(root, path, key),
+        wrong=read,
         known=known | listing.archived,
         finished=finished,
         misnamed=tuple(listing.problems),
