@@ -21,7 +21,7 @@ from reconciler.core.terms import Occasion
 MOST_LISTED = 20
 """The most causes that a text tells one by one; the others it counts."""
 MOST_RENDERED = 2000
-"""The longest text of one cause, in characters."""
+"""The longest text of one cause that a template makes, in bytes."""
 
 NAMES = (
     "fleet", "occasion", "over", "task", "breaker", "remote", "title", "reason", "needs", "said", "owner", "link",
@@ -92,7 +92,7 @@ def subject(notification: Notification) -> str:
 def text(notification: Notification, template: str | None, most_bytes: int) -> str:
     """The notification as plain text of at most so many bytes: causes one by one, then how many more there are."""
     told = notification.notices
-    room = most_bytes - len(_more(len(told), notification).encode()) - 1
+    whole = room = most_bytes - len(_more(len(told), notification).encode()) - 2
     parts: list[str] = []
     for one in told[:MOST_LISTED]:
         part = _rendered(one, notification, template)
@@ -101,7 +101,7 @@ def text(notification: Notification, template: str | None, most_bytes: int) -> s
             break
         parts.append(part)
     if not parts:
-        parts = [_cut(_rendered(told[0], notification, template), max(0, most_bytes - 200))]
+        parts = [_cut(_rendered(told[0], notification, template), whole)]
     left = len(told) - len(parts)
     return "\n\n".join([*parts, *([_more(left, notification)] if left else [])])
 
@@ -178,7 +178,7 @@ def _values(notice: Notice, notification: Notification) -> dict[str, str]:
 
 
 def _cut(whole: str, most: int) -> str:
-    """At most so many characters and bytes of a text, with dots where it was cut."""
+    """At most so many bytes of a text, with dots where it was cut."""
     if len(whole.encode()) <= most:
         return whole
     return f"{whole.encode()[: max(0, most - 3)].decode(errors='ignore').rstrip()}..."

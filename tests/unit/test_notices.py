@@ -232,8 +232,8 @@ class TestTexts:
     def test_a_text_is_within_its_bound_and_counts_what_it_does_not_tell(
         self, number: int, most: int, words: str
     ) -> None:
-        title = printable.short(words, 200)
-        text = told(*(replace(BLOCKED, about=f"t{n}", title=title) for n in range(number)), most=most)
+        title, said = printable.short(words, 200), printable.short(words * 9, 400)
+        text = told(*(replace(BLOCKED, about=f"t{n}", title=title, said=said) for n in range(number)), most=most)
         assert len(text.encode()) <= most
         *parts, last = text.split("\n\n")
         left = re.fullmatch("And ([0-9]+) more: reconciler status", last)
