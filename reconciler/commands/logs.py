@@ -107,6 +107,8 @@ def _many(session: Session, reader: Reader, chosen: Chosen, *, follow: bool) -> 
     tails = Tails(reader.fleet, session.screen, chosen, past=not follow)
     tails.look(reader.happened())
     if not follow:
+        if not tails.busy():
+            raise NotGood("no task that is meant has had a run yet; `reconciler status` lists the tasks")
         tails.print_all()
         return 0
     if not tails.busy():

@@ -485,6 +485,10 @@ def test_a_task_runs_to_its_end_and_everything_tells_of_it(fleet: Path) -> None:
     assert (printed.raw, printed.error) == (b"one\n\xff\x00two", "three\n")
     assert run("logs", "speak", "--follow", "--run", "1", cwd=fleet).raw == printed.raw
     assert "its runs are 1" in run("logs", "speak", "--run", "2", cwd=fleet).complaint
+    together = run("logs", "sp*", cwd=fleet)
+    assert together.raw == b"speak | one\nspeak | \xff\x00two\n"
+    assert together.error == "+ speak: run 1 on localhost\nspeak | three\n- speak: run 1 succeeded\n"
+    assert "has had a run yet" in run("logs", "ex*", cwd=fleet).complaint
     shown = run("status", "speak", "--json", cwd=fleet).json
     assert (shown["phase"], shown["runs"][0]["outcome"]) == ("completed", "succeeded")
     file = {key: value for key, value in shown.items() if key in observed_keys() and value is not None}
