@@ -13,6 +13,7 @@ from reconciler.core.terms import Delivery, Wish
 from reconciler.repo import git
 from reconciler.repo.desired import fleetfiles, validation
 from reconciler.repo.desired.files import DesiredFiles
+from reconciler.repo.desired.news import News
 from reconciler.repo.fleet import IN_FORCE
 from reconciler.repo.journal import Journal
 
@@ -330,6 +331,16 @@ def test_a_broken_host_serves_its_live_runs_only_and_so_does_one_that_is_gone(fl
     assert "b" not in fleet.now().hosts
     found = fleet.now(live_hosts=["b", "here"])
     assert (set(found.retired_hosts), found.hosts["b"].value.slots) == ({"b"}, 3)
+
+
+def test_a_first_run_on_a_host_makes_nobody_look_at_all_files(fleet: Fleet) -> None:
+    fleet.write({"hosts/b.yaml": LOCAL})
+    fleet.now()
+    (fleet.root / "hosts/b.yaml").unlink()
+    fleet.now()
+    fleet.task(TASK, "unheard-of")
+    found = fleet.files.refresh(NOW, live_hosts=["b"], news=News())
+    assert (set(found.retired_hosts), set(found.tasks)) == ({"b"}, set())
 
 
 def test_a_task_is_absent_only_when_its_file_is_gone_from_work_tree_and_branch(fleet: Fleet) -> None:

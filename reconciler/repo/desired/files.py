@@ -90,8 +90,8 @@ class DesiredFiles:
         self._tip = self._tips.look()
         before, self._refreshed_at = self._refreshed_at, self._tip
         self._good.go_by(self._tip.judged)
-        self._record, record = Record(observed_ids, finished_ids, frozenset(live_hosts)), self._record
-        others = self._tip.others(before) if record.live_hosts == self._record.live_hosts else None
+        self._record = Record(observed_ids, finished_ids, frozenset(live_hosts))
+        others = self._tip.others(before)
         made = None
         if news is not None and not news.everything and others is not None:
             made = self._changed(news, others, now)
@@ -180,7 +180,7 @@ class DesiredFiles:
     def _state(self) -> object:
         """What the fleet is made of beside its files; the commit, where its history says what is in force."""
         searched = self._tip.commit if self._catalogue.broken or self._committed else None
-        return tuple(self._listing.problems), self._archived, self._record.live_hosts, searched
+        return tuple(self._listing.problems), self._archived, searched
 
     def _update(self, now: datetime, paths: Collection[str] | None = None) -> set[str]:
         """Read what changed of these files, without any of all; the paths of those that did."""
