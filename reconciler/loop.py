@@ -5,20 +5,20 @@ It neither decides (the plan does) nor acts (dispatch does); every turn starts f
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from reconciler.acting.notifying import Notifier
-from reconciler.core import conditions, overlay, plan, retry
+from reconciler.core import idleness, overlay, plan
 from reconciler.core.actions import Record
 from reconciler.core.desired import Desired, Document, Problem, Task
 from reconciler.core.events import Assigned
 from reconciler.core.observed import Observed, ObservedTask
 from reconciler.core.overlay import Overlay
 from reconciler.core.tally import Tally
-from reconciler.core.terms import ExecutionMode, Phase, Wish
+from reconciler.core.terms import Phase
 from reconciler.dispatch import Dispatcher
 from reconciler.edges import Edges
 from reconciler.edges.view import Picture
@@ -28,8 +28,6 @@ from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.desired.news import News
 
 UNSETTLED = frozenset({Phase.FAILED, Phase.BLOCKED})
-PATIENCE = retry.BACKOFF_MOST
-"""With `until_idle`: the longest wait for a task that will start by itself."""
 LOOK_AGAIN_S = 30.0
 """The longest time between two turns: a reconciler without work shows by them that it is well."""
 FIRST_LOOK_S = 20.0
@@ -123,7 +121,7 @@ class Loop:
                     return Ended(unsettled=tuple(sorted(self._unsettled)), reopen=True)
                 if self._enough(options, desired, observed, planned):
                     await self._notifier.finish()
-                    self._waiting = held_up(desired, observed, self._edges.now())
+                    self._waiting = idleness.held_up(desired, observed, self._edges.now())
                     break
                 await self._wait(planned.wake_at, stop)
         return Ended(unsettled=tuple(sorted(self._unsettled)), waiting=self._waiting)
@@ -225,7 +223,7 @@ class Loop:
             return False
         if options.once:
             return True
-        return options.until_idle and is_idle(desired, observed, self._edges.now())
+        return options.until_idle and idleness.is_idle(desired, observed, self._edges.now())
 
     @contextlib.asynccontextmanager
     async def _watching(self, stop: asyncio.Event) -> AsyncIterator[None]:
@@ -259,44 +257,3 @@ def _is_unsettled_since(before: ObservedTask | None, seen: ObservedTask) -> bool
     if before is None or before.live_run is not None:
         return True
     return (before.phase, before.reason, before.epoch) != (seen.phase, seen.reason, seen.epoch)
-
-
-def held_up(desired: Desired, observed: Observed, now: datetime) -> dict[str, str]:
-    """Why each task that is wanted and has not started does not: the first of its reasons."""
-    reasons = {task_id: conditions.waiting(task_id, desired, observed, now) for task_id in _wanted(desired, observed)}
-    waiting = {task_id: found[0].why for task_id, found in reasons.items() if found}
-    unheard = {
-        task_id: f"its agent on {seen.assigned_host} has it, and nothing listens here: say --listen ADDR"
-        for task_id, seen in observed.tasks.items()
-        if _is_unheard(task_id, seen, observed)
-    }
-    return dict(sorted({**waiting, **unheard}.items()))
-
-
-def is_idle(desired: Desired, observed: Observed, now: datetime) -> bool:
-    """Whether nothing runs and nothing will start by itself before long."""
-    for task_id, seen in observed.tasks.items():
-        if seen.live_run is not None and not _is_unheard(task_id, seen, observed):
-            return False
-    return not any(_starts_soon(task_id, desired, observed, now) for task_id in _wanted(desired, observed))
-
-
-def _is_unheard(task_id: str, seen: ObservedTask, observed: Observed) -> bool:
-    """Whether an external agent has the task that cannot be heard here: its run ends for another reconciler."""
-    pulled = seen.execution_mode is ExecutionMode.HTTP_PULL and seen.live_run is not None
-    return pulled and task_id not in observed.leases
-
-
-def _wanted(desired: Desired, observed: Observed) -> Iterator[str]:
-    """The tasks that are to run and have no run yet."""
-    for task_id, document in desired.tasks.items():
-        phase = observed.tasks.get(task_id, ObservedTask()).phase
-        if phase is Phase.CREATED and document.value.desired is Wish.RUN:
-            yield task_id
-
-
-def _starts_soon(task_id: str, desired: Desired, observed: Observed, now: datetime) -> bool:
-    """Whether only time stands in the task's way, and not for long."""
-    soon = now + timedelta(seconds=1) + PATIENCE
-    reasons = conditions.waiting(task_id, desired, observed, now)
-    return all(reason.until is not None and reason.until <= soon for reason in reasons)
