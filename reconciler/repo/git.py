@@ -191,11 +191,11 @@ def ls_tree(repository: Path, ref: str, path: str = "") -> dict[str, str]:
     where = ("--", path) if path else ()
     listing = run(repository, "ls-tree", "-r", "-z", "--full-tree", ref, *where).stdout
     files = {}
-    for entry in filter(None, listing.split(b"\0")):
-        head, _, name = entry.partition(b"\t")
-        mode, kind, blob = head.decode().split()
+    for entry in filter(None, os.fsdecode(listing).split("\0")):
+        head, _, name = entry.partition("\t")
+        mode, kind, blob = head.split(" ")
         if kind == "blob" and mode != "120000":
-            files[os.fsdecode(name)] = blob
+            files[name] = blob
     return files
 
 

@@ -113,10 +113,10 @@ class Assembly:
         self._files, self._resolved = files, resolved
         good = files.good(SETTINGS) if SETTINGS in files.places else None
         self.settings = good.value if good is not None and isinstance(good.value, Settings) else _DEFAULTS
-        others = [(path, place) for path, place in files.places.items() if place.kind != "task"]
+        tasks, others = fleetfiles.sorted_out(files.places)
         self.hosts = _documents(files, others, Host)
         self.adapters = _documents(files, others, Adapter)
-        self._by_id = {name: tuple(sorted(paths)) for name, paths in fleetfiles.stems(files.places).items()}
+        self._by_id = {name: tuple(sorted(paths)) if paths[1:] else paths for name, paths in tasks.items()}
         self._ties = Ties()
         self._alone: dict[str, str] = {}
         self._wrong = {path: found for path in files.wrong if (found := files.problems(path))}
@@ -190,7 +190,9 @@ class Assembly:
     def _task(self, name: str) -> Document[Task] | None:
         """The task of this id in force, and why it is refused by its files alone."""
         paths = self._by_id.get(name, ())
-        good = next((one for path in paths if (one := self._files.good(path))), None)
+        good = None
+        for path in paths:
+            good = good or self._files.good(path)
         self._alone.pop(name, None)
         if len(paths) > 1:
             self._alone[name] = f'several files have the id "{name}" ({", ".join(paths)}): rename all but one'[:500]

@@ -18,13 +18,14 @@ _LARGE_BYTES = 128 * 1024
 def bulk(count: int) -> Iterator[None]:
     """Make so many values; where they are very many, no later collection looks at what is there at the end.
 
-    What was so before, and is garbage now, goes first.
+    What was left alone before, and is garbage now, goes first.
     """
     if count < MANY or not gc.isenabled():
         yield
         return
-    gc.unfreeze()
-    gc.collect()
+    if gc.get_freeze_count():
+        gc.unfreeze()
+        gc.collect()
     gc.disable()
     try:
         yield

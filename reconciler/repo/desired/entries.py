@@ -121,18 +121,17 @@ class Reader:
         """
         entries: dict[str, Entry] = {}
         useless = []
-        for reading in known:
-            found = stale.get(reading.path)
-            if found is None or found[1] != reading.mark:
-                useless.append(reading.path)
+        for path, mark, blob, text in known:
+            found = stale.get(path)
+            if found is None or found[1] != mark:
+                useless.append(path)
                 continue
-            place, _ = found
-            data = readings.values(reading)
-            fill = filling.of(self.filling, place.kind, place.id)
-            loaded = loading.judged(place.kind, data, fill) if data is not None else None
+            kind, data = found[0].kind, readings.values(text)
+            fill = filling.of(self.filling, kind, found[0].id)
+            loaded = loading.judged(kind, data, fill) if data is not None else None
             if loaded is not None:
-                path = sys.intern(reading.path)
-                entries[path] = self._entry(path, found, reading.blob, loaded)
+                own = sys.intern(path)
+                entries[own] = self._entry(own, found, blob, loaded)
         return entries, useless
 
     def _entry(self, path: str, found: tuple[Place, Stamp | None], blob: str, loaded: Loaded) -> Entry:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 
 from reconciler.core.desired import Problem
@@ -31,6 +32,7 @@ Stamp = bytes | str
 """What tells one version of a file from another: packed times, size and inode, or the blob id."""
 RACY_NS = 100_000_000
 """What changed so shortly before it was looked at may change again within the same tick of its clock."""
+_name = attrgetter("name")
 _STAMP = struct.Struct("<qqQQ")
 
 
@@ -77,7 +79,7 @@ class Listing:
 def classify(path: str) -> Place | Problem | None:
     """What a path relative to the fleet stands for: None for other files, a Problem for a name that cannot be used."""
     if found := _ORDINARY.fullmatch(path):
-        return Place(kind=_FOLDERS.get(found[1][:-1], "task"), id=found[2])
+        return _ordinary(found)
     pure = PurePosixPath(path)
     parts, suffix = pure.parts, pure.suffix
     kind = _kind(parts)
@@ -88,6 +90,11 @@ def classify(path: str) -> Place | Problem | None:
     if kind != "settings" and not checks.ID.fullmatch(pure.stem):
         return _bad_name(path, f"the name is no id ({ID_RULE}): rename the file") if kind != "archived" else None
     return Place(kind=kind, id=pure.stem)
+
+
+def _ordinary(found: re.Match[str]) -> Place:
+    folder, name = found.groups()
+    return Place(kind=_FOLDERS.get(folder[:-1], "task"), id=name)
 
 
 def kind(path: str) -> str | None:
@@ -165,18 +172,23 @@ def read(root: Path, path: str) -> bytes:
         os.close(descriptor)
 
 
-def stems(places: Mapping[str, Place]) -> dict[str, list[str]]:
-    """Task id -> the paths that carry it."""
-    found: dict[str, list[str]] = {}
-    for path, place in places.items():
+def sorted_out(places: Mapping[str, Place]) -> tuple[dict[str, tuple[str, ...]], list[tuple[str, Place]]]:
+    """Task id -> the paths that carry it; and all that are no tasks."""
+    tasks: dict[str, tuple[str, ...]] = {}
+    others = []
+    for path in places:
+        place = places[path]
         if place.kind == "task":
-            found.setdefault(place.id, []).append(path)
-    return found
+            tasks[place.id] = (*tasks[place.id], path) if place.id in tasks else (path,)
+        else:
+            others.append((path, place))
+    return tasks, others
 
 
 def task_paths(listing: Listing) -> dict[str, list[str]]:
     """Task id -> the files that carry it; more than one is an error of the fleet."""
-    return stems({path: place for path, (place, _) in listing.files.items()})
+    tasks, _ = sorted_out({path: place for path, (place, _) in listing.files.items()})
+    return {name: list(paths) for name, paths in tasks.items()}
 
 
 def _kind(parts: tuple[str, ...]) -> str | None:
@@ -251,6 +263,8 @@ def _take(path: str, entry: os.DirEntry[str], scan: Scan) -> None:
         old = known.get(path)
         if old is not None and old[1] == found:
             listing.files[path] = old
+        elif ordinary := _ORDINARY.fullmatch(path):
+            listing.files[path] = (_ordinary(ordinary), found)
         else:
             listing.add(path, found)
 
@@ -278,6 +292,7 @@ def changed_at_ns(stamp: bytes) -> int:
 def _entries(folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     try:
         with os.scandir(folder) as entries:
-            yield from sorted((entry.name, entry) for entry in entries)
+            for entry in sorted(entries, key=_name):
+                yield entry.name, entry
     except (FileNotFoundError, NotADirectoryError):
         return

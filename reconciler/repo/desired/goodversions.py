@@ -6,6 +6,7 @@ Never takes a version that does not load today.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from reconciler.repo import git
 from reconciler.repo.desired import history, loading
@@ -16,8 +17,7 @@ from reconciler.repo.journal import Journal
 MAX_VERSIONS = 50
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Good:
+class Good(NamedTuple):
     """A valid version of a file: its blob id and its value; whether what a task's file leaves open is filled in."""
 
     blob: str

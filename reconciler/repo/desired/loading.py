@@ -4,7 +4,7 @@ Never reads a file itself, and never looks at two files at once.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reconciler.core.desired import Adapter, Host, Problem, Settings, Task
 from reconciler.repo import schemas, storage
@@ -22,8 +22,7 @@ CLASSES: dict[str, type[Task] | type[Host] | type[Adapter] | type[Settings]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(NamedTuple):
     """What came of one file: its value when nothing is wrong, else the problems; `left` is what was filled in."""
 
     value: Value | None = None

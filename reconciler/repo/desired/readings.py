@@ -99,13 +99,13 @@ class Readings:
             self._path.unlink(missing_ok=True)
 
 
-def values(reading: Reading) -> dict[str, object] | None:
-    """The values of a reading; None where they are none."""
+def values(text: str) -> dict[str, object] | None:
+    """The values in a reading; None where they are none."""
     try:
-        data, end = _decode(reading.data)
+        data, end = _decode(text)
     except ValueError:
         return None
-    return data if isinstance(data, dict) and end == len(reading.data) else None
+    return data if isinstance(data, dict) and end == len(text) else None
 
 
 def _connected(path: Path) -> sqlite3.Connection:
