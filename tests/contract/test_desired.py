@@ -12,6 +12,7 @@ from reconciler.core.desired import Desired
 from reconciler.core.terms import Delivery, Wish
 from reconciler.repo import git
 from reconciler.repo.desired import fleetfiles, validation
+from reconciler.repo.desired.blobs import Store, blob_id
 from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.desired.news import News
 from reconciler.repo.fleet import IN_FORCE
@@ -499,6 +500,23 @@ def test_a_sha256_repository_names_versions_as_git_does(tmp_path: Path) -> None:
     files = DesiredFiles(tmp_path, journal=Journal(tmp_path / "j"), secret=lambda _: None, key=b"k")
     spec = files.refresh(NOW).hosts["a"].spec
     assert git.read_blobs(tmp_path, [spec])[spec] == LOCAL.encode()
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
+def test_a_version_that_was_saved_is_an_object_that_git_takes_for_its_own(tmp_path: Path, algorithm: str) -> None:
+    git.run(tmp_path, "init", "--quiet", f"--object-format={algorithm}", ".")
+    store = Store.of(tmp_path)
+    contents = {f"hosts/{number}.yaml": f"{LOCAL}# {number}\n" for number in range(3)}
+    for path, text in contents.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    ids = {path: blob_id(text.encode(), algorithm) for path, text in contents.items()}
+    (store.objects / ids["hosts/1.yaml"][:2]).mkdir(exist_ok=True)
+    assert store.keep({**ids, "hosts/2.yaml": "0" * len(ids["hosts/2.yaml"])}) == {"hosts/2.yaml"}
+    assert store.keep(ids) == frozenset()
+    assert git.read_blobs(tmp_path, ids.values()) == {ids[path]: text.encode() for path, text in contents.items()}
+    git.run(tmp_path, "fsck", "--strict")
+    assert not list(store.objects.glob("*/tmp_obj_*"))
 
 
 def test_validation_needs_no_state_and_shows_everything(tmp_path: Path) -> None:
