@@ -119,7 +119,7 @@ def test_a_remote_that_does_not_answer_is_ended_with_all_that_was_started_for_it
     remote.close()
     asking.join(10)
     assert heard
-    assert not any(alive(pid) for pid in started())
+    until(lambda: not any(alive(pid) for pid in started()))
     with pytest.raises(RemoteFailed, match="the reconciler is stopping"):
         remote.refs()
 

@@ -160,13 +160,9 @@ BUGS = (
         name="a slot is leaked",
         changes=(
             Change(
-                module="reconciler/core/placement.py",
-                text="    used.update(run.host for _, run in returned(observed))\n",
-                becomes=(
-                    "    used.update(run.host for _, run in returned(observed))\n"
-                    "    ended = (run for task in observed.tasks.values() for run in task.runs)\n"
-                    "    used.update(run.host for run in ended if run.outcome is Outcome.FAILED)\n"
-                ),
+                module="reconciler/core/index.py",
+                text="        if run is not None:\n            self._count(run.host, -1)\n",
+                becomes="        if run is not None and not run.started_at:\n            self._count(run.host, -1)\n",
             ),
         ),
     ),
@@ -175,8 +171,8 @@ BUGS = (
         changes=(
             Change(
                 module="reconciler/repo/observed/records.py",
-                text="= _structured(ObservedTask, path, content), path",
-                becomes="= replace(_structured(ObservedTask, path, content), not_before=None), path",
+                text="        return _structured(ObservedTask, path, content)\n",
+                becomes="        return replace(_structured(ObservedTask, path, content), not_before=None)\n",
             ),
         ),
     ),
@@ -185,8 +181,8 @@ BUGS = (
         changes=(
             Change(
                 module="reconciler/repo/observed/records.py",
-                text="            breakers[found[1]] = _breaker(found[1], path, content)\n",
-                becomes="            _breaker(found[1], path, content)\n",
+                text="                breakers[one.name] = one\n",
+                becomes="                continue\n",
             ),
         ),
     ),
