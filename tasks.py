@@ -52,7 +52,7 @@ def run_tests(  # noqa: PLR0913 - one for each option
     """Run the tests."""
     chosen = "fault" if fault else "cli" if cli else "browser" if browser else ""
     marks = chosen or "not fault and not cli and not browser"
-    workers = 2 if browser else 3
+    workers = 2 if browser else 4
     context.run(
         f"{PYTHON} -m pytest -q -n {workers} --dist worksteal -m '{marks}' {paths}", env=SAMPLE if sample else {}
     )

@@ -32,13 +32,13 @@ class Ends:
     def take(self, one: Seen, change: int) -> None:
         """Count an end in (1), or out again (-1)."""
         _keep(self.seen, one, change)
-        if not (troubles.is_trouble(self.scope, one.run) or troubles.says_nothing(self.scope, one.run)):
+        if _is_well(self.scope, one.run):
             _count(self.well, one.run.host, change)
         self.row = troubles.row(self.scope, self.seen, IN_A_ROW)
 
     def others_do_well(self, host_id: str) -> bool:
         """Whether a run of another host did well."""
-        return len(self.well) > (host_id in self.well)
+        return _others(self.well, host_id)
 
 
 class Evidence:
@@ -47,9 +47,8 @@ class Evidence:
     def __init__(self, horizon: datetime) -> None:
         """Nothing is known yet."""
         self.horizon = horizon
-        self.hosts: dict[str, Ends] = {}
-        self.adapters: dict[str, Ends] = {}
-        """Of adapters the runs by an account that is known: who pulls work has its own."""
+        self.troubled: dict[tuple[Scope, str], Ends] = {}
+        """The ends of those hosts and adapters of which the newest are all trouble."""
         self.limits: dict[tuple[str, str], list[Seen]] = {}
         """By adapter and account the ends that a usage limit brought about."""
         self.deaths: list[Seen] = []
@@ -59,7 +58,10 @@ class Evidence:
         self._ended_at: list[datetime] = []
         """When the runs began and ended, so that those which lived at a time are counted without a look at each."""
         self._live: dict[str, dict[str, Run]] = {}
-        self._well = Ends(Scope.HOST)
+        self._ends: dict[tuple[Scope, str], Ends] = {}
+        """By host, and by adapter those of an account that is known: who pulls work has its own."""
+        self._well: Counter[str] = Counter()
+        """How many runs of each host did well."""
         self._of: dict[str, tuple[Run | None, tuple[Seen, ...]]] = {}
 
     def put(self, task_id: str, seen: ObservedTask | None, now: datetime) -> None:
@@ -91,7 +93,7 @@ class Evidence:
 
     def others_do_well(self, host_id: str) -> bool:
         """Whether another host did well lately."""
-        return self._well.others_do_well(host_id)
+        return _others(self._well, host_id)
 
     def lived_at(self, moment: datetime) -> int:
         """How many had begun by then and had not ended before."""
@@ -99,8 +101,7 @@ class Evidence:
 
     def since(self, scope: Scope, name: str | None, moment: datetime) -> Iterator[Run]:
         """The runs that ended since the moment or live, in no order; at least those of the host or adapter."""
-        of_one = {Scope.HOST: self.hosts, Scope.ADAPTER: self.adapters, Scope.USAGE: self.adapters}.get(scope, {})
-        ends = of_one.get(name or "")
+        ends = self._ends.get((Scope.HOST if scope is Scope.HOST else Scope.ADAPTER, name or ""))
         ended = self._ended if scope is Scope.FLEET else ends.seen if ends is not None else []
         yield from (one.run for one in takewhile(lambda one: one.ended_at >= moment, reversed(ended)))
         hosts = [self._live.get(name or "", {})] if scope is Scope.HOST else self._live.values()
@@ -126,10 +127,11 @@ class Evidence:
         """Count an end in (1), or out again (-1)."""
         run = one.run
         _keep(self._ended, one, change)
-        self._well.take(one, change)
-        self.hosts.setdefault(run.host, Ends(Scope.HOST)).take(one, change)
+        if _is_well(Scope.HOST, run):
+            _count(self._well, run.host, change)
+        self._take_of(Scope.HOST, run.host, one, change)
         if run.adapter is not None and run.account is not None:
-            self.adapters.setdefault(run.adapter, Ends(Scope.ADAPTER)).take(one, change)
+            self._take_of(Scope.ADAPTER, run.adapter, one, change)
             if run.failure is Failure.USAGE_LIMIT:
                 _keep(self.limits.setdefault((run.adapter, run.account), []), one, change)
         if troubles.is_trouble(Scope.FLEET, run):
@@ -137,6 +139,26 @@ class Evidence:
         if run.outcome is not Outcome.NOT_STARTED:
             for times, moment in ((self._began_at, one.began_at), (self._ended_at, one.ended_at)):
                 insort(times, moment) if change > 0 else _remove(times, moment)
+
+    def _take_of(self, scope: Scope, name: str, one: Seen, change: int) -> None:
+        ends = self._ends.get((scope, name))
+        if ends is None:
+            ends = self._ends[scope, name] = Ends(scope)
+        ends.take(one, change)
+        if ends.row:
+            self.troubled[scope, name] = ends
+        else:
+            self.troubled.pop((scope, name), None)
+        if not ends.seen:
+            del self._ends[scope, name]
+
+
+def _is_well(scope: Scope, run: Run) -> bool:
+    return not (troubles.is_trouble(scope, run) or troubles.says_nothing(scope, run))
+
+
+def _others(well: Counter[str], host_id: str) -> bool:
+    return len(well) > (host_id in well)
 
 
 def _lasts(run: Run, now: datetime) -> bool:

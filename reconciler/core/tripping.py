@@ -23,16 +23,10 @@ HOLDS_FIRST = timedelta(minutes=10)
 
 def opening(desired: Desired, observed: Observed, evidence: Evidence, now: datetime) -> Iterator[Breaker]:
     """Every breaker of more than a task that there is enough evidence for; open ones may be among them."""
-    for host_id, ends in evidence.hosts.items():
-        row = _row(Scope.HOST, host_id, ends, desired, observed)
-        if row and _is_dispatched_to(host_id, desired) and evidence.others_do_well(host_id):
-            yield from _of_row(Scope.HOST, host_id, row, desired, now)
-    for adapter_id, ends in evidence.adapters.items():
-        row = _row(Scope.ADAPTER, adapter_id, ends, desired, observed)
-        hosts = {one.run.host for one in row}
-        of_one_host = len(hosts) == 1 and ends.others_do_well(next(iter(hosts)))
-        if row and not of_one_host and adapter_id in desired.adapters:
-            yield from _of_row(Scope.ADAPTER, adapter_id, row, desired, now)
+    for (scope, name), ends in sorted(evidence.troubled.items()):
+        row = _row(scope, name, ends, desired, observed)
+        if row and _is_to_blame(scope, name, ends, desired, evidence):
+            yield from _of_row(scope, name, row, desired, now)
     yield from _usage(desired, observed, evidence, now)
     yield from _fleet(desired, observed, evidence, now)
 
@@ -56,11 +50,18 @@ def _settled(name: str, known: Breaker | None, desired: Desired) -> datetime | N
 
 def _row(scope: Scope, name: str, ends: Ends, desired: Desired, observed: Observed) -> tuple[Seen, ...]:
     """The row of failures, of runs that began after the breaker was last closed: older ones know no mended cause."""
-    if not ends.row:
-        return ()
     full = f"{scope}/{name}"
     settled = _settled(full, observed.breakers.get(full), desired)
     return () if settled is not None and any(one.began_at <= settled for one in ends.row) else ends.row
+
+
+def _is_to_blame(scope: Scope, name: str, ends: Ends, desired: Desired, evidence: Evidence) -> bool:
+    """Whether it is the host alone that fails, or the adapter on more than one host, or on the only one there is."""
+    if scope is Scope.HOST:
+        return _is_dispatched_to(name, desired) and evidence.others_do_well(name)
+    hosts = {one.run.host for one in ends.row}
+    of_one_host = len(hosts) == 1 and ends.others_do_well(next(iter(hosts)))
+    return not of_one_host and name in desired.adapters
 
 
 def _is_dispatched_to(host_id: str, desired: Desired) -> bool:
@@ -114,7 +115,7 @@ def _of_row(scope: Scope, name: str, row: tuple[Seen, ...], desired: Desired, no
 
 def _usage(desired: Desired, observed: Observed, evidence: Evidence, now: datetime) -> Iterator[Breaker]:
     """Of every account of an adapter that met a usage limit."""
-    for (adapter_id, account), met in evidence.limits.items():
+    for (adapter_id, account), met in sorted(evidence.limits.items()):
         name = f"{Scope.USAGE}/{adapter_id}.{account}"
         known = observed.breakers.get(name)
         settled = _settled(name, known, desired)

@@ -16,7 +16,7 @@ from tests.simulation import mutations
 from tests.simulation.mutations import BUGS, Bug
 
 ROOT = Path(__file__).parents[2]
-SLICE_S = int(os.environ.get("SIMULATION_S", "40"))
+SLICE_S = int(os.environ.get("SIMULATION_S", "25"))
 MOST_S = 300.0
 KEPT = (
     1,  # a secret of an adapter that does not name it
