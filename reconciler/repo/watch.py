@@ -67,7 +67,7 @@ async def changes(
                     if batch | moved:
                         yield frozenset(batch | moved)
                     scanned = now if whole or due else scanned
-                    refs_before, fresh, ticked = refs_now, False, time.monotonic()
+                    refs_before, fresh, ticked = refs_now, False, now
                     if replaced:
                         break
         except (OSError, WatchfilesRustInternalError):
