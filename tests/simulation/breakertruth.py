@@ -157,6 +157,8 @@ class BreakerTruth(Ledger):
         """An account is at its limit: until the time that was told, else for a while from when that was not known."""
         told_s = _seconds(run.resets_at) if run.resets_at is not None else 0.0
         latest_s = self.told[name] = max(told_s, self.told.get(name, 0.0))
+        if 0.0 < told_s <= self.now_s:
+            return  # it was over before anybody knew of it
         known = self.standing.get(name)
         if known is None or not known.breaker.is_open:
             self.limits[name] = (self.now_s, latest_s if latest_s > self.now_s else ended_s + HOLDS_S)

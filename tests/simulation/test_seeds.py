@@ -30,6 +30,7 @@ KEPT = (
     300045,  # a task that nobody began, cancelled, wanted again and deleted
     9001,  # a program that was down while a host was silent
     460826449,  # a part of a claim, read from a connection that broke, that looked like one of another boot
+    2001130,  # a limit that was over before the end of its run was known
     500040,  # a limit that was met anew, without an end, before the end that others were told
     600109,  # the fourth failure of a provider in a row, this one told over and over
     700024,  # a watch that could not write down what it met, killed before the next turn
