@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,18 +12,12 @@ from pathlib import Path
 from reconciler.core.events import Event
 from reconciler.core.observed import Asking, ObservedTask
 from reconciler.edges import Edges
-from reconciler.edges.desk import Desk, Given
-from reconciler.edges.forgelink import ForgeLink
-from reconciler.edges.view import View
+from reconciler.edges.desk import Given
 from reconciler.loop import Ended, Loop, Options, Told
 from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.fleet import Fleet
-from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
-from reconciler.repo.main.intakes import Intakes
-from reconciler.repo.main.mainline import WorkTree
-from reconciler.repo.observed.funnel import ObservedBranch
-from reconciler.repo.published import Published
+from tests.edges import Memory, nothing, plain
 from tests.recording import opened
 
 LONG_S = 60.0
@@ -102,11 +96,8 @@ def working(fleet: Fleet, clock: Clock, options: Options = FOR_EVER, *, reachabl
             journal.close()
 
 
-@dataclass(frozen=True)
-class _Memory:
-    fleet: Fleet
-    branch: ObservedBranch
-    journal: Journal
+@dataclass(frozen=True, slots=True)
+class _Memory(Memory):
     reachable: bool
 
 
@@ -119,11 +110,11 @@ async def _turning(
         if not here.is_closed():
             here.call_soon_threadsafe(wake.set)
 
-    edges = _edges(memory, clock, changed)
+    edges = plain(memory, clock.now, changed=changed)
     if memory.reachable:
         edges.desk.open()
     work = Working(edges, pool)
-    files = DesiredFiles(memory.fleet.root, journal=memory.journal, secret=_unset, key=b"")
+    files = DesiredFiles(memory.fleet.root, journal=memory.journal, secret=nothing, key=b"")
     told = Told(problem=lambda _: None, mended=lambda _: None, put_back=lambda _: None)
     loop = Loop(edges, files, told, wake, lambda _: stop.set() if work.stop.is_set() else None)
     ready.set_result(work)
@@ -134,28 +125,3 @@ async def _turning(
         raise
     finally:
         edges.desk.close()
-
-
-def _unset(_: str) -> str | None:
-    """No secret is set."""
-    return None
-
-
-def _edges(memory: _Memory, clock: Clock, changed: Callable[[], None]) -> Edges:
-    return Edges(
-        fleet=memory.fleet,
-        branch=memory.branch,
-        journal=memory.journal,
-        inbox=Inbox(memory.journal),
-        delivered=asyncio.Event(),
-        forge=ForgeLink(Published(memory.journal), secret=_unset, now=clock.now, changed=changed),
-        transports={},
-        now=clock.now,
-        secret=_unset,
-        changed=changed,
-        warn=lambda _: None,
-        intakes=Intakes(),
-        mainline=WorkTree(memory.fleet),
-        desk=Desk(changed, memory.branch.tasks, claimed=memory.branch.claimed),
-        view=View(memory.branch.tasks),
-    )

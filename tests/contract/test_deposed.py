@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -20,21 +20,15 @@ from reconciler.core.script import poll
 from reconciler.core.terms import Delivery, Kind, Outcome, Phase, StopReason
 from reconciler.dispatch import Dispatcher
 from reconciler.edges import Edges
-from reconciler.edges.desk import Desk
-from reconciler.edges.forgelink import ForgeLink
 from reconciler.edges.lead import Held, Lead
-from reconciler.edges.view import View
 from reconciler.repo import git
 from reconciler.repo.fleet import Fleet
-from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
-from reconciler.repo.main.intakes import Intakes
-from reconciler.repo.main.mainline import WorkTree
 from reconciler.repo.observed.funnel import ObservedBranch
-from reconciler.repo.published import Published
 from reconciler.transport.local import Local
 from reconciler.watching.hostwatch import HostWatch
 from reconciler.watching.runwatch import Watched
+from tests.edges import Memory, plain
 from tests.recording import NOW, assigned, count, new_fleet, opened, own_git_config, person_commits, started
 from tests.waiting import until
 
@@ -106,24 +100,8 @@ class Bench:
     async def dispatching(self, term: int) -> AsyncIterator[tuple[Edges, Dispatcher]]:
         """A reconciler that leads for the term, or believes so."""
         journal = Journal(self.fleet.journal)
-        edges = Edges(
-            fleet=self.fleet,
-            branch=self.branch,
-            journal=journal,
-            inbox=Inbox(journal),
-            delivered=asyncio.Event(),
-            forge=ForgeLink(Published(journal), secret=os.environ.get, now=lambda: NOW, changed=lambda: None),
-            transports={"local": self.machine},
-            now=lambda: NOW,
-            secret=os.environ.get,
-            changed=lambda: None,
-            warn=lambda _: None,
-            intakes=Intakes(),
-            desk=Desk(lambda: None, self.branch.tasks),
-            view=View(self.branch.tasks),
-            mainline=WorkTree(self.fleet),
-            lead=Leading(self, term),
-        )
+        made = plain(Memory(self.fleet, self.branch, journal), lambda: NOW, os.environ.get)
+        edges = replace(made, transports={"local": self.machine}, lead=Leading(self, term))
         dispatcher = Dispatcher(edges, lambda _host, _launched: None, lambda _host, _run: None)
         try:
             yield edges, dispatcher

@@ -20,21 +20,16 @@ from reconciler.core.observed import ObservedTask
 from reconciler.core.terms import Delivery as DeliveryWish
 from reconciler.core.terms import Phase, Verdict
 from reconciler.edges import Edges
-from reconciler.edges.desk import Desk
-from reconciler.edges.forgelink import ForgeLink
-from reconciler.edges.view import View
 from reconciler.repo import git, lock
 from reconciler.repo.fleet import Fleet
-from reconciler.repo.inbox import Delivery, Inbox
+from reconciler.repo.inbox import Delivery
 from reconciler.repo.journal import Journal
-from reconciler.repo.main.intakes import Intakes
-from reconciler.repo.main.mainline import WorkTree
 from reconciler.repo.observed.branch import BranchMoved
 from reconciler.repo.observed.funnel import ObservedBranch, Setting
-from reconciler.repo.published import Published
 from reconciler.watching import forgeplaces, forgewatch
 from reconciler.watching.forgewatch import ForgeWatch
 from tests import recording
+from tests.edges import Memory, plain
 from tests.forge import webhooks
 from tests.forge.server import FakeForge
 from tests.recording import own_git_config  # noqa: F401 - a fixture that every test uses
@@ -158,23 +153,7 @@ def watching(fleet: Fleet, forge: FakeForge, *, token: bool = True, begun: bool 
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    edges = Edges(
-        fleet=fleet,
-        branch=branch,
-        journal=journal,
-        inbox=Inbox(journal),
-        delivered=asyncio.Event(),
-        forge=ForgeLink(Published(journal), secret=env.get, now=now, changed=lambda: None),
-        transports={},
-        now=now,
-        secret=env.get,
-        changed=lambda: None,
-        warn=told.append,
-        intakes=Intakes(),
-        mainline=WorkTree(fleet),
-        desk=Desk(lambda: None, branch.tasks),
-        view=View(branch.tasks),
-    )
+    edges = replace(plain(Memory(fleet, branch, journal), now, env.get), warn=told.append)
     named = Forge(kind="forgejo", url=forge.url, token_env="TOKEN")  # noqa: S106 - the name of a variable
     world = World(
         edges=edges,

@@ -15,23 +15,20 @@ from reconciler.core.events import NotStarted
 from reconciler.core.issues import Issue
 from reconciler.core.terms import TERMINAL, Failure
 from reconciler.edges import Edges
-from reconciler.edges.desk import Desk
 from reconciler.edges.forgelink import ForgeLink
-from reconciler.edges.view import View
 from reconciler.forge.client import ForgeUnreachable
 from reconciler.repo import fleet as fleets
 from reconciler.repo import git
 from reconciler.repo.desired.files import DesiredFiles
 from reconciler.repo.fleet import Fleet
-from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
-from reconciler.repo.main.intakes import Intakes
 from reconciler.repo.main.mainline import Mainline, WorkTree
 from reconciler.repo.observed.funnel import ObservedBranch
 from reconciler.repo.published import Published
 from reconciler.repo.yaml import documents
 from reconciler.watching import intake
 from reconciler.watching.intake import IntakeDelayed
+from tests.edges import Memory, plain
 from tests.forge.server import FakeForge
 from tests.recording import NOW, PERSON, assigned, new_fleet, opened, own_git_config, person_commits
 from tests.waiting import until
@@ -72,23 +69,8 @@ class Bench:
 
     def begin(self) -> None:
         """Forget what only the process knew."""
-        self.edges = Edges(
-            fleet=self.fleet,
-            branch=self.branch,
-            journal=self.journal,
-            inbox=Inbox(self.journal),
-            delivered=asyncio.Event(),
-            forge=self.link(),
-            transports={},
-            now=lambda: self.now,
-            secret=lambda _: None,
-            changed=lambda: None,
-            warn=self.warnings.append,
-            intakes=Intakes(),
-            mainline=self.mainline(),
-            desk=Desk(lambda: None, self.branch.tasks),
-            view=View(self.branch.tasks),
-        )
+        made = plain(Memory(self.fleet, self.branch, self.journal), lambda: self.now)
+        self.edges = replace(made, forge=self.link(), warn=self.warnings.append, mainline=self.mainline())
 
     def mainline(self) -> Mainline:
         """Where the files of this fleet count."""

@@ -22,20 +22,15 @@ from reconciler.core.observed import Observed, ObservedTask
 from reconciler.core.standing import Standing
 from reconciler.core.terms import Phase
 from reconciler.edges import Edges
-from reconciler.edges.desk import Desk
-from reconciler.edges.forgelink import ForgeLink
 from reconciler.edges.lead import Held, Lead
-from reconciler.edges.view import Picture, View
+from reconciler.edges.view import Picture
 from reconciler.repo.fleet import Fleet
-from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal, JournalFailed
-from reconciler.repo.main.intakes import Intakes
-from reconciler.repo.main.mainline import WorkTree
 from reconciler.repo.notified import Channels
 from reconciler.repo.observed.funnel import ObservedBranch
-from reconciler.repo.published import Published
 from tests import waiting
 from tests.contract.scripted import Reply, Scripted, scripted
+from tests.edges import Memory, plain
 from tests.recording import NOW, new_fleet, opened, own_git_config
 
 __all__ = ["own_git_config"]
@@ -97,24 +92,8 @@ class Bench:
 
     def _edges(self, journal: Journal) -> Edges:
         secret = {"TOKEN": SECRET}.get
-        return Edges(
-            fleet=self.fleet,
-            branch=self.branch,
-            journal=journal,
-            inbox=Inbox(journal),
-            delivered=asyncio.Event(),
-            forge=ForgeLink(Published(journal), secret=secret, now=lambda: self.now, changed=lambda: None),
-            transports={},
-            now=lambda: self.now,
-            secret=secret,
-            changed=lambda: None,
-            warn=self.warned.append,
-            intakes=Intakes(),
-            mainline=WorkTree(self.fleet),
-            desk=Desk(lambda: None, self.branch.tasks),
-            view=View(self.branch.tasks),
-            lead=self.lead,
-        )
+        made = plain(Memory(self.fleet, self.branch, journal), lambda: self.now, secret)
+        return replace(made, warn=self.warned.append, lead=self.lead)
 
     def kept(self, name: str = "a") -> Mapping[str, bool]:
         """What the journal says was told by the channel."""
@@ -163,7 +142,7 @@ def test_what_stands_is_told_once_over_turns_and_restarts_and_again_when_it_come
         await until(lambda: "blocked/fix/1.1.0/auth" not in bench.kept())
         bench.blocked("fix")
         bench.look()
-        await until(lambda: len(bench.told()) == 3)
+        await until(lambda: len(bench.told()) == 3 and "blocked/fix/1.1.0/auth" in bench.kept())
 
     async def after_a_restart() -> None:
         bench.look()
@@ -184,7 +163,7 @@ def test_a_mass_of_causes_is_one_message_and_old_ones_are_none_for_a_fresh_journ
 
     async def first_look() -> None:
         bench.look()
-        await until(bench.told)
+        await until(lambda: len(bench.kept()) == 360)
 
     bench.working(first_look)
     assert bench.told() == [sorted(f"t{n:03}" for n in range(60))]
@@ -320,17 +299,13 @@ def test_while_another_one_may_lead_only_the_lag_is_told_and_by_a_deposed_one_no
     async def in_doubt() -> None:
         bench.lead = Doubtful(certain=False)
 
-    async def turns() -> None:
-        bench.look()
-        await until(bench.told)
-
     async def finished() -> None:
         bench.look()
         assert bench.notifier is not None
         await bench.notifier.finish()
 
     asyncio.run(in_doubt())
-    bench.working(turns)
+    bench.working(finished)
     assert bench.told() == [["origin"]]
 
     async def deposed() -> None:

@@ -18,18 +18,12 @@ from reconciler.core.observed import Observed, ObservedTask, PullRequest, Review
 from reconciler.core.publications import OpenPull
 from reconciler.core.terms import Delivery, Failure, Outcome, Phase, Verdict
 from reconciler.edges import Edges
-from reconciler.edges.desk import Desk
-from reconciler.edges.forgelink import ForgeLink
-from reconciler.edges.view import View
 from reconciler.forge.client import Client, NewPull
 from reconciler.forge.rest import Patience
 from reconciler.repo.fleet import Fleet
-from reconciler.repo.inbox import Inbox
 from reconciler.repo.journal import Journal
-from reconciler.repo.main.intakes import Intakes
-from reconciler.repo.main.mainline import WorkTree
 from reconciler.repo.observed.funnel import ObservedBranch
-from reconciler.repo.published import Published
+from tests.edges import Memory, plain
 from tests.forge.server import FakeForge
 from tests.recording import NOW, assigned, new_fleet, opened, own_git_config, started, succeeded
 
@@ -95,24 +89,9 @@ class Bench:
         """What a reconciler that was just started has in its hands."""
         journal = Journal(self.fleet.journal)
         token = {"TOKEN": self.forge.token}.get
-        link = ForgeLink(Published(journal), secret=token, now=lambda: self.now, changed=lambda: None)
-        edges = Edges(
-            fleet=self.fleet,
-            branch=self.branch,
-            journal=journal,
-            inbox=Inbox(journal),
-            delivered=asyncio.Event(),
-            forge=link,
-            transports={},
-            now=lambda: self.now,
-            secret=token,
-            changed=lambda: None,
-            warn=self.warned.append,
-            intakes=Intakes(),
-            mainline=WorkTree(self.fleet),
-            desk=Desk(lambda: None, self.branch.tasks),
-            view=View(self.branch.tasks),
-        )
+        made = plain(Memory(self.fleet, self.branch, journal), lambda: self.now, token)
+        edges = replace(made, warn=self.warned.append)
+        link = edges.forge
         link.use(self.settings)
         assert self.settings.forge is not None
         link.client = Client(self.settings.forge, self.forge.token, patience=HASTE)
