@@ -3,7 +3,7 @@
 It keeps and decides nothing; what is told may come from any thread, and takes no time that matters.
 """
 
-from typing import Literal, Protocol
+from typing import Literal
 
 Arrival = Literal[
     "accepted", "duplicate", "bad_signature", "malformed", "too_large", "switched_off", "standby", "not_kept"
@@ -15,8 +15,8 @@ Asked = Literal["task", "nothing", "crowded"]
 """What an agent that asked for work got."""
 
 
-class Meters(Protocol):
-    """Who is told. Spans are in seconds."""
+class Meters:
+    """Who is told, and counts nothing: who does count does it in place of these. Spans are in seconds."""
 
     def turned(self, took_s: float) -> None:
         """A turn of the loop has ended."""
@@ -46,35 +46,4 @@ class Meters(Protocol):
         """An agent that asked for work was answered."""
 
 
-class Unmetered:
-    """Nobody counts."""
-
-    def turned(self, took_s: float) -> None:
-        """Tell nobody."""
-
-    def recorded(self, fact: str) -> None:
-        """Tell nobody."""
-
-    def acted(self, effect: str) -> None:
-        """Tell nobody."""
-
-    def assigned(self, waited_s: float) -> None:
-        """Tell nobody."""
-
-    def started(self, waited_s: float) -> None:
-        """Tell nobody."""
-
-    def committed(self, facts: int, took_s: float) -> None:
-        """Tell nobody."""
-
-    def arrived(self, outcome: Arrival) -> None:
-        """Tell nobody."""
-
-    def followed(self, outcome: Consequence) -> None:
-        """Tell nobody."""
-
-    def asked(self, outcome: Asked) -> None:
-        """Tell nobody."""
-
-
-UNMETERED = Unmetered()
+UNMETERED = Meters()

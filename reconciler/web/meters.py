@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 from reconciler.core.actions import Effect
 from reconciler.core.breaker import Switch
 from reconciler.core.events import Event
-from reconciler.edges.meters import Arrival, Asked, Consequence
+from reconciler.edges.meters import Arrival, Asked, Consequence, Meters
 
 SHORT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 LONG_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
@@ -24,7 +24,7 @@ NOWHERE = "(none)"
 """The route of a request for a path that nothing answers."""
 
 
-class Counted:
+class Counted(Meters):
     """What this process counted, in metrics of the client library that are in no registry of the whole process."""
 
     def __init__(self) -> None:
