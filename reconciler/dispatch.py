@@ -65,7 +65,7 @@ class Dispatcher:
         self._assigned = assigned
         self._under_way: dict[_Key, asyncio.Task[None]] = {}
         self._sweeper = Sweeper(edges)
-        self._roots: starting.Roots = {}
+        self._starter = starting.Starter(edges)
         self._lasting: dict[str, asyncio.Semaphore] = {}
         self._delays: Counter[str] = Counter()
         self._failure: BaseException | None = None
@@ -130,6 +130,7 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
         await self._sweeper.close()
+        await self._starter.close()
 
     def _ended(self, effect: asyncio.Task[None]) -> None:
         failure = None if effect.cancelled() else effect.exception()
@@ -167,7 +168,7 @@ class Dispatcher:
         match action:
             case Launch():
                 async with self._lasting_on(action, desired):
-                    event = await starting.start(self._edges, desired, action, self._roots)
+                    event = await self._starter.start(desired, action)
                 await self._follow_up(action, event)
             case GiveUp():
                 await self._follow_up(action, await starting.give_up(self._edges, desired, action))

@@ -126,10 +126,10 @@ class Journal:
         """What a run was started with, as JSON text."""
         return self._text("SELECT json FROM meta WHERE run = ?", run_id)
 
-    def keep_meta(self, run_id: str, text: str) -> None:
-        """Remember what a run was started with."""
+    def keep_metas(self, texts: Mapping[str, str]) -> None:
+        """Remember what runs were started with, by run."""
         with self.writing() as connection:
-            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (run_id, text))
+            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [*texts.items()])
 
     def lease(self, task: str) -> Lease | None:
         """The newest lease on a task, run out or not."""

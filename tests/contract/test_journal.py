@@ -25,7 +25,7 @@ def test_everything_kept_is_there_after_a_restart(tmp_path: Path) -> None:
     journal = Journal(path)
     journal.keep_good_versions({"state/tasks/a.yaml": "b1"})
     journal.keep_good_versions({"state/tasks/a.yaml": "b2"})
-    journal.keep_meta("f.a.1", "{}")
+    journal.keep_metas({"f.a.1": "{}"})
     journal.keep_leases({"a": Lease(epoch=2, until=NOW)})
     journal.keep_activity("a", NOW)
     journal.close()
@@ -50,7 +50,7 @@ def test_what_was_never_kept_is_not_there(tmp_path: Path) -> None:
 def test_a_run_that_is_over_is_forgotten_and_others_are_not(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     for run in ("f.a.1", "f.a.2"):
-        journal.keep_meta(run, "{}")
+        journal.keep_metas({run: "{}"})
     journal.forget("f.a.1")
     assert (journal.meta("f.a.1"), journal.meta("f.a.2")) == (None, "{}")
     journal.close()
@@ -98,7 +98,7 @@ def test_a_damaged_file_is_kept_aside_and_a_new_one_begun(tmp_path: Path, conten
     assert journal.warning is not None
     assert "moved to j.broken-1" in journal.warning
     assert (tmp_path / "j.broken-1").read_bytes() == content
-    journal.keep_meta("r", "{}")
+    journal.keep_metas({"r": "{}"})
     journal.close()
 
 
@@ -177,7 +177,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
         "import os, pathlib, signal\n"
         "from reconciler.repo.journal import Journal\n"
         f"journal = Journal(pathlib.Path({str(tmp_path / 'j')!r}))\n"
-        "journal.keep_meta('r', 'kept')\n"
+        "journal.keep_metas({'r': 'kept'})\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.desired import Engine, Host
-from reconciler.core.script import clean, launch, poll, prepare, probe, read, readmany, shell, stop, sweep
+from reconciler.core.script import clean, giveup, launch, poll, prepare, probe, read, readmany, shell, stop, sweep
 from reconciler.core.script.launch import Launch, Launched
 from reconciler.core.script.poll import Seen
 from reconciler.core.script.readmany import Piece
@@ -48,7 +48,7 @@ class World:
         return replace(order, **changes)  # type: ignore[arg-type]  # the names of fields, from tests
 
     def launch(self, run: str, agent: str, **changes: object) -> Launched:
-        return launch.parse_launch(self.host.run(launch.launch(self.order(run, agent, **changes))))
+        return launch.parse_launch(self.host.run(launch.launch([self.order(run, agent, **changes)])))[run]
 
     def seen(self, run: str) -> Seen:
         return poll.parse_poll(self.host.run(poll.poll(WORKDIR, self.fleet, [run]))).runs[run]
@@ -128,7 +128,7 @@ def test_the_environment_is_an_allow_list(world: World) -> None:
         },
     )
     order = world.order("t.1", "env -0", unset=("LANG",), variables={"MINE": "1"}, words=("env", "-0"))
-    host.run(launch.launch(order))
+    host.run(launch.launch([order]))
     assert world.ended("t.1") == 0
     names = {entry.split(b"=")[0].decode() for entry in world.output("t.1").split(b"\0") if entry}
     assert names - {"_", "SHLVL", "SHELL"} == {
@@ -143,7 +143,7 @@ def test_the_run_folder_is_private_and_env_is_gone(world: World) -> None:
     folder = world.root / "runs" / "t.1"
     assert folder.stat().st_mode & 0o077 == 0
     assert sorted({path.name for path in folder.iterdir()} - {"activity"}) == [
-        "agent", "command", "engine", "exit", "meta.json", "prompt", "started", "stderr", "stdout", "supervise",
+        "agent", "command", "exit", "meta.json", "prompt", "started", "stderr", "stdout", "supervise",
         "workspace",
     ]  # fmt: skip
     assert all(b"secret-value" not in path.read_bytes() for path in folder.iterdir())
@@ -165,7 +165,7 @@ def test_no_secret_is_ever_an_argument_and_no_path_one_of_a_shell(dash: World) -
     with ThreadPoolExecutor(2) as pool:
         for number in range(1, 11):
             order = dash.order(f"t.{number}", agent, prompt=b"prompt-text", variables={"TOKEN": "secret-value"})
-            pool.submit(dash.host.run, launch.launch(order))
+            pool.submit(dash.host.run, launch.launch([order]))
         until(watch)
     assert any(b"supervise" in line for line in seen)
     leaks = [line for line in seen if b"secret-value" in line or b"prompt-text" in line]
@@ -184,7 +184,7 @@ def test_a_launch_may_be_repeated_and_runs_once(world: World) -> None:
 
 
 def test_what_was_given_up_never_starts(world: World) -> None:
-    assert launch.parse_give_up(world.host.run(launch.give_up(WORKDIR, world.fleet, "t.1"))).state == "void"
+    assert giveup.parse_give_up(world.host.run(giveup.give_up(WORKDIR, world.fleet, "t.1"))).state == "void"
     assert world.launch("t.1", "echo ran").state == "void"
     assert world.seen("t.1").state == "void"
     assert not (world.root / "runs" / "t.1" / "stdout").exists()
@@ -192,7 +192,7 @@ def test_what_was_given_up_never_starts(world: World) -> None:
 
 def test_what_runs_cannot_be_given_up(dash: World) -> None:
     dash.launch("t.1", "sleep 100")
-    assert launch.parse_give_up(dash.host.run(launch.give_up(WORKDIR, dash.fleet, "t.1"))).state == "alive"
+    assert giveup.parse_give_up(dash.host.run(giveup.give_up(WORKDIR, dash.fleet, "t.1"))).state == "alive"
 
 
 def test_an_agent_is_detached_with_signals_as_they_are_by_default(dash: World) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from reconciler.core.command import Command, Completed, command_line, stdin
 from reconciler.core.desired import Engine, Host
-from reconciler.core.script import clean, deliver, fence, launch, poll, prepare, probe, shell, stop, sweep
+from reconciler.core.script import clean, deliver, fence, giveup, launch, poll, prepare, probe, shell, stop, sweep
 from reconciler.core.script.deliver import Delivered, Delivery
 from reconciler.core.script.launch import Launch
 from reconciler.core.script.prepare import Preparation, Prepared
@@ -80,10 +80,10 @@ class World:
             variables={"TOKEN": "x"},
             term=term,
         )
-        return launch.launch(order), launch.parse_launch
+        return launch.launch([order]), launch.parse_launch
 
     def give_up(self, run: str, term: int) -> Step:
-        return launch.give_up(WORKDIR, self.fleet, run, term), launch.parse_give_up
+        return giveup.give_up(WORKDIR, self.fleet, run, term), giveup.parse_give_up
 
     def stop(self, run: str, term: int, grace_s: int = 20) -> Step:
         command = stop.stop(WORKDIR, self.fleet, run, StopReason.CANCELLED, grace_s=grace_s, term=term)
@@ -293,7 +293,6 @@ def test_a_launch_that_stalled_half_sent_starts_nothing_when_it_goes_on(world: W
     command, parse = world.launch("new.1", 1, prompt=b"x" * 300_000)
     sent = stdin(command)
     half = len(sent) - 200_000
-    folder = world.root / "runs" / "new.1"
     with subprocess.Popen(
         [*world.host.words, "-c", command_line(command)],
         stdin=subprocess.PIPE,
@@ -304,14 +303,14 @@ def test_a_launch_that_stalled_half_sent_starts_nothing_when_it_goes_on(world: W
         assert stalled.stdout is not None
         stalled.stdin.write(sent[:half])
         stalled.stdin.flush()
-        until(lambda: list(folder.glob("new.*")))
+        until((world.root / "term.1").exists)
         world.poll(2, "new.1")
         stalled.stdin.write(sent[half:])
         stalled.stdin.close()
         answer = Completed(exit=0, stdout=stalled.stdout.read(), stderr=b"")
     with pytest.raises(Fenced, match="launch: the host was told of term 2"):
         parse(answer)
-    assert list(folder.iterdir()) == []
+    assert world.states("new.1") == ["absent"]
 
 
 def _nothing_started(world: World) -> bool:
@@ -339,6 +338,7 @@ def _nothing_kept(world: World) -> bool:
 @pytest.mark.parametrize(
     ("name", "program", "word", "kept"),
     [
+        ("launch", "mkdir", "new.1", _nothing_started),
         ("launch", "mv", " new.", _nothing_started),
         ("give_up", "mkdir", "lost.1", lambda world: world.states("lost.1") == ["absent"]),
         ("stop", "ln", " stop ", _nothing_signalled),
@@ -354,6 +354,9 @@ def test_a_fence_that_comes_while_a_script_works_stops_it_before_its_last_step(
     world: World, name: str, program: str, word: str, kept: Callable[[World], bool]
 ) -> None:
     steps = world.all_of(1)
+    if program == "mv":
+        (world.root / "runs/new.1").mkdir()
+        (world.root / "runs/new.1/meta.json").write_text("of a launch that was cut")
     if name == "clean":
         world.do(steps["give_up"])
         steps["clean"] = world.clean(1, "fix.1", "lost.1")
@@ -389,7 +392,7 @@ def test_a_fence_that_comes_while_an_engine_is_asked_spares_its_job(world: World
 @pytest.mark.parametrize("term", [-1, fence.MOST_TERM + 1])
 def test_a_term_that_no_shell_can_compare_is_refused(term: int) -> None:
     with pytest.raises(ValueError, match="is no term"):
-        launch.give_up(WORKDIR, "0123456789ab", "t.1", term)
+        giveup.give_up(WORKDIR, "0123456789ab", "t.1", term)
 
 
 def test_output_that_reads_like_a_refusal_is_none() -> None:

@@ -40,7 +40,7 @@ def test_an_output_without_end_is_copied_up_to_the_bound(tmp_path: Path, monkeyp
             words=("truncate", "-s", "1T", f"{host.env['HOME']}/w/{fleet_id}/runs/t.1/stdout"),
             variables={},
         )
-        host.run(launch.launch(order))
+        host.run(launch.launch([order]))
 
         async def run(command: Command) -> Completed:
             return await asyncio.to_thread(host.run, command)

@@ -65,12 +65,12 @@ def _storm(tmp_path: Path, shell: str, launchers: int) -> None:
         words=("sh", "-c", f"cat >>'{count}'; echo >>'{count}'"),
         variables={"A": "b"},
     )
-    command = launch.launch(order)
+    command = launch.launch([order])
     dice = random.Random(7)  # noqa: S311 - a test's dice
     waits = [dice.uniform(0.0, 0.25) if dice.random() < 0.6 else 20.0 for _ in range(launchers)]
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(lambda wait: _cut(host, command, wait), waits))
-    until(lambda: launch.parse_launch(host.run(command)).state in {"alive", "ended", "gone"})
+    until(lambda: launch.parse_launch(host.run(command))["t.1"].state in {"alive", "ended", "gone"})
     polled = poll.poll("~/w", fleet, ["t.1"])
     until(lambda: poll.parse_poll(host.run(polled)).runs["t.1"].state == "ended")
     assert count.read_text() == "once\n"
@@ -198,7 +198,7 @@ def test_a_full_disk_is_never_a_success(tmp_path: Path) -> None:
             words=("sh", "-c", "cat /dev/zero; exit 0"),
             variables={},
         )
-        host.run(launch.launch(order))
+        host.run(launch.launch([order]))
         command = poll.poll(str(disk), fleet, ["t.1"])
         until(lambda: poll.parse_poll(host.run(command)).runs["t.1"].state in {"gone", "ended"})
         folder = read.parse_read_meta(host.run(read.read_meta(str(disk), fleet, "t.1")))
@@ -213,7 +213,7 @@ def test_a_full_disk_is_never_a_success(tmp_path: Path) -> None:
             words=("true",),
             variables={},
         )
-        answer = launch.parse_launch(host.run(launch.launch(big)))
+        answer = launch.parse_launch(host.run(launch.launch([big])))["t.2"]
         assert answer.state == "absent"
         assert "cannot be" in answer.message
         host.run(stop.stop(str(disk), fleet, "t.1", StopReason.CANCELLED))

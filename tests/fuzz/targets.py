@@ -15,7 +15,7 @@ from reconciler.core.desired import Adapter, Task
 from reconciler.core.issues import Issue
 from reconciler.core.observed import Meta, ObservedTask, Run
 from reconciler.core.output import Events
-from reconciler.core.script import clean, deliver, launch, poll, prepare, probe, read, stop, sweep
+from reconciler.core.script import clean, deliver, giveup, launch, poll, prepare, probe, read, stop, sweep
 from reconciler.core.script.shell import MARK, ProtocolError
 from reconciler.core.terms import Kind, Phase
 from reconciler.forge import payloads
@@ -37,7 +37,7 @@ PARSERS: tuple[Callable[[Completed], object], ...] = (
     deliver.parse_deliver,
     deliver.parse_inspect,
     launch.parse_launch,
-    launch.parse_give_up,
+    giveup.parse_give_up,
     poll.parse_poll,
     prepare.parse_prepare,
     probe.parse_probe,

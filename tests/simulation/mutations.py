@@ -62,7 +62,7 @@ _LAUNCHED_EARLY = """
                     assigned_at=event.at, spec=event.spec,
                 )
                 early = Launch(task_id=task_id, run=run, reuse=True)
-                await starting.start(self._edges, self._edges.view.latest().desired, early, {})
+                await self._starter.start(self._edges.view.latest().desired, early)
 """
 
 BUGS = (
@@ -98,6 +98,11 @@ BUGS = (
                 module="reconciler/dispatch.py",
                 text="        pulled: dict[str, Run] = {}\n",
                 becomes=f"{_LAUNCHED_EARLY}        pulled: dict[str, Run] = {{}}\n",
+            ),
+            Change(
+                module="reconciler/acting/starting.py",
+                text="from reconciler.core.observed import Run\n",
+                becomes="from reconciler.core.observed import ObservedTask, Run\n",
             ),
             Change(
                 module="reconciler/acting/starting.py",

@@ -3,8 +3,9 @@
 It reads a command's words and payload in the order in which the script takes them, and decides nothing for the program.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.script.shell import MARK
@@ -14,6 +15,16 @@ from tests.simulation.remotes import MAIN, Remote
 AFTER_CLAIM_S = 0.01
 TERMLESS = frozenset({"read", "read-many", "read-meta", "inspect"})
 """The scripts that change nothing, and so bear no term."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """What a launch says of one run."""
+
+    run: str
+    make: bool
+    workspace: str
+    meta: bytes
 
 
 class Protocol:
@@ -98,25 +109,26 @@ class Protocol:
         return _said(folder.prepared.decode())
 
     def _launch(self, host: Host, command: Command) -> Completed:
-        name, counts = command.words[2], [int(word) for word in command.words[3:13]]
-        sizes = [size + (lines > 0) for size, lines in zip(counts[::2], counts[1::2], strict=True)]
-        folder = host.folders.setdefault(name, Folder(name=name))
+        return _said("".join(f"run {order.run} {self._launched(host, command, order)}\n" for order in _orders(command)))
+
+    def _launched(self, host: Host, command: Command, order: _Order) -> str:
+        folder = host.folders.setdefault(order.run, Folder(name=order.run))
         if folder.claim is None:
-            if command.words[14] == "1":
-                task, _, epoch = name.rpartition(".")
+            if order.make:
+                task, _, epoch = order.run.rpartition(".")
                 made = replace(command, words=(*command.words[:2], task, epoch, "1", "", "", "", ""))
                 if self._prepare(host, made).exit != 0:
-                    return _said("failed the run folder cannot be made\n", exit_code=1)
-            if host.full or host.read_only or len(command.payload) != sum(sizes):
-                return _said("failed the run folder cannot be filled\n", exit_code=1)
-            folder.meta = command.payload[: counts[0]]
+                    return "failed the run folder cannot be made"
+            if host.full or host.read_only:
+                return "failed the run folder cannot be filled"
+            folder.meta = order.meta
             folder.filled = True
-            folder.workspace = command.words[13].rpartition("/")[2]
-            slow_s = self._slow_claim_s(host, name)
-            host.loop.call_later(AFTER_CLAIM_S + slow_s, host.claim, name, host.boot)
+            folder.workspace = order.workspace.rpartition("/")[2]
+            slow_s = self._slow_claim_s(host, order.run)
+            host.loop.call_later(AFTER_CLAIM_S + slow_s, host.claim, order.run, host.boot)
             if not slow_s:
-                return _said("state alive\n")
-        return _said(f"state {host.state(folder)}\n")
+                return "state alive"
+        return f"state {host.state(folder)}"
 
     def _give_up(self, host: Host, command: Command) -> Completed:
         folder = self._void(host, command.words[2])
@@ -247,6 +259,14 @@ def _file(host: Host, folder: Folder, file: str) -> bytes | None:
     if file in {"stdout", "stderr"} and folder.process is not None:
         return folder.process.output(file, host.clock.now_s)
     return None
+
+
+def _orders(command: Command) -> Iterator[_Order]:
+    """The runs of a launch: of each, `order` with its words comes first, and the file `meta.json` next."""
+    words = shlex.split(command.payload.decode("utf-8", "surrogateescape"))
+    for at in (number for number, word in enumerate(words) if word == "order" and words[number + 5] == "part"):
+        run, make, workspace, _, _, _, meta = words[at + 1 : at + 8]
+        yield _Order(run=run, make=make == "1", workspace=workspace, meta=meta.encode("utf-8", "surrogateescape"))
 
 
 def _said(answer: str, exit_code: int = 0) -> Completed:

@@ -9,7 +9,21 @@ from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Adapter, Engine, Host, Task
 from reconciler.core.mask import Blot
 from reconciler.core.observed import Meta
-from reconciler.core.script import argv, clean, deliver, engine, launch, poll, prepare, probe, read, shell, stop, sweep
+from reconciler.core.script import (
+    argv,
+    clean,
+    deliver,
+    engine,
+    giveup,
+    launch,
+    poll,
+    prepare,
+    probe,
+    read,
+    shell,
+    stop,
+    sweep,
+)
 from reconciler.core.script.shell import MARK, ProtocolError
 from reconciler.core.terms import Kind
 
@@ -34,7 +48,10 @@ def answer(text: str, *, stderr: str = "") -> Completed:
         (stop.parse_stop, "survivors many\nstate ended\n"),
         (sweep.parse_sweep, "run t.1 swept\n"),
         (sweep.parse_sweep, "run t.1 elsewhere\nend\n"),
-        (launch.parse_launch, "state elsewhere\n"),
+        (launch.parse_launch, "run t.1 state elsewhere\n"),
+        (launch.parse_launch, "run t.1 state alive"),
+        (launch.parse_launch, "state alive\n"),
+        (giveup.parse_give_up, "state elsewhere\n"),
         (deliver.parse_deliver, "head abc"),
     ],
 )
@@ -70,7 +87,9 @@ def test_a_version_line_that_is_none_is_a_protocol_error() -> None:
 def test_a_folder_that_is_not_there_is_absent_and_a_refusal_is_a_message() -> None:
     assert read.parse_read_meta(answer("missing\n")).state == "absent"
     assert deliver.parse_inspect(answer("")) is None
-    said = launch.parse_launch(answer("failed the run folder cannot be filled\n", stderr="mv: no\nspace\n"))
+    said = launch.parse_launch(answer("run t.1 failed the run folder cannot be filled\n", stderr="mv: no\nspace\n"))[
+        "t.1"
+    ]
     assert (said.state, said.message) == ("absent", "the run folder cannot be filled: mv: no space")
 
 

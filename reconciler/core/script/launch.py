@@ -1,9 +1,9 @@
-"""Launching a run: fill its folder, start the detached supervisor, see it claim; and giving an epoch up for good.
+"""Launching runs: fill their folders, start the detached supervisors, see them claim.
 
-A launch may be repeated for ever and runs at most once, because only the supervisor claims; no secret is an argument.
+A launch may be repeated for ever and runs at most once, because only a supervisor claims; no secret is an argument.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,136 +14,151 @@ from reconciler.core.script import engine, fence, shell, supervise
 State = Literal["absent", "void", "alive", "ended", "gone"]
 
 LAUNCH_TIMEOUT_S = 30.0
-CLAIM_WAIT_S = 2
-MOST_BY_LINES = 2048
-"""A shell reads lines byte by byte: a part with more bytes comes sooner through a process of its own."""
+MOST_RUNS = 50
+_OTHERS_TURNS = 100
+"""How often 20 ms are waited for runs that another launch of them fills at this moment."""
 
 _LAUNCH = (
     "set -u\nmask=$(umask)\numask 077\n"
-    + shell.take("workdir", "fleet", "term", "run", "meta_size", "meta_lines", "prompt_size", "prompt_lines")
-    + shell.take(
-        "env_size", "env_lines", "command_size", "command_lines", "engine_size", "engine_lines", "workspace", "make"
-    )
+    + shell.take("workdir", "fleet", "term")
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
     + fence.FENCE
     + shell.PROCESSES
     + shell.CLAIM
     + engine.CALLS
-    + supervise.QUOTE
-    + rf"""
-announce
-if fenced; then cat >/dev/null; refuse; fi
-dir=$root/runs/$run
-work=
-if [ "$make" = 1 ]; then work=$root/work; fi
-[ -d "$dir" ] || mkdir -p "$dir/new.$$" ${{work:+"$work"}}
-cd -P "$dir" || {{ answer; echo 'failed the run folder cannot be made'; exit 1; }}
-tell() {{
-  look
-  if [ -e stdout ]; then rm -f env; fi
-  answer
-  printf 'state %s\n' "$claim"
-  exit 0
-}}
-short() {{ cd "$dir" && rm -rf ./*."$$"; answer; echo 'failed the run folder cannot be filled'; exit 1; }}
-submit() {{
-  . ./engine
-  run_id=$fleet.$run
-  if job_lives; then return 0; fi
-  rm -f job
-  dir=$(pwd -P)
-  {{ printf '#!/bin/sh\ncd '; quote "$dir"; printf ' && exec sh ./supervise %s\n' "$mask"; }} >job.sh || short
-  chmod 700 job.sh || short
-  engine_submit >submitted </dev/null || short
-  set -- $(tail -n 1 submitted)
-  if [ $# = 0 ]; then echo 'the engine named no job' >&2; short; fi
-  shift $(($# - 1))
-  printf '%s\n' "$1" >job."$$" && mv -f job."$$" job || short
-}}
-if [ -e started ]; then cat >/dev/null; tell; fi
-if [ "$make" = 1 ]; then
-  if [ "$PWD" != "${{workspace%/work/*}}/runs/$run" ]; then cat >/dev/null; answer; echo elsewhere; exit 0; fi
-  umask "$mask"
-  [ -d "$workspace" ] || mkdir -p "$workspace" || short
-  umask 077
-fi
-[ -d new."$$" ] || mkdir new."$$"
-cd new."$$" || short
-raw() {{
-  dd bs="$2" count=1 iflag=fullblock >"$1" 2>/dev/null || short
-  if [ $(($(wc -c <"$1"))) != "$2" ]; then short; fi
-}}
-lines() {{
-  left=$1
-  while [ "$left" -gt 1 ]; do
-    IFS= read -r line && printf '%s\n' "$line" || return 1
-    left=$((left - 1))
-  done
-  IFS= read -r line && printf %s "$line"
-}}
-part() {{
-  if [ "$3" -gt 0 ]; then lines "$3" >"$1" || short
-  elif [ "$2" -gt 0 ]; then raw "$1" "$2"
-  else : >"$1" || short
-  fi
-}}
-part meta.json "$meta_size" "$meta_lines"
-part prompt "$prompt_size" "$prompt_lines"
-part env "$env_size" "$env_lines"
-part command "$command_size" "$command_lines"
-part engine "$engine_size" "$engine_lines"
-printf %s {shell.quoted((supervise.SUPERVISE,))} >supervise || short
-printf '%s\n' "$workspace" >workspace || short
-if [ "$make" = 1 ]; then
-  {{
-    printf 'workspace %s\nrun_dir %s\nhome %s\n' "$workspace" "${{PWD%/*}}" "$HOME"
-    printf 'base \nbase_sha \nstart_sha \nhead_sha \n'
-  }} >prepared || short
-fi
-cd .. || short
-if fenced; then rm -rf new."$$"; refuse; fi
-if [ ! -e started ]; then mv -f new."$$"/* . || short; fi
-if [ -e started ]; then rm -rf new."$$"; tell; fi
-guard
-if [ -s engine ]; then
-  submit
-else
-  setsid sh ./supervise "$mask" </dev/null >/dev/null 2>&1 &
-fi
-rm -rf new."$$"
-turns=0
-while [ ! -e started ] && [ "$turns" -lt {CLAIM_WAIT_S * 50} ]; do
-  turns=$((turns + 1))
-  sleep 0.02 2>/dev/null || {{ sleep 1; turns=$((turns + 50)); }}
-done
-if [ ! -e started ] && [ -s job ]; then answer; echo 'state alive'; exit 0; fi
-tell
-"""
-)
-
-_GIVE_UP = (
-    "set -u\numask 077\n"
-    + shell.take("workdir", "fleet", "term", "run")
-    + shell.MARK_ANSWER
-    + shell.FLEET_ROOT
-    + fence.FENCE
-    + shell.PROCESSES
-    + shell.CLAIM
+    + supervise.ALLOWED
+    + f"patience={_OTHERS_TURNS}\n"
+    + f"supervise={shell.quoted((supervise.SUPERVISE,))}\n"
+    + f"allowed={shell.quoted((supervise.ALLOWED,))}\n"
     + r"""
 announce
+if fenced; then cat >/dev/null; refuse; fi
+top=$root/runs
+if cd -P "$top" 2>/dev/null || { mkdir -p "$top" && cd -P "$top"; }; then top=$PWD; fi
+engine= runs= ready= given= said= others= none=
+launcher() { engine=$1; }
+folders() {
+  left=$#
+  while [ "$left" -gt 0 ]; do
+    run=$1 workspace=$2 left=$((left - 2))
+    shift 2
+    [ -d "$top/$run" ] || set -- "$@" "$top/$run"
+    if [ -n "$workspace" ] && is_here && [ ! -d "$workspace" ]; then set -- "$@" "$workspace"; fi
+  done
+  [ $# = 0 ] || mkdir -p "$@"
+}
+is_here() { [ "${workspace%/work/*}/runs" = "$top" ]; }
+say() { said="${said}run $run $1
+"; }
+order() {
+  run=$1 make=$2 workspace=$3 variables=$4 why= fill= anew=
+  if ! cd "$top/$run" 2>/dev/null; then why='failed the run folder cannot be made'
+  elif [ "$make" = 1 ] && ! is_here; then why=elsewhere
+  elif [ -e started ]; then return 0
+  elif [ ! -e meta.json ]; then fill=1; set -C
+  else
+    fill=1 anew=1
+    [ -d new."$$" ] || mkdir new."$$"
+    cd new."$$" || short
+  fi
+}
+short() { fill= why='failed the run folder cannot be filled'; }
+part() {
+  [ -n "$fill" ] || return 0
+  name=$1 opened=
+  shift
+  {
+    opened=1
+    printf %s "$1" || opened=0
+    shift
+    for word do printf '\0%s' "$word" || opened=0; done
+  } >"$name"
+  if [ "$opened" = 1 ]; then return 0; fi
+  if [ -z "$opened" ] && [ -e "$name" ]; then fill=; else short; fi
+}
+filled() {
+  part supervise "$supervise"
+  if [ -n "$anew" ] || [ ! -e workspace ]; then part workspace "$workspace
+"; fi
+  if [ "$make" = 1 ] && { [ -n "$anew" ] || [ ! -e prepared ]; }; then
+    part prepared "workspace $workspace
+run_dir $top/$run
+home $HOME
+base $none
+base_sha $none
+start_sha $none
+head_sha $none
+"
+  fi
+  if [ -n "$engine" ]; then part engine "$engine"; fi
+  set +C
+  if [ -n "$anew" ] && cd "$top/$run"; then
+    if [ -n "$fill" ] && fenced; then rm -rf new."$$"; refuse; fi
+    if [ -n "$fill" ] && [ ! -e started ]; then mv -f new."$$"/* . || short; fi
+    rm -rf new."$$"
+  fi
+  if [ -n "$why" ]; then say "$why"; return 0; fi
+  runs="$runs $run"
+  if [ -e started ]; then return 0; fi
+  if [ -z "$fill" ]; then others="$others $run"; return 0; fi
+  ready="$ready $run" given="${given}variables $variables
+"
+}
+if [ -p /proc/self/fd/0 ]; then . /proc/self/fd/0; else eval "$(cat)"; fi
 guard
-dir=$root/runs/$run
-mkdir -p "$dir" && cd "$dir" || { answer; echo 'failed the run folder cannot be made'; exit 1; }
-guard
-if [ ! -e started ]; then
-  echo void >void."$$" && [ -s void."$$" ] && ln void."$$" started 2>/dev/null
-  rm -f void."$$"
+begin() {
+  { allowed; printf %s "$given"; } |
+    setsid $fork env -i PATH="$PATH" sh "$1/supervise" "$mask" "$@" 3>&1 >/dev/null 2>&1
+}
+claims() { left=$1; while [ "$left" -gt 0 ] && read -r line; do left=$((left - 1)); done; }
+submit() {
+  cd "$top/$run" || return 1
+  . ./engine
+  run_id=$fleet.$run dir=$top/$run
+  if job_lives; then return 0; fi
+  rm -f job
+  {
+    printf '#!/bin/sh\ncd '; quote "$top"; printf ' || exit 1\ntrap : TERM HUP INT QUIT\n'
+    printf %s "$allowed"
+    printf '{ allowed; printf "variables "; quote "$(cat %s/env)"; } |' "$run"
+    printf ' env -i PATH="$PATH" sh %s/supervise %s %s 3>/dev/null\n' "$run" "$mask" "$run"
+  } >job.sh && chmod 700 job.sh && engine_submit >submitted </dev/null || return 1
+  set -- $(tail -n 1 submitted)
+  if [ $# = 0 ]; then echo 'the engine named no job' >&2; return 1; fi
+  shift $(($# - 1))
+  printf '%s\n' "$1" >job."$$" && mv -f job."$$" job
+}
+cd "$top" || exit 96
+set -- $ready
+if [ -n "$engine" ]; then
+  for run do submit || say 'failed the engine takes no job'; done
+elif [ $# -gt 0 ]; then
+  { fork=-f; begin "$@" || { fork=; (exec 2>/dev/null; begin "$@") & }; } | claims $#
 fi
-look
-if [ "$claim" = void ]; then rm -f env; fi
+cd "$top" || exit 96
+set --
+for run in $ready; do
+  for own in "$run"/claim.*; do if [ -e "$own" ]; then set -- "$@" "$own"; fi; done
+done
+[ $# = 0 ] || rm -f "$@"
+turns=0
+for run in $others; do
+  while [ ! -e "$run/started" ] && [ "$turns" -lt "$patience" ]; do
+    turns=$((turns + 1))
+    sleep 0.02 2>/dev/null || { sleep 1; turns=$((turns + 50)); }
+  done
+done
 answer
-printf 'state %s\n' "$claim"
+printf %s "$said"
+for run in $runs; do
+  claim=absent
+  if cd "$top/$run" 2>/dev/null; then
+    look
+    if [ "$claim" = absent ] && [ -s job ]; then claim=alive; fi
+  fi
+  printf 'run %s state %s\n' "$run" "$claim"
+done
 """
 )
 
@@ -185,66 +200,85 @@ class Launched:
     elsewhere: bool = False
 
 
-def launch(order: Launch) -> Command:
-    """Fill the run folder and start the run, unless something claimed the folder already.
+def together(order: Launch) -> tuple[object, ...]:
+    """What runs have in common that can be launched by one command."""
+    return order.workdir, order.fleet, order.term, order.launcher
 
-    ValueError for a word, a variable or an id that cannot be carried exactly.
+
+def launch(orders: Sequence[Launch]) -> Command:
+    """Fill the run folders and start the runs, but those that something claimed already.
+
+    They are on one host and have in common what `together` says. What follows the place is `sh` text, each word of it
+    quoted by itself. ValueError for a word, a variable or an id that cannot be carried exactly, and for none or more
+    than `MOST_RUNS` orders.
     """
-    run = shell.checked_run(order.run)
-    parts = (
-        order.meta_json,
-        order.prompt,
-        supervise.exports(order.variables, order.unset, f"{order.fleet}.{run}"),
-        supervise.command_text(order.words, order.workspace, order.prompt_on_stdin),
-        engine.text(order.launcher),
-    )
-    lines = tuple(_lines(part) for part in parts)
-    sizes = (str(size) for part, count in zip(parts, lines, strict=True) for size in (len(part), count))
+    if not 0 < len(orders) <= MOST_RUNS or len({together(order) for order in orders}) != 1:
+        raise ValueError("these runs cannot be launched together")
+    first = orders[0]
+    folders = (word for order in orders for word in (order.run, order.workspace if order.make else ""))
+    lines = [("folders", *folders)]
+    if first.launcher != "setsid":
+        lines.insert(0, ("launcher", shell.text(engine.text(first.launcher))))
+    for order in orders:
+        lines += _lines(order)
+    text = "".join(f"{shell.quoted(line)}\n" for line in lines)
     return Command(
         name="launch",
         script=_LAUNCH,
-        words=(
-            *fence.place(order.workdir, order.fleet, order.term),
-            run,
-            *sizes,
-            order.workspace,
-            "1" if order.make else "0",
-        ),
-        payload=b"".join(part + b"\n" if count else part for part, count in zip(parts, lines, strict=True)),
+        words=fence.place(first.workdir, first.fleet, first.term),
+        payload=text.encode("utf-8", "surrogateescape"),
         timeout_s=LAUNCH_TIMEOUT_S,
         brief=True,
     )
 
 
-def _lines(part: bytes) -> int:
-    """How many lines a part is read as, where its shell can do that faster by itself than by starting `dd`; else 0."""
-    return part.count(b"\n") + 1 if 0 < len(part) <= MOST_BY_LINES and b"\0" not in part else 0
+def check(order: Launch) -> None:
+    """ValueError for a word, a variable or an id that cannot be carried exactly."""
+    for line in _lines(order):
+        shell.quoted(line)
 
 
-def parse_launch(completed: Completed) -> Launched:
-    """The state after a launch; Fenced, and ProtocolError for an answer that is none."""
-    return _parse("launch", completed)
+def _lines(order: Launch) -> list[tuple[str, ...]]:
+    """The calls by which the script fills one run folder."""
+    run = shell.checked_run(order.run)
+    variables = shell.text(supervise.exports(order.variables, order.unset, f"{order.fleet}.{run}"))
+    command = supervise.command_text(order.words, order.workspace, order.prompt_on_stdin)
+    detached = order.launcher == "setsid"
+    return [
+        ("order", run, "1" if order.make else "0", order.workspace, shell.quoted((variables,)) if detached else ""),
+        ("part", "meta.json", *shell.text(order.meta_json).split("\0")),
+        ("part", "prompt", *shell.text(order.prompt).split("\0")),
+        ("part", "command", shell.text(command)),
+        *([] if detached else [("part", "env", variables)]),
+        ("filled",),
+    ]
 
 
-def give_up(workdir: str, fleet: str, run: str, term: int = 0) -> Command:
-    """Make sure that a run which nothing claimed can never start."""
-    words = (*fence.place(workdir, fleet, term), shell.checked_run(run))
-    return Command(name="give-up", script=_GIVE_UP, words=words, brief=True)
+def parse_launch(completed: Completed) -> dict[str, Launched]:
+    """What became of each run; Fenced, and ProtocolError for an answer that is none."""
+    answer = shell.text(shell.body("launch", completed))
+    if answer and not answer.endswith("\n"):
+        message = f"launch: the answer is cut: {answer[-80:]!r}"
+        raise shell.ProtocolError(message)
+    return dict(_launched(completed, line) for line in answer.split("\n")[:-1])
 
 
-def parse_give_up(completed: Completed) -> Launched:
-    """`void` when it can never start, else what claimed it before; Fenced, and ProtocolError for no answer."""
-    return _parse("give-up", completed)
+def _launched(completed: Completed, line: str) -> tuple[str, Launched]:
+    match line.split(" ", 3):
+        case ["run", run, "state", word]:
+            return run, Launched(state=state("launch", word))
+        case ["run", run, "elsewhere"]:
+            return run, Launched(state="absent", elsewhere=True)
+        case ["run", run, "failed", *why]:
+            return run, Launched(state="absent", message=f"{' '.join(why)}: {said(completed)}")
+        case _:
+            message = f"launch: {line!r} is no line about a run"
+            raise shell.ProtocolError(message)
 
 
-def _parse(name: str, completed: Completed) -> Launched:
-    found = shell.fields(name, shell.body(name, completed))
-    if "elsewhere" in found:
-        return Launched(state="absent", elsewhere=True)
-    if "failed" in found:
-        said = " ".join(shell.text(completed.stderr)[-300:].split())
-        return Launched(state="absent", message=f"{found['failed']}: {said}")
-    return Launched(state=state(name, shell.needed(name, found, "state")))
+def said(completed: Completed) -> str:
+    """The end of what the host's programs complained of, as one line."""
+    return " ".join(shell.text(completed.stderr)[-300:].split())
 
 
 def state(name: str, word: str) -> State:

@@ -16,13 +16,19 @@ VERSION_WAIT_S = 20
 VERSION_BYTES = 4096
 GIT_MINIMUM = (2, 30)
 
+_ASKED = """
+(become "$(cat env)")
+echo $? >exit.new
+mv exit.new exit
+"""
+
 _PROBE = (
     "set -u\numask 077\n"
     + shell.take("workdir", "fleet", "term")
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
     + fence.FENCE
-    + supervise.ENVIRONMENT
+    + supervise.ALLOWED
     + rf"""
 missing=
 lacks() {{ missing="$missing $1"; }}
@@ -55,9 +61,7 @@ while read -r name env_size command_size && [ "$name" != . ]; do
   : >stdout
   : >stderr
   (
-    {{ allowed; cat env; }} | ( agent_shell ) >/dev/null 2>&1
-    echo $? >exit.new
-    mv exit.new exit
+    allowed | env -i PATH="$PATH" sh -c {shell.quoted((supervise.BORN + _ASKED,))}
   ) </dev/null >/dev/null 2>&1 &
 done
 cd / || exit 96

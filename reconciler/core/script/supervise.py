@@ -1,4 +1,4 @@
-"""The text of a run folder's `supervise`: it claims the run, starts the agent, and writes how the agent ended.
+"""The text of a run folder's `supervise`: it claims runs, starts their agents, and writes how these ended.
 
 It never claims twice, and never puts a path, a variable or a prompt on a command line of a shell.
 """
@@ -32,24 +32,7 @@ quote() {
 """
 """`quote TEXT` prints the text as one `sh` word, without starting a process."""
 
-_AGENT = r"""
-stat=
-{ while IFS= read -r part || [ -n "$part" ]; do stat="$stat$part "; done; } </proc/$$/stat
-set -- ${stat##*) }
-shift 19
-printf "%s %s\n" "$$" "$1" >agent
-lines=
-while IFS= read -r line; do
-  lines="$lines$line
-"
-done
-unset PWD OLDPWD SHLVL
-eval "$lines"
-. ./command
-"""
-"""The agent's own shell, born without any variable: it becomes the agent by the last line of `command`."""
-
-ENVIRONMENT = (
+ALLOWED = (
     QUOTE
     + f"""
 allowed() {{
@@ -61,62 +44,97 @@ allowed() {{
     printf '\\n'
   done
 }}
-bare='env -i'
-if env -i --default-signal >/dev/null 2>&1; then bare='env -i --default-signal'; fi
-agent_shell() {{ exec setsid $bare /bin/sh -c {quoted((_AGENT,))}; }}
 """
 )
-"""`allowed` prints the host's part of an agent's environment as `sh` text, `agent_shell` reads such text on stdin.
+"""`allowed` prints the host's part of an agent's environment as `sh` text, for a shell that is born without any."""
 
-`agent_shell` replaces its shell: it belongs into a pipeline or a subshell.
+BORN = (
+    PROCESSES
+    + r"""
+. /proc/self/fd/0
+exec </dev/null
+setsid=$(command -v setsid) || exit 1
+become() {
+  started_at self || exit 126
+  printf '%s %s\n' "${stat%% *}" "$start" >agent
+  variables=$1
+  set -- "$setsid" --
+  unset PWD OLDPWD SHLVL
+  eval "$variables"
+  . ./command
+}
+"""
+)
+"""How a shell that was born without any variable begins: its stdin says, as `sh` text, which it gets.
 
-`env --default-signal`, where it is there, undoes the SIGINT that `sh` ignores in what it starts in the background.
+`become VARIABLES`, in a subshell in a run folder, takes the run's own variables and becomes the agent, in a session of
+its own; the last line of `command` does that. Whoever called is not that session's, and lives on.
 """
 
 SUPERVISE = (
     r"""
 set -u
-mask=$1
 umask 077
+mask=$1
+shift
+given=0
+variables() { given=$((given + 1)); eval "variables_$given=\$1"; }
 """
-    + PROCESSES
+    + BORN
     + r"""
-started_at $$ || exit 1
-uptime_s
-own=claim.$$.$start
-wall=0
-if [ -s engine ]; then wall=$(date +%s); fi
-line="$$ $start $boot $up $wall"
-if [ -e "$own" ]; then rm -f "$own"; fi
-printf '%s\n' "$line" >"$own" || exit 1
-read -r kept <"$own"
-if [ "$kept" != "$line" ] || ! ln "$own" started 2>/dev/null; then rm -f "$own"; exit 1; fi
-trap : TERM HUP INT QUIT
-variables=
-{ while IFS= read -r line || [ -n "$line" ]; do variables="$variables$line
-"; done; } <env || exit 1
-rm -f env "$own"
-"""
-    + ENVIRONMENT
-    + r"""
-: >>stdout || exit 1
-: >>stderr || exit 1
-if [ -e stop ]; then
-  code=143
-else
-  umask "$mask"
-  { allowed; printf %s "$variables"; } | agent_shell
-  code=$?
-  umask 077
-fi
-printf '%s\n' "$code" >exit.tmp && mv exit.tmp exit
+claim() {
+  started_at self || return 1
+  uptime_s
+  wall=0
+  if [ -s engine ]; then wall=$(date +%s); fi
+  own=claim.${stat%% *}.$start
+  line="${stat%% *} $start $boot $up $wall"
+  kept=
+  if [ -e "$own" ]; then rm -f "$own"; fi
+  printf '%s\n' "$line" >"$own" && read -r kept <"$own"
+  if [ "$kept" = "$line" ] && ln "$own" started; then return 0; fi
+  rm -f "$own"
+  return 1
+}
+supervise() {
+  exec </dev/null >/dev/null
+  trap '' PIPE
+  cd "$2" && claim || { echo >&3; exit 1; }
+  echo >&3
+  exec 3>&-
+  trap - PIPE
+  trap : TERM HUP INT QUIT
+  if [ -e stop ]; then
+    : >>stdout
+    : >>stderr
+    code=143
+  else
+    eval "variables=\$variables_$1"
+    umask "$mask"
+    (become "$variables")
+    code=$?
+    umask 077
+  fi
+  printf '%s\n' "$code" >exit.tmp && mv exit.tmp exit
+}
+all= number=0
+for run do
+  number=$((number + 1))
+  all="$all${all:+ | }supervise $number $run"
+done
+eval "$all"
 """
 )
-"""Runs with the run folder as its current one; its one argument is the umask of the agent."""
+"""Supervises runs, whose names follow the agents' umask; their folders are in the current one.
+
+Its stdin holds the exports of `allowed`, and for each run, in the same order, a line `variables '<sh text>'`. A line on
+the descriptor 3 says that one more run was claimed, or could not be. The runs are a pipeline, through which nothing
+flows, because `sh` has what it starts by `&` ignore SIGINT.
+"""
 
 
 def exports(variables: Mapping[str, str], unset: tuple[str, ...], run_id: str) -> bytes:
-    """The content of a run folder's `env`: `sh` text that sets a run's variables, values byte for byte.
+    """What gives an agent its variables: `sh` text that sets them, values byte for byte.
 
     ValueError for a name that no shell can export. `command` keeps a shell whose variable is read-only alive.
     """
@@ -127,13 +145,16 @@ def exports(variables: Mapping[str, str], unset: tuple[str, ...], run_id: str) -
 
 
 def command_text(words: tuple[str, ...], workspace: str, prompt_on_stdin: bool) -> bytes:  # noqa: FBT001 - one of two
-    """The content of a run folder's `command`: where the agent works, what it reads, and its argv."""
+    """The content of a run folder's `command`: where the agent works, what it reads, and its argv.
+
+    Its parameters are what goes before that argv, and puts the agent into a session of its own.
+    """
     source = "prompt" if prompt_on_stdin else "/dev/null"
     lines = (
         f"exec <{source} >>stdout 2>>stderr",
         f"cd {quoted((workspace,))} || exit 126",
         "unset PWD OLDPWD",
-        f"exec {quoted(words)}",
+        f'exec "$@" {quoted(words)}',
     )
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
 
