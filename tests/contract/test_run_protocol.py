@@ -72,17 +72,18 @@ class World:
 def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     made = World(tmp_path, runner.installed(str(request.param)))
     yield made
-    _end_all(made)
+    end_all(made)
 
 
 @pytest.fixture
 def dash(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path, "dash")
     yield made
-    _end_all(made)
+    end_all(made)
 
 
-def _end_all(world: World) -> None:
+def end_all(world: World) -> None:
+    """Stop everything that a test started there."""
     for folder in (world.root / "runs").glob("*"):
         world.stop(folder.name, grace_s=0)
         world.stop(folder.name, grace_s=0)

@@ -39,12 +39,13 @@ if cd -P "$top" 2>/dev/null || { mkdir -p "$top" && cd -P "$top"; }; then top=$P
 engine= runs= ready= given= said= others= none=
 launcher() { engine=$1; }
 folders() {
+  cd "$top" || return 0
   left=$#
   while [ "$left" -gt 0 ]; do
     run=$1 workspace=$2 left=$((left - 2))
     shift 2
-    [ -d "$top/$run" ] || set -- "$@" "$top/$run"
-    if [ -n "$workspace" ] && is_here && [ ! -d "$workspace" ]; then set -- "$@" "$workspace"; fi
+    [ -d "$run" ] || set -- "$@" "$run"
+    if [ -n "$workspace" ] && is_here && [ ! -d "$workspace" ]; then set -- "$@" "../work/${workspace##*/}"; fi
   done
   [ $# = 0 ] || mkdir -p "$@"
 }
