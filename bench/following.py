@@ -41,7 +41,7 @@ def _cost(rounds: int, place: Path, sshd: Sshd) -> Figures:
         taken = interleaved(
             rounds,
             {
-                "CPU of the program, in percent of a core": lambda: _cpu(process),
+                "CPU of the program, in percent of a core": lambda: cpu_percent(process),
                 "connections": lambda: float(sshd.accepted()),
             },
         )
@@ -62,7 +62,8 @@ def _alive(fleet: Fleet) -> int:
     return sum((path / "stdout").exists() for path in (fleet.root / ".reconciler" / "logs").glob("live-*"))
 
 
-def _cpu(process: subprocess.Popen[bytes]) -> float:
+def cpu_percent(process: subprocess.Popen[bytes]) -> float:
+    """What the program takes at the moment, in percent of a core."""
     before_s, since_s = _spent_s(process.pid), time.perf_counter()
     time.sleep(WATCHED_S)
     return 100 * (_spent_s(process.pid) - before_s) / (time.perf_counter() - since_s)
