@@ -138,11 +138,6 @@ elif [ $# -gt 0 ]; then
   { fork=-f; begin "$@" || { fork=; (exec 2>/dev/null; begin "$@") & }; } | claims $#
 fi
 cd "$top" || exit 96
-set --
-for run in $ready; do
-  for own in "$run"/claim.*; do if [ -e "$own" ]; then set -- "$@" "$own"; fi; done
-done
-[ $# = 0 ] || rm -f "$@"
 turns=0
 for run in $others; do
   while [ ! -e "$run/started" ] && [ "$turns" -lt "$patience" ]; do
