@@ -14,6 +14,7 @@ from reconciler.core.desired import Adapter, Document, Host, Task
 from reconciler.core.observed import Meta, ObservedTask, Run
 from reconciler.core.script import argv, launch, prepare
 from reconciler.core.script.launch import Launched
+from reconciler.core.script.shell import ProtocolError
 from reconciler.core.terms import Failure
 from reconciler.edges import Edges
 from reconciler.repo import given, metas
@@ -113,7 +114,8 @@ class Launcher:
             command = launch.launch([start.command for start in some])
             answer = await self._edges.run(place[0], some[0].order.host.value, command)
             launched |= launch.parse_launch(answer)
-        return [launched[start.order.name] for start in starts]
+        untold = ProtocolError("launch: the answer says nothing of the run")
+        return [launched.get(start.order.name, untold) for start in starts]
 
 
 def _carried(starts: Sequence[_Start]) -> Iterator[Sequence[_Start]]:

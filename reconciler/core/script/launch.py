@@ -36,7 +36,7 @@ announce
 if fenced; then cat >/dev/null; refuse; fi
 top=$root/runs
 if cd -P "$top" 2>/dev/null || { mkdir -p "$top" && cd -P "$top"; }; then top=$PWD; fi
-engine= runs= ready= given= said= others= none=
+engine= ready= there= others= given= said= none=
 launcher() { engine=$1; }
 folders() {
   cd "$top" || return 0
@@ -100,8 +100,7 @@ head_sha $none
     rm -rf new."$$"
   fi
   if [ -n "$why" ]; then say "$why"; return 0; fi
-  runs="$runs $run"
-  if [ -e started ]; then return 0; fi
+  if [ -e started ]; then there="$there $run"; return 0; fi
   if [ -z "$fill" ]; then others="$others $run"; return 0; fi
   ready="$ready $run" given="${given}variables $variables
 "
@@ -112,7 +111,21 @@ begin() {
   { allowed; printf %s "$given"; } |
     setsid $fork env -i PATH="$PATH" sh "$1/supervise" "$mask" "$@" 3>&1 >/dev/null 2>&1
 }
-claims() { left=$1; while [ "$left" -gt 0 ] && read -r line; do left=$((left - 1)); done; }
+tell() {
+  claim=absent
+  if cd "$top/$1" 2>/dev/null; then
+    look
+    if [ "$claim" = absent ] && [ -s job ]; then claim=alive; fi
+  fi
+  printf 'run %s state %s\n' "$1" "$claim"
+}
+claims() {
+  left=$1
+  while [ "$left" -gt 0 ] && read -r how run; do
+    left=$((left - 1))
+    if [ "$how" = claimed ]; then printf 'run %s state alive\n' "$run"; else tell "$run"; fi
+  done
+}
 submit() {
   cd "$top/$run" || return 1
   . ./engine
@@ -132,11 +145,15 @@ submit() {
 }
 cd "$top" || exit 96
 set -- $ready
+answer
 if [ -n "$engine" ]; then
-  for run do submit || say 'failed the engine takes no job'; done
+  for run do
+    if submit; then tell "$run"; else say 'failed the engine takes no job'; fi
+  done
 elif [ $# -gt 0 ]; then
   { fork=-f; begin "$@" || { fork=; (exec 2>/dev/null; begin "$@") & }; } | claims $#
 fi
+printf %s "$said"
 cd "$top" || exit 96
 turns=0
 for run in $others; do
@@ -145,16 +162,7 @@ for run in $others; do
     sleep 0.02 2>/dev/null || { sleep 1; turns=$((turns + 50)); }
   done
 done
-answer
-printf %s "$said"
-for run in $runs; do
-  claim=absent
-  if cd "$top/$run" 2>/dev/null; then
-    look
-    if [ "$claim" = absent ] && [ -s job ]; then claim=alive; fi
-  fi
-  printf 'run %s state %s\n' "$run" "$claim"
-done
+for run in $there $others; do tell "$run"; done
 """
 )
 

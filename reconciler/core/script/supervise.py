@@ -84,23 +84,19 @@ variables() { given=$((given + 1)); eval "variables_$given=\$1"; }
     + r"""
 claim() {
   started_at self || return 1
-  uptime_s
   wall=0
   if [ -s engine ]; then wall=$(date +%s); fi
   own=claim.${stat%% *}.$start
-  line="${stat%% *} $start $boot $up $wall"
-  kept=
   if [ -e "$own" ]; then rm -f "$own"; fi
-  printf '%s\n' "$line" >"$own" && read -r kept <"$own"
-  if [ "$kept" = "$line" ] && ln "$own" started; then return 0; fi
+  printf '%s\n' "${stat%% *} $start $boot $up $wall" >"$own" && [ -s "$own" ] && ln "$own" started && return 0
   rm -f "$own"
   return 1
 }
 supervise() {
   exec </dev/null >/dev/null
   trap '' PIPE
-  cd "$2" && claim || { echo >&3; exit 1; }
-  echo >&3
+  cd "$2" && claim || { echo "lost $2" >&3; exit 1; }
+  echo "claimed $2" >&3
   exec 3>&-
   trap - PIPE
   trap : TERM HUP INT QUIT
@@ -117,6 +113,7 @@ supervise() {
   fi
   printf '%s\n' "$code" >exit.tmp && mv exit.tmp exit
 }
+uptime_s
 all= number=0
 for run do
   number=$((number + 1))
@@ -128,8 +125,8 @@ eval "$all"
 """Supervises runs, whose names follow the agents' umask; their folders are in the current one.
 
 Its stdin holds the exports of `allowed`, and for each run, in the same order, a line `variables '<sh text>'`. A line on
-the descriptor 3 says that one more run was claimed, or could not be. The runs are a pipeline, through which nothing
-flows, because `sh` has what it starts by `&` ignore SIGINT.
+the descriptor 3 says `claimed RUN`, or `lost RUN` where something else did or nothing can. The runs are a pipeline,
+through which nothing flows, because `sh` has what it starts by `&` ignore SIGINT.
 """
 
 
