@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from wsgiref.types import WSGIApplication
 
@@ -15,7 +16,7 @@ from waitress import wasyncore
 from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, WSGITask
 
 from reconciler.web import problems
 from reconciler.web.address import Address
@@ -70,6 +71,8 @@ class Served:
         )
         self._server.channel_class = _Channel
         self._server.refused = Bounded(log.warning, time.monotonic)
+        self._woken = False
+        self._server.pull_trigger = self._wake
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
         self._thread.start()
 
@@ -80,6 +83,15 @@ class Served:
         self._thread.join()
         if not self._server.task_dispatcher.threads:  # else an answer that comes late writes to whatever has its number
             self._server.trigger.close()
+
+    def _wake(self) -> None:
+        """Have the server's own thread look at its connections, once for all who ask for that before it does."""
+        if not self._woken:
+            self._woken = True
+            self._server.trigger.pull_trigger(self._looks)
+
+    def _looks(self) -> None:
+        self._woken = False
 
     def _let_go(self) -> None:
         """In the server's own thread: close everything but the pipe by which other threads still wake it."""
@@ -151,17 +163,57 @@ class _Refusal(ErrorTask):
         self.write(body)
 
 
+class _Answer(WSGITask):
+    """An answer of the application, its head sent along with the beginning of its body.
+
+    A thread that sends lets the interpreter go, and waits for it again: each time it sends, and each time for long.
+    """
+
+    def write(self, data: bytes) -> None:
+        if self.wrote_header:
+            super().write(data)
+        else:
+            self.channel.write_together(lambda: super(_Answer, self).write(data))
+
+
 class _Channel(HTTPChannel):
     """A connection. A body that its sender breaks off goes to the application as it is, and is refused there."""
 
     error_task_class = _Refusal
+    task_class = _Answer
     parser_class = _Parser
     request: _Parser | None
 
     def __init__(self, server: object, *args: object, **named: object) -> None:
         super().__init__(server, *args, **named)
         self._since = self._began = self.creation_time
+        self._sends = False
+        self._held: list[bytes] | None = None
         self._make_room()
+
+    def write_together(self, write: Callable[[], None]) -> None:
+        """Send all that is written by this as one."""
+        self._held = []
+        write()
+        held, self._held = self._held, None
+        self.write_soon(b"".join(held))
+
+    def write_soon(self, data: bytes) -> int:
+        if self._held is None:
+            return int(super().write_soon(data))
+        self._held.append(data)
+        return len(data)
+
+    def _flush_some(self, do_close: bool = True) -> bool:  # noqa: FBT001, FBT002 - waitress calls it so
+        self._sends = True
+        try:
+            return bool(super()._flush_some(do_close=do_close))
+        finally:
+            self._sends = False
+
+    def writable(self) -> bool:
+        """Whether the server's own thread is to send: not while another does, it would only look again and again."""
+        return bool((self.total_outbufs_len and not self._sends) or self.will_close or self.close_when_flushed)
 
     def _make_room(self) -> None:
         """Have the one closed that occupies a connection for longest; requests that came whole are all answered."""

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from reconciler.agents import leasing
 from reconciler.core import following
-from reconciler.core.observed import ObservedTask, Run
+from reconciler.core.observed import Lease, ObservedTask, Run
 from reconciler.core.terms import ExecutionMode, Outcome, Phase
 from reconciler.edges import Edges
 
@@ -91,12 +91,15 @@ def live(seen: ObservedTask, host_id: str, epoch: int) -> Run:
 
 def renewed(edges: Edges, host_id: str, task_id: str, run: Run) -> Held:
     """The run, held for another term from now on. Raises what `live` raises, and JournalFailed."""
-    now = edges.now()
-    edges.journal.keep_activity(task_id, now)
-    lease = leasing.renew(edges, task_id, run.epoch)
+    edges.journal.keep_activity(task_id, edges.now())
+    return held(edges, host_id, task_id, run, leasing.renew(edges, task_id, run.epoch))
+
+
+def held(edges: Edges, host_id: str, task_id: str, run: Run, lease: Lease) -> Held:
+    """The run, held by the lease that stands. Raises what `live` raises."""
     seen = edges.branch.tasks()[task_id]
     still = live(seen, host_id, run.epoch)
     if lease.epoch != run.epoch:
         raise Stale("the task was given to somebody else: stop, and ask for work anew")
-    wanted = following.unwanted(task_id, seen, edges.view.latest().desired, now) is None
+    wanted = following.unwanted(task_id, seen, edges.view.latest().desired, edges.now()) is None
     return Held(run=still, until=lease.until, cancel=not wanted)

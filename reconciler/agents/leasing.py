@@ -31,9 +31,12 @@ def renew(edges: Edges, task_id: str, epoch: int) -> Lease:
 
 def give(edges: Edges, epochs: Mapping[str, int]) -> Mapping[str, Lease]:
     """The same for many tasks at once."""
-    until = edges.now() + edges.view.latest().desired.settings.lease
-    wanted = {task_id: Lease(epoch=epoch, until=until) for task_id, epoch in epochs.items()}
-    return edges.journal.keep_leases(wanted)
+    return edges.journal.keep_leases({task_id: term(edges, epoch) for task_id, epoch in epochs.items()})
+
+
+def term(edges: Edges, epoch: int) -> Lease:
+    """A whole term from now on, kept by nobody yet."""
+    return Lease(epoch=epoch, until=edges.now() + edges.view.latest().desired.settings.lease)
 
 
 class LeaseWatch:

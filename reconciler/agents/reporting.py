@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Literal, assert_never
 from urllib.parse import urlsplit
 
-from reconciler.agents import holding
+from reconciler.agents import holding, leasing
 from reconciler.agents.holding import Conflict, Held
 from reconciler.core import conditions, following, mask, printable, repositories, verdict
 from reconciler.core.desired import Desired, Task
@@ -98,11 +98,14 @@ def report(edges: Edges, host_id: str, task_id: str, said: Said) -> Held:
 
 def _running(edges: Edges, host_id: str, task_id: str, run: Run) -> Held:
     """Record that the run has begun, once, and hold it for another term."""
-    failed = _recorded(edges, task_id, [Started(at=edges.now(), actor=f"agent:{host_id}", epoch=run.epoch)])
-    if failed is not None:
+    started = Started(at=edges.now(), actor=f"agent:{host_id}", epoch=run.epoch)
+    try:
+        lease = edges.branch.record_held(task_id, started, leasing.term(edges, run.epoch))
+    except (IllegalTransition, Superseded) as failed:
         holding.live(edges.branch.tasks()[task_id], host_id, run.epoch)
         raise Conflict(str(failed)) from failed
-    return holding.renewed(edges, host_id, task_id, run)
+    edges.journal.keep_activity(task_id, started.at)
+    return holding.held(edges, host_id, task_id, run, lease)
 
 
 def _run(seen: ObservedTask, epoch: int) -> Run | None:

@@ -22,8 +22,13 @@ FEW = 50
 """Of so many things each is asked for alone; of more, everything is read at once."""
 
 _KEEP_ACTIVITY = """
-INSERT INTO activity VALUES (?, ?) ON CONFLICT (task) DO UPDATE SET at = excluded.at WHERE excluded.at > at
+INSERT INTO activity SELECT key, value FROM json_each(?) WHERE true
+ON CONFLICT (task) DO UPDATE SET at = excluded.at WHERE excluded.at > at
 """
+_ACTIVITIES = """
+SELECT json_group_object(task, at) FROM activity WHERE task IN (SELECT value FROM json_each(?))
+"""
+"""All of them as one row: for each row by itself the thread would let the interpreter go, and wait for it again."""
 
 
 class JournalFailed(Exception):
@@ -103,8 +108,7 @@ class Journal:
         """When something last moved in each of these tasks, as far as that is known; one question for all of them."""
         names = list(tasks)
         with self._lock:
-            query = "SELECT task, at FROM activity WHERE task IN (SELECT value FROM json_each(?))"
-            found = {str(task): str(at) for task, at in self.rows(query, json.dumps(names))}
+            found: dict[str, str] = json.loads(self._text(_ACTIVITIES, json.dumps(names)) or "{}")
             pending = self._activity
             found |= {task: max(pending[task], found.get(task, "")) for task in names if task in pending}
         return {task: datetime.fromisoformat(at) for task, at in found.items()}
@@ -188,7 +192,7 @@ class Journal:
             with self._noting:
                 noted = dict(self._activity)
             try:
-                self._connection.executemany(_KEEP_ACTIVITY, noted.items())
+                self._connection.execute(_KEEP_ACTIVITY, (json.dumps(noted),))
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:

@@ -15,11 +15,16 @@ from reconciler.core.observed import Lease
 from reconciler.core.overlay import Overlay
 
 _KEEP = """
-INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (task) DO UPDATE
+INSERT INTO leases
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(?)
+WHERE true ON CONFLICT (task) DO UPDATE
 SET epoch = excluded.epoch, until = excluded.until
 WHERE (excluded.epoch, excluded.until) > (epoch, until)
 """
-_SOME = "SELECT task, epoch, until FROM leases WHERE task IN (SELECT value FROM json_each(?))"
+_SOME = """
+SELECT json_group_array(json_array(task, epoch, until)) FROM leases WHERE task IN (SELECT value FROM json_each(?))
+"""
+"""All of them as one row: for each row by itself the thread would let the interpreter go, and wait for it again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -112,9 +117,9 @@ class LeaseBook:
         with self._writer:
             self._catch_up()
             with self._writing() as connection:
-                connection.executemany(_KEEP, values)
-                rows = connection.execute(_SOME, (json.dumps([*wanted]),)).fetchall()
-            standing = {str(task): _lease(epoch, until) for task, epoch, until in rows}
+                connection.execute(_KEEP, (json.dumps(values),))
+                (text,) = connection.execute(_SOME, (json.dumps([*wanted]),)).fetchone()
+            standing = {task: _lease(epoch, until) for task, epoch, until in json.loads(text)}
             self._known = self._known.changed(standing)
         return standing
 

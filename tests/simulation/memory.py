@@ -6,27 +6,24 @@ The funnel, the drafts, the records and the journal's tables are the program's o
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from reconciler.core.breaker import Breaker, Switch
-from reconciler.core.events import Event
-from reconciler.core.observed import ObservedTask
+from reconciler.core.breaker import Breaker
 from reconciler.repo import git, journal, storage
 from reconciler.repo.git import GitResult
 from reconciler.repo.journal import Journal, JournalFailed
 from reconciler.repo.observed import records
 from reconciler.repo.observed.branch import Branch, BranchAdvanced, BranchFailed
-from reconciler.repo.observed.draft import HostSeen
-from reconciler.repo.observed.fastimport import Change
+from reconciler.repo.observed.fastimport import Change, nothing
 from reconciler.repo.observed.funnel import ObservedBranch, Setting
 from reconciler.repo.observed.grouping import Group
 from reconciler.repo.observed.projection import Projection
 from reconciler.repo.observed.records import Recorded
+from reconciler.repo.observed.requests import Request
 from reconciler.repo.yaml import documents
 from tests.simulation.life import Life
 
@@ -130,7 +127,8 @@ class SimulatedBranch(Branch):
     def child(self) -> int | None:
         return None
 
-    def commit(self, change: Change) -> str:
+    def commit(self, change: Change, meanwhile: Callable[[], None] = nothing) -> str:
+        """What is done meanwhile comes first at one commit, and last at the next."""
         self._life.may_end("before", "a commit", 0.003)
         weather, now_s = self._life.weather, self._life.clock.now_s
         name = weather.numbered("commit")
@@ -140,9 +138,14 @@ class SimulatedBranch(Branch):
             self._disk.commits += 1
         if self.tip != str(self._disk.commits):
             raise BranchAdvanced("the branch observed has moved on")
+        first = self._disk.commits % 2
+        if first:
+            meanwhile()
         self._disk.write(change.files)
         self.tip = str(self._disk.commits)
         self._life.may_end("after", "a commit", 0.003)
+        if not first:
+            meanwhile()
         return self.tip
 
     def follow(self) -> str | None:
@@ -189,12 +192,11 @@ class SimulatedRecord(ObservedBranch):
     def close(self) -> None:
         self._group.close()
 
-    def _enqueue(self, facts: Sequence[tuple[str, Event | HostSeen | Switch]]) -> list[Future[ObservedTask]]:
+    def _enqueue(self, waiting: Sequence[Request]) -> None:
         self._life.check()
-        answers = super()._enqueue(facts)
+        super()._enqueue(waiting)
         while self._group.waiting:
             self._commit(self._group.take())
-        return answers
 
     def _load(self) -> Recorded:
         found = self._disk.recorded()

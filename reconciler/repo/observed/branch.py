@@ -5,14 +5,16 @@ It never touches an index, HEAD or a work tree, never forces a branch, and never
 
 import contextlib
 import logging
+import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reconciler.core.desired import Identity
 from reconciler.repo import git
-from reconciler.repo.observed.fastimport import Change, Importer, ImporterGone
+from reconciler.repo.observed.fastimport import Change, Importer, ImporterGone, nothing
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,7 @@ STALE_LOCK_S = 1.0
 ABANDONED_LOCK_S = 10.0
 INDEX_S = 600.0
 MAX_FOREIGN = 1000
+MAX_REF_BYTES = 200
 
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
@@ -74,10 +77,11 @@ class Branch:
         """The process id of the child that writes, None between two."""
         return self._importer.pid if self._importer else None
 
-    def commit(self, change: Change) -> str:
+    def commit(self, change: Change, meanwhile: Callable[[], None] = nothing) -> str:
         """Commit on top of `tip`, and the new tip's id once it is on disk and the branch points there.
 
-        Raises BranchAdvanced, BranchMoved or BranchFailed; then nothing of the change is on the branch.
+        `meanwhile` is called while git works, at each attempt, and may not fail. Raises BranchAdvanced, BranchMoved or
+        BranchFailed; then nothing of the change is on the branch.
         """
         self._number += 1
         token = f"Writer: {self._place.writer}-{self._number}"
@@ -85,7 +89,7 @@ class Branch:
         complaint = ""
         for _ in range(ATTEMPTS):
             self._refuse_moved()
-            stored, complaint = self._store(signed)
+            stored, complaint = self._store(signed, meanwhile)
             landed = stored if stored and self._read_tip() == stored else self._settle(token, died=stored is None)
             if landed:
                 self.tip = landed
@@ -106,7 +110,7 @@ class Branch:
         """End the child cleanly."""
         self._end()
 
-    def _store(self, change: Change) -> tuple[str | None, str]:
+    def _store(self, change: Change, meanwhile: Callable[[], None]) -> tuple[str | None, str]:
         """The id of the stored commit, or None; and what git complained about."""
         if self._made >= COMMITS_PER_CHILD:
             self._end()
@@ -115,7 +119,7 @@ class Branch:
                 place = self._place
                 self._importer = Importer(place.repository, self._ref, place.identity, place.shares)
             self._made += 1
-            return self._importer.commit(change, self.tip), self._importer.complaint()
+            return self._importer.commit(change, self.tip, meanwhile), self._importer.complaint()
         except ImporterGone as error:
             return None, str(error)
 
@@ -161,10 +165,7 @@ class Branch:
 
     def _read_tip(self) -> str | None:
         """The branch's tip. A loose file counts where there is one; git is asked for every other way to keep it."""
-        try:
-            text = self._loose.read_text("ascii").strip()
-        except (OSError, UnicodeDecodeError):
-            text = ""
+        text = _said(self._loose)
         return text if _ID.fullmatch(text) else git.tip(self._place.repository, self._ref)
 
     def _drop(self) -> None:
@@ -218,6 +219,20 @@ class Branch:
         if lock.exists():
             return f"{failed}; if no git command is running here, remove {lock}"
         return f"{failed}; see that the disk has room and that {self._place.common} may be written"
+
+
+def _said(loose: Path) -> str:
+    """What the branch's own file says, empty where there is none; by as few system calls as can be, for each waits."""
+    try:
+        source = os.open(loose, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(source, MAX_REF_BYTES).decode("ascii", "replace").strip()
+    except OSError:
+        return ""
+    finally:
+        os.close(source)
 
 
 def _remove_stale_keeps(packs: Path) -> None:

@@ -5,11 +5,11 @@ It never says that a branch moved: fast-import answers also when the branch stay
 
 import os
 import re
-import selectors
+import select
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,10 @@ MAX_COMPLAINT_BYTES = 8192
 
 _ID = re.compile(rb"[0-9a-f]{40}([0-9a-f]{24})?")
 _PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+
+
+def nothing() -> None:
+    """What is done while git works, where nothing is."""
 
 
 class ImporterGone(Exception):
@@ -67,18 +71,23 @@ class Importer:
             self._complaints.close()
             raise ImporterGone(f"git fast-import cannot be started: {error.strerror}") from error
         self._pending = b"feature done\n"
+        if self._child.stdin is not None:
+            os.set_blocking(self._child.stdin.fileno(), False)
 
     @property
     def pid(self) -> int:
         """The child's process id."""
         return self._child.pid
 
-    def commit(self, change: Change, parent: str | None) -> str:
-        """The id of the commit that was stored and checkpointed. Raises ImporterGone."""
+    def commit(self, change: Change, parent: str | None, meanwhile: Callable[[], None] = nothing) -> str:
+        """The id of the commit that was stored and checkpointed; `meanwhile` is called as long as the child works.
+
+        Raises ImporterGone.
+        """
         stream = self._pending + _stream(change, self._ref, self._identity, parent)
         self._pending = b""
         try:
-            answer = self._exchange(stream)
+            answer = self._exchange(stream, meanwhile)
         except OSError as error:
             raise ImporterGone(f"git fast-import has ended: {self.complaint() or error.strerror}") from error
         if not _ID.fullmatch(answer):
@@ -111,29 +120,29 @@ class Importer:
                 pipe.close()
         self._complaints.close()
 
-    def _exchange(self, stream: bytes) -> bytes:
+    def _exchange(self, stream: bytes, meanwhile: Callable[[], None]) -> bytes:
         """Feed the stream and read the one line of the answer, never blocked by either for longer than `ANSWER_S`."""
         if self._child.stdin is None or self._child.stdout is None:
             raise ImporterGone("git fast-import has no pipes")
         source, sink = self._child.stdout.fileno(), self._child.stdin.fileno()
-        os.set_blocking(sink, False)
         rest, answer, deadline = memoryview(stream), b"", time.monotonic() + ANSWER_S
-        with selectors.DefaultSelector() as selector:
-            selector.register(source, selectors.EVENT_READ)
-            selector.register(sink, selectors.EVENT_WRITE)
-            while not answer.endswith(b"\n") and len(answer) < MAX_ANSWER_BYTES:
-                ready = {key.fd for key, _ in selector.select(max(0.0, deadline - time.monotonic()))}
-                if not ready:
-                    raise ImporterGone(f"git fast-import gave no answer within {ANSWER_S:g} s")
-                if sink in ready:
-                    rest = rest[os.write(sink, rest) :]
-                    if not rest:
-                        selector.unregister(sink)
-                if source in ready:
-                    chunk = os.read(source, MAX_ANSWER_BYTES)
-                    if not chunk:
-                        raise ImporterGone(f"git fast-import has ended: {self.complaint() or 'killed'}")
-                    answer += chunk
+        poll = select.poll()
+        poll.register(source, select.POLLIN)
+        poll.register(sink, select.POLLOUT)
+        while not answer.endswith(b"\n") and len(answer) < MAX_ANSWER_BYTES:
+            ready = {descriptor for descriptor, _ in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)}
+            if not ready:
+                raise ImporterGone(f"git fast-import gave no answer within {ANSWER_S:g} s")
+            if sink in ready and rest:
+                rest = rest[os.write(sink, rest) :]
+                if not rest:
+                    poll.unregister(sink)
+                    meanwhile()
+            if source in ready:
+                chunk = os.read(source, MAX_ANSWER_BYTES)
+                if not chunk:
+                    raise ImporterGone(f"git fast-import has ended: {self.complaint() or 'killed'}")
+                answer += chunk
         return answer.strip()
 
 

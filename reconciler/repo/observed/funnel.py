@@ -5,21 +5,21 @@ It decides nothing: what follows from a fact is `lifecycle.advance`. It never sh
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
 from reconciler.core.breaker import Breaker, Switch
 from reconciler.core.desired import Identity
 from reconciler.core.events import Event
-from reconciler.core.observed import ObservedHost, ObservedTask
+from reconciler.core.observed import Lease, ObservedHost, ObservedTask
 from reconciler.repo import git
 from reconciler.repo.fleet import OBSERVED, Fleet
 from reconciler.repo.journal import Journal
 from reconciler.repo.lock import Lock
-from reconciler.repo.observed import reading, records
+from reconciler.repo.observed import reading, records, requests
 from reconciler.repo.observed.branch import Branch, BranchAdvanced, BranchFailed, BranchMoved, Place
 from reconciler.repo.observed.draft import Draft, HostSeen
 from reconciler.repo.observed.fastimport import Change
@@ -27,6 +27,7 @@ from reconciler.repo.observed.grouping import Closed, Group
 from reconciler.repo.observed.messages import TaskStep
 from reconciler.repo.observed.projection import Projection
 from reconciler.repo.observed.records import Recorded
+from reconciler.repo.observed.requests import Outcome, Request
 
 MAX_RELOADS = 10
 CLOSE_S = 60.0
@@ -52,15 +53,6 @@ class Setting:
     committed: Callable[[int, float], None] = lambda _, __: None
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """One fact that somebody waits for, and what became of it."""
-
-    id: str
-    fact: Event | HostSeen | Switch
-    done: Future[ObservedTask]
-
-
 class ObservedBranch:
     """The branch `observed` of one fleet, open for writing. Safe for many threads; one thread of its own commits.
 
@@ -72,7 +64,7 @@ class ObservedBranch:
         self._setting, fleet = setting, setting.fleet
         reading.adopt(fleet)
         self._branch = Branch(_place(setting))
-        self._group: Group[_Request] = Group()
+        self._group: Group[Request] = Group()
         self._claims: dict[str, set[str]] = {}
         try:
             self._recorded = self._load()
@@ -121,27 +113,38 @@ class ObservedBranch:
         Raises IllegalTransition or Superseded when the fact changes nothing, BranchFailed or BranchMoved when it could
         not be written; in each case nothing of it is recorded.
         """
-        (done,) = self._enqueue([(task_id, event)])
-        return done.result()
+        request = Request(task_id, event)
+        self._enqueue([request])
+        return request.result()
+
+    def record_held(self, task_id: str, event: Event, lease: Lease) -> Lease:
+        """Record a fact of an agent that goes on holding the task; the lease that stands, once both are on disk.
+
+        Raises what `record` raises, and JournalFailed: then the lease may not stand, whatever became of the fact.
+        """
+        request = Request(task_id, event, lease)
+        self._enqueue([request])
+        request.result()
+        return request.standing or lease
 
     def record_many(self, facts: Sequence[tuple[str, Event]]) -> list[ObservedTask | Exception]:
         """Record facts as one batch: for each the task after it, or the error that `record` would have raised."""
-        waiting = self._enqueue(facts)
-        errors = [done.exception() for done in waiting]
-        return [
-            error if isinstance(error, Exception) else done.result()
-            for done, error in zip(waiting, errors, strict=True)
-        ]
+        waiting = [Request(task_id, event) for task_id, event in facts]
+        self._enqueue(waiting)
+        return [request.outcome() for request in waiting]
 
     def record_host(self, host_id: str, seen: HostSeen) -> None:
         """Record what was seen of a host, or that it is forgotten; returns once that is on disk."""
-        (done,) = self._enqueue([(host_id, seen)])
-        done.result()
+        request = Request(host_id, seen)
+        self._enqueue([request])
+        request.result()
 
     def switch(self, switches: Sequence[Switch]) -> None:
         """Record what circuit breakers are to be, as one batch; returns once that is on disk."""
-        for done in self._enqueue([(one.name, one) for one in switches]):
-            done.result()
+        waiting = [Request(one.name, one) for one in switches]
+        self._enqueue(waiting)
+        for request in waiting:
+            request.result()
 
     def restore(self, paths: Iterable[Path] = ()) -> list[str]:
         """Put back what a person changed under `state/observed/`, all of it when none is named; what was put back."""
@@ -158,46 +161,45 @@ class ObservedBranch:
         self._branch.close()
         self._view.close()
 
-    def _enqueue(self, facts: Sequence[tuple[str, Event | HostSeen | Switch]]) -> list[Future[ObservedTask]]:
-        requests = [_Request(_checked(name, fact), fact, Future()) for name, fact in facts]
+    def _enqueue(self, waiting: Sequence[Request]) -> None:
+        for request in waiting:
+            request.check()
         try:
-            self._group.put(requests)
+            self._group.put(waiting)
         except Closed as error:
             raise BranchFailed("the reconciler is stopping; nothing more is recorded") from error
-        return [request.done for request in requests]
 
     def _run(self) -> None:
         while batch := self._group.take():
             self._commit(batch)
 
-    def _commit(self, batch: Sequence[_Request]) -> None:
+    def _commit(self, batch: Sequence[Request]) -> None:
         """Make one commit of a batch and answer everybody in it; a failed commit fails them all alike."""
         try:
             draft, answers = self._landed(batch)
         except Exception as error:  # noqa: BLE001 - whoever waits raises it; the thread must live for the others
             for request in batch:
-                request.done.set_exception(error)
+                request.let_go(error)
             return
         for step in draft.steps:
             if isinstance(step, TaskStep):
                 self._tell(step)
         for request, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Exception):
-                request.done.set_exception(answer)
-            else:
-                request.done.set_result(answer)
+            request.let_go(answer)
 
-    def _landed(self, batch: Sequence[_Request]) -> tuple[Draft, list[ObservedTask | Exception]]:
+    def _landed(self, batch: Sequence[Request]) -> tuple[Draft, list[Outcome]]:
         for _ in range(MAX_RELOADS):
             tasks = {request.id for request in batch if not isinstance(request.fact, HostSeen | Switch)}
             draft = Draft(self._recorded, self._setting.journal, tasks)
             answers = [_applied(draft, request) for request in batch]
+            keep_leases = partial(self._keep_leases, batch, answers)
             change = draft.change(self._setting.term)
             if change is None:
+                keep_leases()
                 return draft, answers
             began_s = monotonic()
             try:
-                self._branch.commit(change)
+                self._branch.commit(change, keep_leases)
             except BranchAdvanced:
                 self._reload()
                 continue
@@ -210,6 +212,22 @@ class ObservedBranch:
             self._setting.committed(len(draft.steps), took_s)
             return draft, answers
         raise BranchFailed(f"somebody else keeps committing on {OBSERVED}; stop the other writer")
+
+    def _keep_leases(self, batch: Sequence[Request], answers: list[Outcome]) -> None:
+        """Keep the leases that come with facts; where that fails, that is the answer to whoever waits for one."""
+        wanted = requests.leases(zip(batch, answers, strict=True))
+        if not wanted:
+            return
+        try:
+            standing = self._setting.journal.keep_leases(wanted)
+        except Exception as error:  # noqa: BLE001 - git is at work on the commit, whose answer is to be read all the same
+            answers[:] = [
+                error if request.lease is not None else answer for request, answer in zip(batch, answers, strict=True)
+            ]
+            return
+        for request in batch:
+            if request.lease is not None:
+                request.standing = standing.get(request.id)
 
     def _tell(self, step: TaskStep) -> None:
         try:
@@ -254,15 +272,7 @@ class ObservedBranch:
         return [f"{prefix}{path}" for path in shown]
 
 
-def _checked(name: str, fact: Event | HostSeen | Switch) -> str:
-    """The name, if it can be that of a record."""
-    if isinstance(fact, Switch):
-        records.breaker_path(name)
-        return name
-    return records.checked_id(name)
-
-
-def _applied(draft: Draft, request: _Request) -> ObservedTask | Exception:
+def _applied(draft: Draft, request: Request) -> Outcome:
     try:
         if isinstance(request.fact, HostSeen):
             draft.record_host(request.id, request.fact)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.repo.observed import rewriting
+
 COALESCE_S = 0.1
 CLOSE_S = 30.0
 MAX_FILE_BYTES = 1024 * 1024
@@ -21,7 +23,6 @@ Signature = tuple[int, int, int]
 
 _KEPT = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR})
 """Why a folder is not removed that is none of ours, or not empty."""
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(slots=True)
@@ -205,7 +206,7 @@ def _folders(path: str) -> list[str]:
 
 
 def _write(root: Path, path: str, content: bytes, real: set[str]) -> Signature:
-    """Write beside the file, then rename; how the file looks now."""
+    """Write the file, its folders made where they are missing; how it looks now."""
     for name in reversed(_folders(path)):
         if name not in real:
             folder = root / name
@@ -213,27 +214,8 @@ def _write(root: Path, path: str, content: bytes, real: set[str]) -> Signature:
                 _remove(folder)
                 folder.mkdir(parents=True, exist_ok=True)
             real.add(name)
-    folder_name, _, name = f"{root}/{path}".rpartition("/")
-    temporary, file = f"{folder_name}/.{name}.new", f"{folder_name}/{name}"
-    with open(_created(temporary), "wb") as sink:
-        sink.write(content)
-        sink.flush()
-        made = os.fstat(sink.fileno())
-    try:
-        os.replace(temporary, file)  # noqa: PTH105 - as many as there are updates: pathlib takes as long as the call
-    except IsADirectoryError:
-        shutil.rmtree(file)
-        os.replace(temporary, file)  # noqa: PTH105
-    return (made.st_ino, made.st_size, made.st_mtime_ns)
-
-
-def _created(temporary: str) -> int:
-    """A descriptor of a new file; what was left there is removed, and no link followed."""
-    try:
-        return os.open(temporary, _NEW, 0o666)
-    except FileExistsError:
-        os.unlink(temporary)  # noqa: PTH108
-        return os.open(temporary, _NEW, 0o666)
+    file = f"{root}/{path}"
+    return _looks(rewriting.rewrite(file, content) or rewriting.replace(file, content))
 
 
 def _remove(path: Path) -> None:
@@ -268,7 +250,11 @@ def _signature(path: Path) -> Signature | None:
         found = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return (found.st_ino, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+    return _looks(found) if stat.S_ISREG(found.st_mode) else None
+
+
+def _looks(found: os.stat_result) -> Signature:
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def _content(path: Path) -> bytes | None:
