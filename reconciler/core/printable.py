@@ -34,6 +34,8 @@ def coloured_line(text: str) -> str:
 
 def line(text: str) -> str:
     """The whole text on one line."""
+    if text.isprintable():
+        return " ".join(text.split())
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from reconciler.repo.observed.grouping import Closed, Group
+from reconciler.repo.observed.grouping import MOST, SHARE, Closed, Group
 
 
 def slow() -> Group[str]:
@@ -51,3 +51,26 @@ def test_a_closed_group_serves_what_waits_at_once_and_takes_nothing_more() -> No
     assert (group.take(), group.waiting, group.take()) == (["c"], False, [])
     with pytest.raises(Closed):
         group.put(["d"])
+
+
+def test_who_asks_for_much_holds_nobody_up_and_keeps_their_order() -> None:
+    group = slow()
+    much = [str(number) for number in range(2 * SHARE + 5)]
+    group.put(much)
+    group.put(["a", "b"])
+    group.put(["c"])
+    group.close()
+    assert group.take() == [*much[:SHARE], "a", "b", "c"]
+    assert group.take() == much[SHARE:]
+    assert group.take() == []
+
+
+def test_a_commit_has_a_bound_and_nothing_gets_lost_behind_it() -> None:
+    group = slow()
+    asked = [[f"{asker}.{number}" for number in range(SHARE)] for asker in range(MOST // SHARE + 2)]
+    for facts in asked:
+        group.put(facts)
+    group.close()
+    taken = [*iter(group.take, [])]
+    assert [len(one) for one in taken] == [MOST, 2 * SHARE]
+    assert [fact for one in taken for fact in one] == [fact for facts in asked for fact in facts]

@@ -54,7 +54,8 @@ class Importer:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         words = ("fast-import", "--quiet", "--date-format=raw", "--done")
         durably = ("-c", "fastimport.unpackLimit=0", "-c", "core.fsync=committed,reference")
-        settings = (*durably, "-c", f"core.filesRefLockTimeout={REF_LOCK_MS}")
+        # each commit is on top of the one before: a reflog would say the same once more, a line for each
+        settings = (*durably, "-c", "core.logAllRefUpdates=false", "-c", f"core.filesRefLockTimeout={REF_LOCK_MS}")
         try:
             self._child = subprocess.Popen(
                 git.command(*git.identity_words(identity), *settings, *words),

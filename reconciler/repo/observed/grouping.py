@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 
 MOST = 1000
 """How many facts one commit takes in."""
+SHARE = 100
+"""How many of them may come from one asker while others wait as well: the rest of a large number goes later."""
 GATHER_S = 0.01
 """The longest that a commit is put off for others; never longer than the one before took."""
 
@@ -31,7 +33,7 @@ class Group(Generic[R]):
         """`clock` counts seconds."""
         self._clock, self._gather_s = clock, gather_s
         self._changed = threading.Condition()
-        self._waiting: list[R] = []
+        self._waiting: list[Sequence[R]] = []
         self._askers = 0
         self._enough = 1
         """With so many who ask, whoever serves them is woken."""
@@ -45,11 +47,12 @@ class Group(Generic[R]):
         return bool(self._waiting)
 
     def put(self, requests: Sequence[R]) -> None:
-        """Have these served, all at once. Raises Closed."""
+        """Have these served, all at once if they are no more than a share. Raises Closed."""
         with self._changed:
             if self._closed:
                 raise Closed
-            self._waiting.extend(requests)
+            if requests:
+                self._waiting.append(requests)
             self._askers += 1
             if self._askers >= self._enough:
                 self._changed.notify_all()
@@ -62,8 +65,21 @@ class Group(Generic[R]):
             self._enough = self._shared
             self._changed.wait_for(lambda: self._askers >= self._enough or self._closed, min(took_s, self._gather_s))
             self._shared, self._askers, self._enough = max(self._askers, 1), 0, 1
-            taken, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            taken = self._shared_out()
         self._taken_s = self._clock()
+        return taken
+
+    def _shared_out(self) -> list[R]:
+        """What is served now: of each asker in turn what fits; what does not stays in its order."""
+        share = MOST if len(self._waiting) == 1 else SHARE
+        taken: list[R] = []
+        left: list[Sequence[R]] = []
+        for requests in self._waiting:
+            room = share if len(taken) + min(share, len(requests)) <= MOST else 0
+            taken += requests[:room]
+            if room < len(requests):
+                left.append(requests[room:])
+        self._waiting = left
         return taken
 
     def close(self) -> None:

@@ -112,6 +112,11 @@ class Projection:
             with self._changed:
                 pending, self._pending = self._pending, {}
             real: set[str] = set()
+            leaving = {
+                path.rpartition("/")[2]: path
+                for path, content in pending.items()
+                if content is None and path in self._shown
+            }
             for path, content in sorted(pending.items(), key=lambda one: one[1] is None):
                 if content is None:
                     if self._shown.pop(path, None) is not None:
@@ -120,7 +125,12 @@ class Projection:
                     if path not in self._shown:
                         self._folders.update(_folders(path))
                     self._shown[path] = _Shown(self._name(content))
-                self._put(path, content, real)
+                self._put(path, content, real, leaving.get(path.rpartition("/")[2]))
+
+    def _is_leaving(self, path: str, content: bytes | None) -> bool:
+        """Whether a file is to go that still is the one which was written."""
+        shown = self._shown.get(path)
+        return content is None and shown is not None and shown.signature == _signature(f"{self._root}/{path}")
 
     def _leave(self, folders: Iterable[str]) -> None:
         for folder in folders:
@@ -129,10 +139,8 @@ class Projection:
                 del self._folders[folder]
 
     def _below(self, path: Path) -> str | None:
-        try:
-            return path.relative_to(self._root).as_posix()
-        except ValueError:
-            return None
+        text, above = str(path), f"{self._root}/"
+        return text.removeprefix(above) if text.startswith(above) else None
 
     def _restore(self, only: set[str] | None) -> list[str]:
         """Compare the files (all of them when `only` is None) and put back what differs."""
@@ -173,7 +181,7 @@ class Projection:
         return found
 
     def _intact(self, path: str, links: set[str]) -> bool:
-        shown, file = self._shown[path], self._root / path
+        shown, file = self._shown[path], f"{self._root}/{path}"
         if links and not links.isdisjoint(_folders(path)):
             return False
         signature = _signature(file)
@@ -186,15 +194,18 @@ class Projection:
             shown.signature = signature
         return True
 
-    def _put(self, path: str, content: bytes | None, real: set[str]) -> None:
-        """Put a file as the branch has it; `real` are the folders that were seen to be no links since this began."""
+    def _put(self, path: str, content: bytes | None, real: set[str], leaving: str | None = None) -> None:
+        """Put a file as the branch has it; `real` are the folders that were seen to be no links since this began.
+
+        `leaving` is one of the same name that goes from another folder: it may come from there.
+        """
         try:
             if content is None:
                 file = self._root / path
                 _remove(file)
                 _remove_empty(self._root, file.parent)
             else:
-                self._shown[path].signature = _write(self._root, path, content, real)
+                self._shown[path].signature = _write(self._root, path, content, real, leaving)
         except OSError as error:
             self._warn(f"{self._root / path} could not be put as the branch has it: {error.strerror}")
 
@@ -205,7 +216,7 @@ def _folders(path: str) -> list[str]:
     return [*("/".join(parts[:count]) for count in range(len(parts), 0, -1)), "."]
 
 
-def _write(root: Path, path: str, content: bytes, real: set[str]) -> Signature:
+def _write(root: Path, path: str, content: bytes, real: set[str], leaving: str | None) -> Signature:
     """Write the file, its folders made where they are missing; how it looks now."""
     for name in reversed(_folders(path)):
         if name not in real:
@@ -215,7 +226,10 @@ def _write(root: Path, path: str, content: bytes, real: set[str]) -> Signature:
                 folder.mkdir(parents=True, exist_ok=True)
             real.add(name)
     file = f"{root}/{path}"
-    return _looks(rewriting.rewrite(file, content) or rewriting.replace(file, content))
+    found = rewriting.rewrite(file, content)
+    if found is None and leaving is not None and leaving != path:
+        found = rewriting.move(f"{root}/{leaving}", file, content)
+    return _looks(found or rewriting.replace(file, content))
 
 
 def _remove(path: Path) -> None:
@@ -244,10 +258,10 @@ def _real_folder(path: Path) -> bool:
         return False
 
 
-def _signature(path: Path) -> Signature | None:
+def _signature(path: str) -> Signature | None:
     """Inode, size and time of a plain file; None for anything else. A link is no plain file."""
     try:
-        found = path.lstat()
+        found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     return _looks(found) if stat.S_ISREG(found.st_mode) else None
@@ -257,7 +271,7 @@ def _looks(found: os.stat_result) -> Signature:
     return (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def _content(path: Path) -> bytes | None:
+def _content(path: str) -> bytes | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:

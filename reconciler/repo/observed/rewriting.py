@@ -40,10 +40,26 @@ def rewrite(file: str, content: bytes) -> os.stat_result | None:
         os.close(sink)
 
 
+def move(source: str, file: str, content: bytes) -> os.stat_result | None:
+    """Have a file go from elsewhere to where none is, with another content; None where that cannot be.
+
+    Then nothing stands there, and where it came from it may be gone.
+    """
+    temporary = _beside(file)
+    try:
+        os.rename(source, temporary)  # noqa: PTH104 - as many as there are updates: pathlib takes as long as the call
+    except OSError:
+        return None
+    made = rewrite(temporary, content)
+    if made is not None and not os.path.lexists(file):
+        os.rename(temporary, file)  # noqa: PTH104
+        return made
+    return None
+
+
 def replace(file: str, content: bytes) -> os.stat_result:
     """Write beside the file, then rename over whatever stands there; how it looks then."""
-    folder, _, name = file.rpartition("/")
-    temporary = f"{folder}/.{name}.new"
+    temporary = _beside(file)
     sink = _created(temporary)
     try:
         _write(sink, content)
@@ -58,6 +74,11 @@ def replace(file: str, content: bytes) -> os.stat_result:
     return made
 
 
+def _beside(file: str) -> str:
+    folder, _, name = file.rpartition("/")
+    return f"{folder}/.{name}.new"
+
+
 def _write(sink: int, content: bytes) -> None:
     rest = memoryview(content)
     while rest:
@@ -69,5 +90,8 @@ def _created(temporary: str) -> int:
     try:
         return os.open(temporary, _NEW, 0o666)
     except FileExistsError:
-        os.unlink(temporary)  # noqa: PTH108
+        try:
+            os.unlink(temporary)  # noqa: PTH108
+        except IsADirectoryError:
+            shutil.rmtree(temporary)
         return os.open(temporary, _NEW, 0o666)
