@@ -151,6 +151,8 @@ class Screen:
 
 def shown(text: str) -> str:
     """The text as one line that can do nothing to a terminal."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else " " for character in text)
 
 
