@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 THREADS = 64
 """Requests at a time: a shared commit is as large as the number of those who wait for it.
 
-By `invoke bench --name threads`, for 64 clients: with 16 an update takes a quarter more CPU, with 4 three times as
-much, with 128 no less.
+By `invoke bench --name threads`, for 64 clients: with 16 an update takes a third more CPU, with 4 three times as much,
+with 128 no less.
 """
 CONNECTIONS = 256
 """Beyond that, whoever has kept a connection without a whole request for longest makes room for who comes."""
