@@ -193,9 +193,12 @@ class _Channel(HTTPChannel):
 
     def write_together(self, write: Callable[[], None]) -> None:
         """Send all that is written by this as one."""
-        self._held = []
-        write()
-        held, self._held = self._held, None
+        held: list[bytes] = []
+        self._held = held
+        try:
+            write()
+        finally:
+            self._held = None
         self.write_soon(b"".join(held))
 
     def write_soon(self, data: bytes) -> int:
