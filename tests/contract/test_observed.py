@@ -126,6 +126,27 @@ def test_a_finished_task_leaves_the_hot_folder_and_comes_back_when_reopened(flee
     assert not (fleet.observed / "done").exists()
 
 
+def test_the_file_of_a_task_that_ends_moves_in_the_view_unless_a_person_has_touched_it(fleet: Fleet) -> None:
+    hot, done = fleet.observed / "tasks", fleet.observed / "done/2026-11-22"
+    with opened(fleet) as branch:
+        branch.record_many([(name, assigned(name)) for name in "ab"])
+        branch.record_many([(name, started()) for name in "ab"])
+        branch.flush()
+        inodes = {name: (hot / f"{name}.yaml").stat().st_ino for name in "ab"}
+        (hot / "b.yaml").unlink()
+        (hot / "b.yaml").symlink_to("a.yaml")
+        branch.record_many([(name, succeeded()) for name in "ab"])
+        branch.flush()
+        assert [path.name for path in sorted(done.iterdir())] == ["a.yaml", "b.yaml"]
+        assert not hot.exists()
+        assert (done / "a.yaml").stat().st_ino == inodes["a"]
+        assert not (done / "b.yaml").is_symlink()
+        for name in "ab":
+            shown = show(fleet, f"state/observed/done/2026-11-22/{name}.yaml")
+            assert (done / f"{name}.yaml").read_text().strip() == shown
+        assert branch.restore() == []
+
+
 def test_a_task_that_was_never_assigned_has_a_file_only_once_it_is_cancelled(fleet: Fleet) -> None:
     with opened(fleet) as branch:
         branch.record("a", Cancelled(at=NOW, actor="person:Ada", reason="requested"))

@@ -113,9 +113,7 @@ class Projection:
                 pending, self._pending = self._pending, {}
             real: set[str] = set()
             leaving = {
-                path.rpartition("/")[2]: path
-                for path, content in pending.items()
-                if content is None and path in self._shown
+                path.rpartition("/")[2]: path for path, content in pending.items() if self._is_leaving(path, content)
             }
             for path, content in sorted(pending.items(), key=lambda one: one[1] is None):
                 if content is None:
