@@ -133,6 +133,7 @@ class HostWatch:
         self._expected -= polled.keys()
         seen = {name: sighting for name, sighting in polled.items() if name not in self._outdated}
         seen |= dict.fromkeys(self._expected, NOT_YET)
+        seen = {name: known if (known := self.sightings.get(name)) == one else one for name, one in seen.items()}
         answered_again = self.silent_since is not None or not self.asked
         self.silent_since = None
         self.asked = True
@@ -190,10 +191,12 @@ class HostWatch:
         return found
 
     async def _poll(self) -> dict[str, Sighting]:
-        seen: dict[str, Sighting] = {}
+        seen = self._over()
         by_workdir: dict[str, list[Watched]] = {}
-        for watched in self.runs.values():
-            by_workdir.setdefault(watched.workdir, []).append(watched)
+        self._runs.keep_only(self.runs.keys())
+        for run_id, watched in self.runs.items():
+            if run_id not in seen:
+                by_workdir.setdefault(watched.workdir, []).append(watched)
         if not by_workdir:
             by_workdir[self.document.value.workdir] = []
         for workdir, group in by_workdir.items():
@@ -209,6 +212,11 @@ class HostWatch:
             for watched in group:
                 seen[watched.run.run_id] = await self._runs.see(watched, polled.runs[watched.name], polled.boot_id)
         return seen
+
+    def _over(self) -> dict[str, Sighting]:
+        """What was seen of runs that have ended: of these nothing new is to be seen, and all that they left is here."""
+        known = ((run_id, self.sightings.get(run_id)) for run_id in self.runs)
+        return {run_id: seen for run_id, seen in known if seen is not None and seen.state == "ended"}
 
     async def _run(self, command: Command) -> Completed:
         return await self._edges.run(self._host_id, self.document.value, command)
