@@ -206,6 +206,8 @@ class HostWatch:
             polled = poll.parse_poll(await self._run(command))
             self._heard()
             self._probed = polled.boot_id == self._boot_id and self.adapters.keys() <= self._asked_for
+            if self.runs:
+                await self._keep_heard()
             if not polled.runs.keys() >= set(names):
                 raise ProtocolError("poll: the answer is not about the runs that were asked for")
             await self._runs.gather(group, polled.runs)
@@ -226,6 +228,14 @@ class HostWatch:
         self._heard_at = self._edges.now()
         if self.silent_since is not None:
             self.silent_since = self._heard_at
+
+    async def _keep_heard(self) -> None:
+        """Commit that a host answers that was silent for long, before more is asked of it: that may last."""
+        known = self._edges.branch.hosts().get(self._host_id)
+        if known is None or known.reachable or known.misconfigured or known.spec != self.document.spec:
+            return
+        if self._since(known, reachable=False) != known.since:
+            await self._tell(reachable=False)
 
     def _fell_silent(self) -> None:
         if self.silent_since is not None:
