@@ -29,6 +29,8 @@ SLOWEST_S = 2.0
 IDLE_S = 30.0
 """Pauses between polls: from the fastest to the slowest while nothing changes; without runs, a sign of life."""
 
+LEFT_ALONE = 2
+"""So many times as long as a poll took a host has to itself, whoever asks for the next."""
 RETRY_FIRST_S = 1.0
 RETRY_MOST_S = 30.0
 MOST_SAID = 400
@@ -97,8 +99,8 @@ class HostWatch:
             try:
                 changed = await self._ask()
                 pause_s, failures = self._pause(pause_s, changed=changed), 0
-                # who is called all the time still leaves the host as much time to itself as a poll takes there
-                await asyncio.sleep(min(asyncio.get_running_loop().time() - asked_s, SLOWEST_S))
+                took_s = asyncio.get_running_loop().time() - asked_s
+                await asyncio.sleep(min(LEFT_ALONE * took_s, SLOWEST_S))
             except Misconfigured as error:
                 await self._tell(reachable=False, misconfigured=True, reason=printable.short(str(error), MOST_SAID))
                 self._fell_silent()
