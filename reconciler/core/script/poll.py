@@ -135,7 +135,7 @@ for run in $runs; do
     if [ -f stop ]; then { read -r stopping rest; } 2>/dev/null <stop || stopping=-; fi
     if [ -n "$since" ] && [ "$where" = "$boot" ]; then elapsed=$((up - since));
     elif [ -n "$engine" ] && [ -n "$wall" ]; then elapsed=$(($(date +%s) - wall)); fi
-    if [ "$claim" = alive ] && quiet; then continue; fi
+    if [ "$claim" = alive ] && ! young && quiet; then continue; fi
     if [ "$claim" = ended ]; then is_over; continue; fi
   fi
   printf 'run %s %s 0 %s %s %s %s -\n' "$run" "$claim" "$elapsed" "$out" "$err" "$stopping"
