@@ -6,13 +6,14 @@ It decides nothing: what an effect could not do is seen and planned again at the
 import asyncio
 import contextlib
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from typing import assert_never
 
-from reconciler.acting import collecting, publishing, starting, tidying
+from reconciler.acting import collecting, collectmany, publishing, starting, tidying
 from reconciler.acting.collecting import DeliveryDelayed
 from reconciler.acting.sweeping import Sweeper
 from reconciler.agents import leasing
@@ -20,7 +21,7 @@ from reconciler.core import settling
 from reconciler.core.actions import Action, Collect, Effect, GiveUp, Launch, Publish, Record, Stop
 from reconciler.core.breaker import Switch
 from reconciler.core.desired import Desired
-from reconciler.core.events import Assigned, Event, NotStarted
+from reconciler.core.events import Assigned, Event, Finished, NotStarted
 from reconciler.core.observed import Observed, Run
 from reconciler.core.script import stop
 from reconciler.core.script.shell import Fenced, ProtocolError
@@ -68,6 +69,8 @@ class Dispatcher:
         self._starter = starting.Starter(edges)
         self._lasting: dict[str, asyncio.Semaphore] = {}
         self._delays: Counter[str] = Counter()
+        self._unusual: set[str] = set()
+        """Runs that could not be collected along with others."""
         self._failure: BaseException | None = None
         self._deposed = False
 
@@ -77,19 +80,39 @@ class Dispatcher:
         return bool(self._under_way)
 
     async def act(self, actions: Iterable[Action], desired: Desired, observed: Observed) -> None:
-        """Commit what is to be recorded, all at once, and start every other effect that is not under way."""
+        """Commit what is to be recorded, all at once, and start every other effect that was not under way.
+
+        What was under way when the actions were planned, and ended while facts were recorded, was planned before its
+        outcome was known: it is left to the next turn.
+        """
+        under_way = frozenset(self._under_way)
         await self._switch([action for action in actions if isinstance(action, Switch)])
         records = [action for action in actions if isinstance(action, Record) and not self._is_being_told(action)]
         await self._record(*[(action.task_id, await self._named(action, desired)) for action in records])
+        together: dict[str, list[Collect]] = defaultdict(list)
         for action in actions:
-            if isinstance(action, Record | Switch):
+            if isinstance(action, Record | Switch) or _key(action) in under_way or _key(action) in self._under_way:
                 continue
-            key = (action.task_id, type(action))
-            if key not in self._under_way:
-                effect = asyncio.create_task(self._guarded(key, action, desired, observed))
-                effect.add_done_callback(self._ended)
-                self._edges.meters.acted(type(action).__name__)
-                self._under_way[key] = effect
+            if isinstance(action, Collect) and self._may_be_along(action, observed):
+                together[action.run.host].append(action)
+            else:
+                self._begin([action], partial(self._effect, action, desired, observed))
+        for ended in together.values():
+            self._begin(ended, partial(self._collect_many, ended, desired, observed))
+
+    def _may_be_along(self, action: Collect, observed: Observed) -> bool:
+        """Whether the run can be collected along with others."""
+        run_id = action.run.run_id
+        return run_id not in self._unusual and collectmany.is_brief(self._edges, action, observed.sightings[run_id])
+
+    def _begin(self, actions: Sequence[Effect], effect: Callable[[], Awaitable[None]]) -> None:
+        """Have one effect begin that all these actions ask for."""
+        keys = [_key(action) for action in actions]
+        begun = asyncio.create_task(self._guarded(keys, effect))
+        begun.add_done_callback(self._ended)
+        for key in keys:
+            self._edges.meters.acted(key[1].__name__)
+            self._under_way[key] = begun
 
     async def _switch(self, switches: Sequence[Switch]) -> None:
         """Commit what circuit breakers are to be, and say so, once each."""
@@ -126,9 +149,10 @@ class Dispatcher:
 
     async def close(self) -> None:
         """Leave every effect where it is: each can be repeated."""
-        for task in self._under_way.values():
-            task.cancel()
-        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        effects = dict.fromkeys(self._under_way.values())
+        for effect in effects:
+            effect.cancel()
+        await asyncio.gather(*effects, return_exceptions=True)
         await self._sweeper.close()
         await self._starter.close()
 
@@ -136,14 +160,17 @@ class Dispatcher:
         failure = None if effect.cancelled() else effect.exception()
         self._failure = self._failure or failure
 
-    async def _guarded(self, key: _Key, action: Effect, desired: Desired, observed: Observed) -> None:
+    async def _guarded(self, keys: Sequence[_Key], effect: Callable[[], Awaitable[None]]) -> None:
+        kind, tasks = keys[0][1].__name__, ", ".join(task_id for task_id, _ in keys)
+        launched = False
         try:
-            await self._effect(action, desired, observed)
+            await effect()
+            launched = keys[0][1] is Launch
         except (Unreachable, ProtocolError) as error:
-            log.info("%s of %s: %s; it will be tried again", key[1].__name__, key[0], error)
+            log.info("%s of %s: %s; it will be tried again", kind, tasks, error)
             await asyncio.sleep(RETRY_AFTER_S)
         except (DeliveryDelayed, Misconfigured, TermUncertain) as error:
-            log.warning("%s of %s: %s; it will be tried again", key[1].__name__, key[0], error)
+            log.warning("%s of %s: %s; it will be tried again", kind, tasks, error)
             await asyncio.sleep(LONG_RETRY_AFTER_S)
         except Fenced as error:
             self._refused(error)
@@ -151,11 +178,13 @@ class Dispatcher:
         except MEMORY_LOST:
             raise
         except Exception:
-            log.exception("%s of %s met a defect of this program; please report it", key[1].__name__, key[0])
+            log.exception("%s of %s met a defect of this program; please report it", kind, tasks)
             await asyncio.sleep(LONG_RETRY_AFTER_S)
         finally:
-            del self._under_way[key]
-            self._edges.changed()
+            for key in keys:
+                del self._under_way[key]
+            if not (launched and self._under_way):  # what a launch brought shows in the poll that it asked for
+                self._edges.changed()
 
     def _refused(self, error: Fenced) -> None:
         """Leave the effect to who leads now, and have the lease looked at."""
@@ -210,10 +239,25 @@ class Dispatcher:
         except DeliveryDelayed:
             self._delays[run_id] += 1
             raise
-        await self._record((action.task_id, event))
-        del self._delays[run_id]
-        await tidying.tidy(self._edges, desired, action, sighting)
-        await asyncio.to_thread(self._edges.journal.forget, run_id)
+        await self._collected([(action, event)], desired, observed)
+
+    async def _collect_many(self, actions: Sequence[Collect], desired: Desired, observed: Observed) -> None:
+        """Collect runs of one host at once; those that are unusual are left to the next turn, each for itself."""
+        events = await collectmany.collect(self._edges, desired, actions, observed.sightings, self._sweeper)
+        known = [(action, event) for action, event in zip(actions, events, strict=True) if event is not None]
+        self._unusual.update(action.run.run_id for action, event in zip(actions, events, strict=True) if event is None)
+        if known:
+            await self._collected(known, desired, observed)
+
+    async def _collected(self, ended: Sequence[tuple[Collect, Finished]], desired: Desired, observed: Observed) -> None:
+        """Record how runs ended, then let go of what was kept of them."""
+        await self._record(*[(action.task_id, event) for action, event in ended])
+        run_ids = [action.run.run_id for action, _ in ended]
+        await tidying.tidy(self._edges, desired, [action for action, _ in ended], observed.sightings)
+        self._unusual.difference_update(run_ids)
+        for run_id in run_ids:
+            del self._delays[run_id]
+        await asyncio.to_thread(self._edges.journal.forget, *run_ids)
 
     def _lasting_on(self, action: Launch | Collect, desired: Desired) -> AbstractAsyncContextManager[object]:
         """Leave to begin what may last on the host; a task without a repository needs none."""
@@ -241,3 +285,8 @@ class Dispatcher:
             await asyncio.to_thread(leasing.give, self._edges, epochs)
         for task_id, run in runs.items():
             self._edges.desk.served(Given(task_id=task_id, run=run))
+
+
+def _key(action: Effect) -> _Key:
+    """What is under way at most once."""
+    return action.task_id, type(action)

@@ -5,20 +5,20 @@ It decides nothing and starts nothing; a watch that fails is started again only 
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from reconciler.agents.leasing import LeaseWatch
 from reconciler.core import overlay
 from reconciler.core.desired import Adapter, Desired, Document, Host, Task
-from reconciler.core.observed import Observed, ObservedTask, Run, Sighting
+from reconciler.core.observed import Observed, Run, Sighting
+from reconciler.core.overlay import Overlay
 from reconciler.core.tally import Tally
-from reconciler.core.terms import ExecutionMode, Outcome
 from reconciler.edges import Edges
-from reconciler.repo import metas
 from reconciler.repo.observed.draft import HostSeen
 from reconciler.watching.forgewatch import ForgeWatch
 from reconciler.watching.hostwatch import HostWatch
+from reconciler.watching.openruns import OpenRuns
 from reconciler.watching.runwatch import Watched
 
 OVER = frozenset({"absent", "void", "ended", "gone"})
@@ -37,9 +37,12 @@ class Observer:
         self._leases = LeaseWatch(edges)
         self._watches: dict[str, HostWatch] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._confirmed: set[str] = set()
+        self._runs = OpenRuns(edges.journal, tally, self._is_over)
         self._unknown_since: dict[str, datetime] = {}
-        self._workdirs: dict[str, str] = {}
+        self._followed: tuple[object, ...] = ()
+        """Which hosts and adapters were in force when the watches were looked at last."""
+        self._shown: dict[str, Mapping[str, Sighting]] = {}
+        self._sightings: Overlay[Sighting] = Overlay()
         self._failure: BaseException | None = None
 
     async def follow(self, desired: Desired) -> None:
@@ -48,33 +51,40 @@ class Observer:
         self._forge.follow(desired)
         if self._edges.desk.reachable:
             await asyncio.to_thread(self._leases.look, desired, self._tally)
-        runs = self._unended(desired)
-        adapters = self._in_use(desired)
-        for host_id in [host_id for host_id in self._watches if host_id not in desired.hosts]:
-            await self._end(host_id)
-        for host_id, document in desired.hosts.items():
-            wanted = runs.pop(host_id, {})
+        touched = self._runs.follow(desired)
+        adapters, runs = self._in_use(desired), self._runs.by_host
+        in_force = (desired.hosts, desired.retired_hosts, adapters)
+        if in_force != self._followed:
+            self._followed, touched = in_force, {*desired.hosts}
+            for host_id in [host_id for host_id in self._watches if host_id not in desired.hosts]:
+                await self._end(host_id)
+        for host_id in sorted(touched & desired.hosts.keys()):
+            wanted, document = runs.get(host_id, {}), desired.hosts[host_id]
             if document.value.transport == "pull" or (host_id in desired.retired_hosts and not wanted):
                 continue
             await self._watch(host_id, document, adapters, wanted)
-        await self._forget(desired, in_use=frozenset(runs))
-        self._unknown_since = {host_id: self._unknown_since.get(host_id, self._edges.now()) for host_id in runs}
+        unknown = runs.keys() - desired.hosts.keys()
+        await self._forget(desired, in_use=unknown)
+        self._unknown_since = {host_id: self._unknown_since.get(host_id, self._edges.now()) for host_id in unknown}
 
     def observed(self) -> Observed:
         """What happened and what is seen, for the planner; of hosts only what holds for those asked by this process."""
-        sightings: dict[str, Sighting] = {}
         silent = dict(self._unknown_since)
+        unasked: set[str] = set()
         for host_id, watch in self._watches.items():
-            sightings |= watch.sightings
             if watch.silent_since is not None:
                 silent[host_id] = watch.silent_since
+            elif not watch.asked:
+                unasked.add(host_id)
         branch, lead = self._edges.branch, self._edges.lead
-        hosts = {host_id: seen for host_id, seen in branch.hosts().items() if not self._unasked(host_id)}
+        hosts = branch.hosts()
+        if unasked:
+            hosts = {host_id: seen for host_id, seen in hosts.items() if host_id not in unasked}
         return Observed(
             fleet=branch.fleet_id,
             tasks=branch.tasks(),
             hosts=hosts,
-            sightings=sightings,
+            sightings=self._seen(),
             silent=silent,
             forge=self._edges.forge.seen(),
             breakers=branch.breakers(),
@@ -82,6 +92,21 @@ class Observer:
             halts=lead.halts() if lead is not None else (),
             unpushed=lead.unpushed if lead is not None else frozenset(),
         )
+
+    def _seen(self) -> Overlay[Sighting]:
+        """The sightings of all hosts; only what changed since this was asked last is gone over."""
+        before = self._shown
+        now: dict[str, Mapping[str, Sighting]] = {name: watch.sightings for name, watch in self._watches.items()}
+        changes: dict[str, Sighting | None] = {}
+        for host_id in before.keys() - now.keys():
+            changes.update(dict.fromkeys(before[host_id]))
+        for host_id, seen in now.items():
+            shown = before.get(host_id, {})
+            if seen is not shown:
+                changes.update(dict.fromkeys(shown.keys() - seen.keys()))
+                changes.update({run_id: one for run_id, one in seen.items() if shown.get(run_id) is not one})
+        self._shown, self._sightings = now, self._sightings.changed(changes)
+        return self._sightings
 
     async def first_look(self) -> None:
         """Return once the forge was asked for the first time, or did not answer."""
@@ -120,30 +145,11 @@ class Observer:
         for host_id in list(self._watches):
             await self._end(host_id)
 
-    def _unended(self, desired: Desired) -> dict[str, dict[str, Watched]]:
-        """By host, the runs to look at: live ones, and lost ones that were not seen to have ended since."""
-        found: dict[str, dict[str, Watched]] = {}
-        for task_id, seen in {**self._tally.lost, **self._tally.live}.items():
-            for run in self._open_runs(seen):
-                found.setdefault(run.host, {})[run.run_id] = self._watched(task_id, run, desired)
-        watched = {run_id for runs in found.values() for run_id in runs}
-        self._workdirs = {run_id: workdir for run_id, workdir in self._workdirs.items() if run_id in watched}
-        return found
-
-    def _open_runs(self, seen: ObservedTask) -> Iterator[Run]:
-        if seen.live_run is not None and seen.execution_mode is not ExecutionMode.HTTP_PULL:
-            yield seen.live_run
-        for run in seen.runs:
-            if run.outcome is Outcome.LOST and run.claim is None and not self._over(run):
-                yield run
-
-    def _over(self, run: Run) -> bool:
-        """Whether a run that was given up as lost is known to live no more."""
+    def _is_over(self, run: Run) -> bool:
+        """Whether the run was seen to live no more."""
         watch = self._watches.get(run.host)
         sighting = watch.sightings.get(run.run_id) if watch is not None else None
-        if sighting is not None and sighting.state in OVER:
-            self._confirmed.add(run.run_id)
-        return run.run_id in self._confirmed
+        return sighting is not None and sighting.state in OVER
 
     def _in_use(self, desired: Desired) -> dict[str, Document[Adapter]]:
         """The adapters that some task names: only their versions are asked for."""
@@ -154,20 +160,6 @@ class Observer:
                 if name is not None:
                     self._adapters[name] += change
         return {name: document for name, document in desired.adapters.items() if self._adapters[name] > 0}
-
-    def _watched(self, task_id: str, run: Run, desired: Desired) -> Watched:
-        host = desired.hosts.get(run.host)
-        workdir = self._kept_workdir(run) or (host.value.workdir if host is not None else "")
-        return Watched(task_id=task_id, run=run, workdir=workdir, desired=desired)
-
-    def _kept_workdir(self, run: Run) -> str | None:
-        """Where the run was started; what the journal says of that never changes, and is read once."""
-        if run.run_id not in self._workdirs:
-            kept = metas.kept_workdir(self._edges.journal, run.run_id)
-            if kept is None:
-                return None
-            self._workdirs[run.run_id] = kept
-        return self._workdirs[run.run_id]
 
     async def _watch(
         self,
@@ -195,10 +187,10 @@ class Observer:
         if news or unknown:
             watch.look()
 
-    async def _forget(self, desired: Desired, in_use: frozenset[str]) -> None:
+    async def _forget(self, desired: Desired, in_use: Collection[str]) -> None:
         """Record that hosts without a file are no hosts any more, once nothing of them is left to see."""
         now = self._edges.now()
-        for host_id in self._edges.branch.hosts().keys() - desired.hosts.keys() - in_use:
+        for host_id in self._edges.branch.hosts().keys() - desired.hosts.keys() - set(in_use):
             gone = HostSeen(host=None, at=now, actor="person:desired")
             await asyncio.to_thread(self._edges.branch.record_host, host_id, gone)
 

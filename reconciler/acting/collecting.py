@@ -38,16 +38,15 @@ async def collect(  # noqa: PLR0913 - what an effect is given, and what it share
 
     Raises `Unreachable`, `Misconfigured` and `DeliveryDelayed`: to be repeated; `Fenced` where another one leads.
     """
-    host = _host(desired, action.run.host)
+    host = host_of(desired, action.run.host)
     run_name = f"{action.task_id}.{action.run.epoch}"
     meta = sighting.meta
     if meta is None:
-        return _finished(edges.now(), action, desired, _Ending(result=_unknown("it left no readable meta.json")))
+        return finished(edges.now(), action, desired, Ending(result=_unknown("it left no readable meta.json")))
     if sighting.rebooted:
-        return _finished(edges.now(), action, desired, _Ending(result=_REBOOTED, meta=meta))
-    result = await asyncio.to_thread(_judge, edges, action, meta, sighting)
-    left = sweeping.Place(host_id=action.run.host, host=host, workdir=metas.workdir(meta), fleet=_fleet(meta))
-    await sweeper.sweep(left, run_name)
+        return finished(edges.now(), action, desired, Ending(result=_REBOOTED, meta=meta))
+    result = await asyncio.to_thread(judge, edges, action, meta, sighting)
+    await sweeper.sweep(place(host, action, meta), run_name)
     head_sha = None
     if meta.task.repository is not None and meta.task.delivery is Delivery.NONE:
         head_sha = await _head(edges, desired, action, meta)
@@ -55,7 +54,12 @@ async def collect(  # noqa: PLR0913 - what an effect is given, and what it share
         head_sha, missed = await _deliver(edges, desired, action, meta, last=last)
         if missed is not None:
             result = replace(result, outcome=Outcome.FAILED, failure=missed.failure, error=missed.error)
-    return _finished(edges.now(), action, desired, _Ending(result=result, meta=meta, head_sha=head_sha))
+    return finished(edges.now(), action, desired, Ending(result=result, meta=meta, head_sha=head_sha))
+
+
+def place(host: Host, action: Collect, meta: Meta) -> sweeping.Place:
+    """Where the run left something."""
+    return sweeping.Place(host_id=action.run.host, host=host, workdir=metas.workdir(meta), fleet=_fleet(meta))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,7 @@ class _Missed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Ending:
+class Ending:
     """What is known of an ended run."""
 
     result: Result
@@ -75,7 +79,8 @@ class _Ending:
     head_sha: str | None = None
 
 
-def _host(desired: Desired, host_id: str) -> Host:
+def host_of(desired: Desired, host_id: str) -> Host:
+    """The host of a run; `Unreachable` where its file is gone and no good version is known."""
     if host_id not in desired.hosts:
         raise Unreachable(f"{host_id}: hosts/{host_id}.yaml is gone: bring it back")
     return desired.hosts[host_id].value
@@ -85,7 +90,8 @@ def _fleet(meta: Meta) -> str:
     return meta.run_id.partition(".")[0]
 
 
-def _judge(edges: Edges, action: Collect, meta: Meta, sighting: Sighting) -> Result:
+def judge(edges: Edges, action: Collect, meta: Meta, sighting: Sighting) -> Result:
+    """What the run's output says of it. It may be large: not for the loop's own thread."""
     raw = _output(edges, action, meta, sighting)
     return report.judge(meta.adapter, raw, stop=sighting.stopping, resumed=report.resumed(meta), now=edges.now())
 
@@ -135,7 +141,7 @@ async def _deliver(
         identity=desired.settings.commit,
         term=edges.term,
     )
-    host = _host(desired, action.run.host)
+    host = host_of(desired, action.run.host)
     answer = deliver.parse_deliver(await edges.run(action.run.host, host, deliver.deliver(order)))
     match answer:
         case deliver.Delivered():
@@ -151,7 +157,7 @@ async def _deliver(
 async def _head(edges: Edges, desired: Desired, action: Collect, meta: Meta) -> str | None:
     """What the workspace stands at, where nothing is to be delivered."""
     command = deliver.inspect(metas.workdir(meta), _fleet(meta), meta.workspace)
-    host = _host(desired, action.run.host)
+    host = host_of(desired, action.run.host)
     return deliver.parse_inspect(await edges.run(action.run.host, host, command))
 
 
@@ -168,7 +174,8 @@ def _unknown(error: str) -> Result:
     return Result(outcome=Outcome.FAILED, failure=Failure.UNKNOWN, error=error)
 
 
-def _finished(at: datetime, action: Collect, desired: Desired, ending: _Ending) -> Finished:
+def finished(at: datetime, action: Collect, desired: Desired, ending: Ending) -> Finished:
+    """The fact that the run has ended so."""
     meta, result = ending.meta, ending.result
     document = desired.tasks.get(action.task_id)
     limits = document.value if document is not None else meta.task if meta is not None else None

@@ -5,7 +5,6 @@ It looks at the hosts with room and at the first of those who wait for them, and
 
 import heapq
 from bisect import bisect_left, insort
-from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,7 +33,7 @@ class Scene:
     now: datetime
     index: Index
     room: Room
-    returned: Counter[str]
+    returned: Mapping[str, int]
     settled: Collection[str]
 
 
@@ -45,8 +44,8 @@ class Assigning:
         """Nothing is given out yet."""
         self._desired, self._observed, self._now = scene.desired, scene.observed, scene.now
         self._scene = scene
-        self._more = scene.returned.copy()
-        self._running = len(scene.index.live) + self._more.total()
+        self._more = dict(scene.returned)
+        self._running = len(scene.index.live) + sum(self._more.values())
         self._askers = Askers(scene.observed, scene.index.claims)
         self._trials = Trials(scene.desired, scene.observed, scene.index.live.values(), scene.now)
         self._room = sorted((self._load(host_id), host_id) for host_id in scene.room.open)
@@ -54,31 +53,31 @@ class Assigning:
 
     def assign(self) -> Iterator[Record]:
         """Each assignment, in the order in which the tasks go."""
-        heads = [(queue.orders()[0], 0, queue) for queue in self._queues()]
+        heads = [queue.settled[0] for queue in self._queues()]
         heapq.heapify(heads)
+        places: dict[Queue, int] = {}
         while heads and self._room and not self._limited():
-            order, place, queue = heads[0]
+            _, _, task_id, queue = heads[0]
             goes_on = self._may_go(queue)
-            if goes_on and self._is_free(order[2]):
-                host_id = self._host(order[2], queue)
+            if goes_on and self._is_free(task_id):
+                host_id = self._host(task_id, queue)
                 goes_on = host_id is not None
                 if host_id is not None:
-                    yield self._given(order[2], host_id)
-            orders = queue.orders()
-            if goes_on and place + 1 < len(orders):
-                heapq.heapreplace(heads, (orders[place + 1], place + 1, queue))
+                    yield self._given(task_id, host_id)
+            place = places[queue] = places.get(queue, 0) + 1
+            if goes_on and place < len(queue.settled):
+                heapq.heapreplace(heads, queue.settled[place])
             else:
                 heapq.heappop(heads)
 
-    def _queues(self) -> Iterator[Queue]:
-        """The groups of which one fits a host with room."""
+    def _queues(self) -> Collection[Queue]:
+        """The groups that fit a host with room."""
         room, waiting = self._scene.room, self._scene.index.queues.waiting
         if len(room.open) < len(waiting):
-            fits = set[Hashable]().union(*(room.fitting.get(host_id, ()) for host_id in room.open)) & waiting.keys()
-        else:
-            fits = {key for key, alike in waiting.items() if not _fit(room, alike).isdisjoint(room.open)}
-        for key in fits:
-            yield from waiting[key].values()
+            found = [queue for name in room.open for alike in room.fitting.get(name, ()) for queue in alike.values()]
+            return found if len(room.open) == 1 else dict.fromkeys(found)
+        fit = [one for one in waiting.values() if not _fit(room, one).isdisjoint(room.open)]
+        return [queue for one in fit for queue in one.values()]
 
     def _limited(self) -> bool:
         bounds = self._desired.settings.limits
@@ -107,7 +106,7 @@ class Assigning:
     def _host(self, task_id: str, queue: Queue) -> str | None:
         """Where the task goes: home where it goes on with its work, else where there is most room; `None`: nowhere."""
         task = queue.task
-        fit = self._scene.room.fit(queue.fit, task)
+        fit = self._scene.room.fit(queue)
         home = _home(self._observed.tasks.get(task_id, UNTOUCHED))
         if task.execution_mode is ExecutionMode.HTTP_PULL:
             asking = self._askers.narrowed(task, tuple(one for one in self._scene.room.open if one in fit))
@@ -125,7 +124,8 @@ class Assigning:
 
     def _load(self, host_id: str) -> float:
         """Which part of its slots are in use."""
-        return self._used(host_id) / self._desired.hosts[host_id].value.slots
+        used = self._scene.index.used.get(host_id, 0) + self._more.get(host_id, 0)
+        return used / self._desired.hosts[host_id].value.slots
 
     def _used(self, host_id: str) -> int:
         return self._scene.index.used.get(host_id, 0) + self._more.get(host_id, 0)
@@ -141,7 +141,7 @@ class Assigning:
         """Count one more run on a host that has room."""
         place = bisect_left(self._room, (self._load(host_id), host_id))
         del self._room[place]
-        self._more[host_id] += 1
+        self._more[host_id] = self._more.get(host_id, 0) + 1
         self._running += 1
         load = self._load(host_id)
         if load < 1:
@@ -185,8 +185,7 @@ class Assigning:
 
 
 def _fit(room: Room, alike: Mapping[Hashable, Queue]) -> frozenset[str]:
-    queue = next(iter(alike.values()))
-    return room.fit(queue.fit, queue.task)
+    return room.fit(next(iter(alike.values())))
 
 
 def _goes_on(seen: ObservedTask) -> bool:
@@ -196,6 +195,8 @@ def _goes_on(seen: ObservedTask) -> bool:
 
 def _home(seen: ObservedTask) -> str | None:
     """The host of the run before, to which one that goes on with its work returns where it can."""
+    if not seen.runs:
+        return None
     ran = (run.host for run in reversed(seen.runs) if run.outcome is not Outcome.NOT_STARTED)
     return next(ran, None) if _goes_on(seen) else None
 

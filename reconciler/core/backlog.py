@@ -72,7 +72,7 @@ def _before(queue: Queue, room: Room, tried: Trials, seen: Pass) -> Cause:
     held = next(trials.holding(queue.task, *seen), None)
     if held is not None or tried.waited_for(queue.task) is not None:
         return Cause.BREAKER
-    fit = room.fit(queue.fit, queue.task)
+    fit = room.fit(queue)
     if fit.isdisjoint(room.able):
         return Cause.HOST
     if fit.isdisjoint(room.open):

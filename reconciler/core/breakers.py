@@ -3,7 +3,7 @@
 A restart decides the same. It starts nothing and changes no task.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -25,9 +25,11 @@ def horizon(observed: Observed, now: datetime) -> datetime:
 
 
 def switches(
-    desired: Desired, observed: Observed, evidence: Evidence, frequent: Iterable[str], now: datetime
+    desired: Desired, observed: Observed, evidence: Evidence, frequent: Collection[str], now: datetime
 ) -> tuple[Switch, ...]:
     """Every breaker that is to be other than it is recorded, each once. `frequent`: the tasks launched very often."""
+    if not (observed.breakers or frequent or evidence.speaks_against_something):
+        return ()
     found = {name: moved for name, one in observed.breakers.items() if (moved := _moved(one, desired, observed, now))}
     for name, one in observed.breakers.items():
         if one.is_open and name not in found and (moved := _tried(one, evidence, now)) is not None:

@@ -20,21 +20,39 @@ IN_A_ROW = 3
 
 
 @dataclass(slots=True)
+class Ordered:
+    """Ends of runs, the oldest first; those of one second by the names of their runs."""
+
+    seen: list[Seen] = field(default_factory=list)
+    _orders: list[tuple[datetime, str]] = field(default_factory=list)
+
+    def take(self, one: Seen, change: int) -> None:
+        """Put an end in its place (1), or take it out again (-1)."""
+        order, orders = (one.ended_at, one.run.run_id), self._orders
+        place = len(orders) if not orders or order > orders[-1] else bisect_left(orders, order)
+        if change > 0:
+            orders.insert(place, order)
+            self.seen.insert(place, one)
+        else:
+            del orders[place], self.seen[place]
+
+
+@dataclass(slots=True)
 class Ends:
     """The ends of the runs of one host or adapter. `row`: the newest of them, where they are all trouble."""
 
     scope: Scope
-    seen: list[Seen] = field(default_factory=list)
+    ordered: Ordered = field(default_factory=Ordered)
     row: tuple[Seen, ...] = ()
     well: Counter[str] = field(default_factory=Counter)
     """How many runs of each host did well."""
 
     def take(self, one: Seen, change: int) -> None:
         """Count an end in (1), or out again (-1)."""
-        _keep(self.seen, one, change)
-        if _is_well(self.scope, one.run):
+        self.ordered.take(one, change)
+        if troubles.is_well(self.scope, one.run):
             _count(self.well, one.run.host, change)
-        self.row = troubles.row(self.scope, self.seen, IN_A_ROW)
+        self.row = troubles.row(self.scope, self.ordered.seen, IN_A_ROW)
 
     def others_do_well(self, host_id: str) -> bool:
         """Whether a run of another host did well."""
@@ -49,11 +67,11 @@ class Evidence:
         self.horizon = horizon
         self.troubled: dict[tuple[Scope, str], Ends] = {}
         """The ends of those hosts and adapters of which the newest are all trouble."""
-        self.limits: dict[tuple[str, str], list[Seen]] = {}
+        self.limits: dict[tuple[str, str], Ordered] = {}
         """By adapter and account the ends that a usage limit brought about."""
-        self.deaths: list[Seen] = []
+        self.deaths = Ordered()
         """The ends that one cause can bring upon many."""
-        self._ended: list[Seen] = []
+        self._ended = Ordered()
         self._began_at: list[datetime] = []
         self._ended_at: list[datetime] = []
         """When the runs began and ended, so that those which lived at a time are counted without a look at each."""
@@ -62,13 +80,13 @@ class Evidence:
         """By host, and by adapter those of an account that is known: who pulls work has its own."""
         self._well: Counter[str] = Counter()
         """How many runs of each host did well."""
-        self._of: dict[str, tuple[Run | None, tuple[Seen, ...]]] = {}
+        self._of: dict[str, tuple[Run | None, list[Seen]]] = {}
 
     def put(self, task_id: str, seen: ObservedTask | None, now: datetime) -> None:
         """Take what is recorded of a task now; `None`: nothing is any more."""
-        was, before = self._of.pop(task_id, (None, ()))
+        was, before = self._of.pop(task_id, _NOTHING)
         live = seen.live_run if seen is not None else None
-        after = tuple(self._speaking(task_id, seen, now)) if seen is not None else ()
+        after = self._speaking(task_id, seen, now) if seen is not None else []
         if live is not None or after:
             self._of[task_id] = (live, after)
         if was is not live:
@@ -83,13 +101,21 @@ class Evidence:
     def forget_old(self, horizon: datetime, now: datetime) -> None:
         """Move the horizon, and forget what is no evidence any more."""
         self.horizon = horizon
-        old = [one for one in takewhile(lambda one: one.ended_at < horizon, self._ended) if not _lasts(one.run, now)]
+        seen = self._ended.seen
+        if not seen or seen[0].ended_at >= horizon:
+            return
+        old = [one for one in takewhile(lambda one: one.ended_at < horizon, seen) if not _lasts(one.run, now)]
         for one in old:
             live, ends = self._of.pop(one.task_id)
-            left = tuple(other for other in ends if other != one)
+            left = [other for other in ends if other != one]
             if live is not None or left:
                 self._of[one.task_id] = (live, left)
             self._take(one, -1)
+
+    @property
+    def speaks_against_something(self) -> bool:
+        """Whether there is anything that could open a breaker."""
+        return bool(self.troubled or self.limits or self.deaths.seen)
 
     def others_do_well(self, host_id: str) -> bool:
         """Whether another host did well lately."""
@@ -102,18 +128,15 @@ class Evidence:
     def since(self, scope: Scope, name: str | None, moment: datetime) -> Iterator[Run]:
         """The runs that ended since the moment or live, in no order; at least those of the host or adapter."""
         ends = self._ends.get((Scope.HOST if scope is Scope.HOST else Scope.ADAPTER, name or ""))
-        ended = self._ended if scope is Scope.FLEET else ends.seen if ends is not None else []
+        ended = self._ended.seen if scope is Scope.FLEET else ends.ordered.seen if ends is not None else []
         yield from (one.run for one in takewhile(lambda one: one.ended_at >= moment, reversed(ended)))
         hosts = [self._live.get(name or "", {})] if scope is Scope.HOST else self._live.values()
         for runs in hosts:
             yield from runs.values()
 
-    def _speaking(self, task_id: str, seen: ObservedTask, now: datetime) -> Iterator[Seen]:
-        for run in seen.runs:
-            if run.finished_at is not None:
-                one = troubles.seen(task_id, run, run.finished_at)
-                if one.ended_at >= self.horizon or _lasts(run, now):
-                    yield one
+    def _speaking(self, task_id: str, seen: ObservedTask, now: datetime) -> list[Seen]:
+        ended = [troubles.seen(task_id, run, run.finished_at) for run in seen.runs if run.finished_at is not None]
+        return [one for one in ended if one.ended_at >= self.horizon or _lasts(one.run, now)]
 
     def _put_live(self, task_id: str, was: Run | None, live: Run | None) -> None:
         if was is not None:
@@ -126,19 +149,24 @@ class Evidence:
     def _take(self, one: Seen, change: int) -> None:
         """Count an end in (1), or out again (-1)."""
         run = one.run
-        _keep(self._ended, one, change)
-        if _is_well(Scope.HOST, run):
+        self._ended.take(one, change)
+        if troubles.is_well(Scope.HOST, run):
             _count(self._well, run.host, change)
         self._take_of(Scope.HOST, run.host, one, change)
         if run.adapter is not None and run.account is not None:
             self._take_of(Scope.ADAPTER, run.adapter, one, change)
             if run.failure is Failure.USAGE_LIMIT:
-                _keep(self.limits.setdefault((run.adapter, run.account), []), one, change)
+                self.limits.setdefault((run.adapter, run.account), Ordered()).take(one, change)
         if troubles.is_trouble(Scope.FLEET, run):
-            _keep(self.deaths, one, change)
-        if run.outcome is not Outcome.NOT_STARTED:
-            for times, moment in ((self._began_at, one.began_at), (self._ended_at, one.ended_at)):
-                insort(times, moment) if change > 0 else _remove(times, moment)
+            self.deaths.take(one, change)
+        if run.outcome is Outcome.NOT_STARTED:
+            return
+        if change > 0:
+            insort(self._began_at, one.began_at)
+            insort(self._ended_at, one.ended_at)
+        else:
+            _remove(self._began_at, one.began_at)
+            _remove(self._ended_at, one.ended_at)
 
     def _take_of(self, scope: Scope, name: str, one: Seen, change: int) -> None:
         ends = self._ends.get((scope, name))
@@ -147,14 +175,13 @@ class Evidence:
         ends.take(one, change)
         if ends.row:
             self.troubled[scope, name] = ends
-        else:
+        elif self.troubled:
             self.troubled.pop((scope, name), None)
-        if not ends.seen:
+        if not ends.ordered.seen:
             del self._ends[scope, name]
 
 
-def _is_well(scope: Scope, run: Run) -> bool:
-    return not (troubles.is_trouble(scope, run) or troubles.says_nothing(scope, run))
+_NOTHING: tuple[None, list[Seen]] = (None, [])
 
 
 def _others(well: Counter[str], host_id: str) -> bool:
@@ -164,17 +191,6 @@ def _others(well: Counter[str], host_id: str) -> bool:
 def _lasts(run: Run, now: datetime) -> bool:
     """Whether the run met a usage limit that has not ended."""
     return run.resets_at is not None and run.resets_at > now
-
-
-def _order(one: Seen) -> tuple[datetime, str]:
-    return one.ended_at, one.run.run_id
-
-
-def _keep(ends: list[Seen], one: Seen, change: int) -> None:
-    if change > 0:
-        insort(ends, one, key=_order)
-    else:
-        del ends[bisect_left(ends, _order(one), key=_order)]
 
 
 def _remove(times: list[datetime], moment: datetime) -> None:

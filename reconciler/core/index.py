@@ -105,6 +105,19 @@ class Index:
         if seen.phase is Phase.CREATED and task_id not in self.settling:
             self._add_waiting(task_id, desired, observed, now)
 
+    def add_new(self, desired: Desired, observed: Observed, now: datetime) -> None:
+        """The same of all tasks of which nothing is recorded; of most of them it is seen at once that they wait."""
+        seen, refused, since, wait = observed.tasks, desired.refused, desired.since, self.queues.put_beside
+        for task_id, document in desired.tasks.items():
+            if task_id in seen:
+                continue
+            task = document.value
+            plain = task.desired is Wish.RUN and not task.depends_on and task_id not in refused
+            if plain and wait(task_id, task, since.get(task_id)):
+                self.to_come[task_id] = None
+            else:
+                self.add(task_id, desired, observed, now)
+
     def _add_seen(self, task_id: str, seen: ObservedTask, desired: Desired, now: datetime) -> None:
         if seen.runs:
             self._add_runs(task_id, seen, desired.settings.limits.launches_per_task_per_hour)

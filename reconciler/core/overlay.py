@@ -3,9 +3,10 @@
 Never holds None: that stands for a key that is taken away.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Collection, ItemsView, Iterator, Mapping
+from typing import TypeVar, overload
 
+T = TypeVar("T")
 V = TypeVar("V")
 
 MOST_PATCHED = 256
@@ -58,6 +59,21 @@ class Overlay(Mapping[str, V]):
 
     def __contains__(self, name: object) -> bool:
         return self.patch[name] is not None if name in self.patch else name in self.base
+
+    @overload
+    def get(self, name: str, default: None = None, /) -> V | None: ...
+    @overload
+    def get(self, name: str, default: V | T, /) -> V | T: ...
+    def get(self, name: str, default: V | T | None = None, /) -> V | T | None:
+        """As of any mapping; asked so often that a KeyError for each name that is not there would be a large part."""
+        if name in self.patch:
+            found = self.patch[name]
+            return default if found is None else found
+        return self.base.get(name, default)
+
+    def items(self) -> ItemsView[str, V]:
+        """As of any mapping."""
+        return super().items() if self.patch else self.base.items()
 
     def __iter__(self) -> Iterator[str]:
         if not self.patch:

@@ -108,9 +108,7 @@ class Planner:
         self._room = Room(desired.hosts, desired.retired_hosts)
         for task_id in observed.tasks:
             self._index.add(task_id, desired, observed, now)
-        for task_id in desired.tasks:
-            if task_id not in observed.tasks:
-                self._index.add(task_id, desired, observed, now)
+        self._index.add_new(desired, observed, now)
         self._index.queues.settle()
 
     def _touched(
@@ -118,11 +116,15 @@ class Planner:
     ) -> set[str]:
         """The tasks of which anything may be other than it was."""
         was, had, _ = before
-        touched = overlay.differing(desired.tasks, was.tasks) | overlay.differing(observed.tasks, had.tasks)
-        for task_id in tuple(touched):
-            touched.update(self._index.dependents.get(task_id, ()))
-        touched |= overlay.differing(desired.refused, was.refused) | overlay.differing(desired.absent, was.absent)
-        touched |= overlay.differing(desired.since, was.since)
+        touched = overlay.differing(observed.tasks, had.tasks)
+        if desired.tasks is not was.tasks:
+            touched |= overlay.differing(desired.tasks, was.tasks)
+        dependents = self._index.dependents
+        for task_id in tuple(touched) if dependents else ():
+            touched.update(dependents.get(task_id, ()))
+        if desired is not was:
+            touched |= overlay.differing(desired.refused, was.refused) | overlay.differing(desired.absent, was.absent)
+            touched |= overlay.differing(desired.since, was.since)
         if not _same(desired.hosts, was.hosts):
             touched.update(self._index.blocked)
         touched.update(self._index.due(now))
@@ -153,7 +155,7 @@ class Planner:
     def _steps(self, desired: Desired, observed: Observed, now: datetime) -> Iterator[Step]:
         """What the live runs need, of those that need a look."""
         restless = self._index.restless
-        for task_id in tuple(restless):
+        for task_id in tuple(restless) if restless else ():  # one that was large is gone over as a whole
             step = following.follow(task_id, desired, observed, now)
             if self._is_quiet(task_id, step, desired, observed, now):
                 del restless[task_id]
@@ -186,12 +188,13 @@ class Planner:
     ) -> tuple[Record, ...]:
         index, room = self._index, self._room
         moved, index.moved = index.moved, set()
-        returned = Counter(run.host for _, run in placement.returned(observed)) if index.lost else Counter[str]()
+        returned = Counter(run.host for _, run in placement.returned(observed)) if index.lost else {}
         room.follow(desired, observed, now, index.used)
         room.count(moved & room.hosts.keys(), index.used)
-        for key, task in index.queues.unknown.items():
-            room.fit(key, task)
+        for queue in index.queues.unknown.values():
+            room.fit(queue)
         index.queues.unknown = {}
+        index.queues.settle()
         if observed.halts or not index.queues.waiting:
             return ()
         scene = Scene(

@@ -20,17 +20,18 @@ FEW = 16
 
 @dataclass(slots=True, eq=False)
 class Queue:
-    """The tasks of one group; `task` is one of them. `fit` decides which hosts fit, `account` who pays for the runs."""
+    """The tasks of one group; `task` is one of them. `fit` decides which hosts fit, `account` who pays for the runs.
+
+    `alike`: all groups, by account, for which the same hosts fit.
+    """
 
     task: Task
     fit: Hashable
     account: Hashable
-    _sorted: list[Order] = field(default_factory=list)
-    _new: list[Order] = field(default_factory=list)
-
-    def put(self, order: Order) -> None:
-        """Let a task wait."""
-        self._new.append(order)
+    alike: dict[Hashable, "Queue"] = field(repr=False)
+    settled: list[Order] = field(default_factory=list)
+    """Who waits, in order, but for the new ones."""
+    new: list[Order] = field(default_factory=list)
 
     def drop(self, order: Order) -> None:
         """Let a task wait no more."""
@@ -39,14 +40,14 @@ class Queue:
 
     def orders(self) -> list[Order]:
         """Who waits, in order."""
-        if self._new:
-            if len(self._new) <= FEW:
-                for order in self._new:
-                    insort(self._sorted, order)
+        if self.new:
+            if len(self.new) <= FEW:
+                for order in self.new:
+                    insort(self.settled, order)
             else:
-                self._sorted = sorted(self._sorted + self._new)
-            self._new = []
-        return self._sorted
+                self.settled = sorted(self.settled + self.new)
+            self.new = []
+        return self.settled
 
 
 class Queues:
@@ -55,14 +56,20 @@ class Queues:
     def __init__(self) -> None:
         """Nobody waits yet."""
         self.waiting: dict[Hashable, dict[Hashable, Queue]] = {}
-        self.unknown: dict[Hashable, Task] = {}
-        """What decides which hosts fit, with one of its tasks, until somebody finds out which do."""
+        self.unknown: dict[Hashable, Queue] = {}
+        """What decides which hosts fit, with one of its groups, until somebody finds out which do."""
+        self._alike: dict[Hashable, dict[Hashable, Queue]] = {}
+        """All that ever waited: who keeps the groups for which the same hosts fit has those that come later, too."""
+        self._unsettled: list[Queue] = []
         self._places: dict[str, Order] = {}
+        self._plain: dict[tuple[Hashable, ...], Queue] = {}
+        """The groups whose tasks have no variables of their own, by all else that decides who is in a group."""
 
     def settle(self) -> None:
-        """Put all in order at once, while they are new: the first that leaves a group need not wait for that."""
-        for queue in self.queues():
+        """Put the new ones of all groups in their places."""
+        for queue in self._unsettled:
             queue.orders()
+        self._unsettled = []
 
     def __contains__(self, task_id: str) -> bool:
         """Whether the task waits."""
@@ -79,31 +86,29 @@ class Queues:
 
     def forget_hosts(self) -> None:
         """Have it found out anew which hosts fit."""
-        self.unknown = {key: next(iter(alike.values())).task for key, alike in self.waiting.items()}
+        self.unknown = {key: next(iter(alike.values())) for key, alike in self.waiting.items()}
 
     def put_beside(self, task_id: str, task: Task, since: datetime | None) -> bool:
         """Let a task wait where another waits whom the same hosts, accounts and secrets concern; whether one does."""
-        alike = self.waiting.get(fit(task))
-        queue = alike.get(account(task)) if alike is not None else None
+        queue = self._plain.get(_kind(task)) if not task.env else self.waiting.get(fit(task), {}).get(account(task))
         if queue is None:
             return False
-        self._put(task_id, task, since, queue)
+        order = self._places[task_id] = (-task.priority, _age(since) if since else 0.0, task_id, queue)
+        if not queue.new:
+            self._unsettled.append(queue)
+        queue.new.append(order)
         return True
 
     def put(self, task_id: str, task: Task, since: datetime | None) -> None:
         """Let a task wait that waits nowhere."""
-        alike = self.waiting.setdefault(fit(task), {})
-        if not alike:
-            self.unknown[fit(task)] = task
+        alike = self.waiting[fit(task)] = self._alike.setdefault(fit(task), {})
         queue = alike.get(account(task))
         if queue is None:
-            queue = alike[account(task)] = Queue(task, fit(task), account(task))
-        self._put(task_id, task, since, queue)
-
-    def _put(self, task_id: str, task: Task, since: datetime | None, queue: Queue) -> None:
-        order = (-task.priority, _age(since) if since else 0.0, task_id, queue)
-        queue.put(order)
-        self._places[task_id] = order
+            queue = alike[account(task)] = Queue(task, fit(task), account(task), alike)
+            self.unknown[fit(task)] = queue
+            if not task.env:
+                self._plain[_kind(task)] = queue
+        self.put_beside(task_id, task, since)
 
     def drop(self, task_id: str) -> None:
         """Let a task wait no more, if it does."""
@@ -113,8 +118,10 @@ class Queues:
         queue = order[3]
         queue.drop(order)
         if not queue.orders():
-            del self.waiting[queue.fit][queue.account]
-            if not self.waiting[queue.fit]:
+            del queue.alike[queue.account]
+            if not queue.task.env:
+                del self._plain[_kind(queue.task)]
+            if not queue.alike:
                 del self.waiting[queue.fit]
 
 
@@ -132,3 +139,8 @@ def fit(task: Task) -> Hashable:
 def account(task: Task) -> Hashable:
     """What decides, beside its adapter, which account a task uses and which secrets it needs."""
     return task.secrets, tuple(sorted(task.env.items())) if task.env else ()
+
+
+def _kind(task: Task) -> tuple[Hashable, ...]:
+    """Both of these of a task without variables of its own, as one value."""
+    return task.requires, task.host, task.adapter, task.execution_mode, task.secrets

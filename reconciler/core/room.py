@@ -9,6 +9,10 @@ from datetime import datetime
 from reconciler.core import overlay, placement
 from reconciler.core.desired import Desired, Document, Host, Task
 from reconciler.core.observed import Observed, ObservedHost
+from reconciler.core.queues import Queue
+
+MOSTLY_EMPTY = 8
+"""A set that held so many times as much is made anew: its table stays as large, and it is gone over as a whole."""
 
 
 class Room:
@@ -17,12 +21,13 @@ class Room:
     def __init__(self, hosts: Mapping[str, Document[Host]], retired: frozenset[str]) -> None:
         """Know which host has which capability; `follow` says what they can take."""
         self.hosts, self.retired = hosts, retired
+        self._most_open = 0
         self.open: set[str] = set()
         """The hosts that take new runs and have a free slot."""
         self.returning: list[datetime] = []
         """When hosts that take nothing now will take something again, where that is known."""
-        self.fitting: dict[str, set[Hashable]] = {}
-        """By host, the keys of the tasks that it fits."""
+        self.fitting: dict[str, list[Mapping[Hashable, Queue]]] = {}
+        """By host, the groups that it fits, of each kind all that wait now."""
         self._fit: dict[Hashable, frozenset[str]] = {}
         self.able: set[str] = set()
         """The hosts that take new runs, whether they have a free slot or not."""
@@ -58,13 +63,17 @@ class Room:
                 self.open.add(host_id)
             else:
                 self.open.discard(host_id)
+        self._most_open = max(self._most_open, len(self.open))
+        if self._most_open > MOSTLY_EMPTY * (1 + len(self.open)):
+            self.open, self._most_open = set(self.open), len(self.open)
 
-    def fit(self, key: Hashable, task: Task) -> frozenset[str]:
-        """The hosts that fit tasks like this one, whether they can take something now or not."""
+    def fit(self, queue: Queue) -> frozenset[str]:
+        """The hosts that fit the tasks of this group, whether they can take something now or not."""
+        key = queue.fit
         if key not in self._fit:
-            fit = self._fit[key] = frozenset(self._fitting(task))
+            fit = self._fit[key] = frozenset(self._fitting(queue.task))
             for host_id in fit:
-                self.fitting.setdefault(host_id, set()).add(key)
+                self.fitting.setdefault(host_id, []).append(queue.alike)
         return self._fit[key]
 
     def _fitting(self, task: Task) -> Iterable[str]:

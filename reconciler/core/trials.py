@@ -31,6 +31,10 @@ class Trials:
     def __init__(self, desired: Desired, observed: Observed, runs: Iterable[Run], now: datetime) -> None:
         """Begin with those whose run is under way, of these live runs."""
         self._desired = desired
+        self._taken: list[Breaker] = []
+        self._trying: list[Breaker] = []
+        if not observed.breakers:
+            return
         self._trying = [one for one in observed.breakers.values() if one.tries(now)]
         under_way = tuple(runs) if self._trying else ()
         self._taken = [
@@ -45,6 +49,8 @@ class Trials:
 
     def of_host(self, host_id: str) -> Breaker | None:
         """The host's breaker, where it waits for the run that it let through."""
+        if not self._taken:
+            return None
         return next((one for one in self._taken if one.scope is Scope.HOST and one.id == host_id), None)
 
     def narrowed(self, fit: tuple[str, ...]) -> tuple[str, ...]:

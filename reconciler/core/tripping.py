@@ -115,7 +115,8 @@ def _of_row(scope: Scope, name: str, row: tuple[Seen, ...], desired: Desired, no
 
 def _usage(desired: Desired, observed: Observed, evidence: Evidence, now: datetime) -> Iterator[Breaker]:
     """Of every account of an adapter that met a usage limit."""
-    for (adapter_id, account), met in sorted(evidence.limits.items()):
+    for adapter_id, account in sorted(evidence.limits):
+        met = evidence.limits[adapter_id, account].seen
         name = f"{Scope.USAGE}/{adapter_id}.{account}"
         known = observed.breakers.get(name)
         settled = _settled(name, known, desired)
@@ -161,9 +162,10 @@ def spec(scope: Scope, name: str, desired: Desired) -> str | None:
 
 def limit(one: Breaker, evidence: Evidence, now: datetime) -> datetime | None:
     """The latest end of the limit that runs of the account were told."""
+    met = evidence.limits.get((one.id or "", one.account or ""))
     told = (
         troubles.whole(seen.run.resets_at)
-        for seen in evidence.limits.get((one.id or "", one.account or ""), ())
+        for seen in (met.seen if met is not None else ())
         if seen.run.resets_at is not None and seen.run.resets_at > now
     )
     return max(told, default=None)

@@ -51,7 +51,7 @@ def seen(task_id: str, run: Run, ended_at: datetime) -> Seen:
 
 def whole(moment: datetime) -> datetime:
     """The moment in whole seconds, as files keep it: what is read again is judged as what was recorded."""
-    return moment.replace(microsecond=0)
+    return moment.replace(microsecond=0) if moment.microsecond else moment
 
 
 def in_scope(breaker: Breaker, run: Run) -> bool:
@@ -96,8 +96,17 @@ def says_nothing(scope: Scope, run: Run) -> bool:
     return run.outcome is Outcome.NOT_STARTED or (scope is not Scope.FLEET and run.outcome is Outcome.LOST)
 
 
+def is_well(scope: Scope, run: Run) -> bool:
+    """Whether an end speaks for what a breaker of this scope stands before."""
+    if run.outcome is Outcome.SUCCEEDED:
+        return True
+    return not (is_trouble(scope, run) or says_nothing(scope, run))
+
+
 def row(scope: Scope, ended: Sequence[Seen], length: int) -> tuple[Seen, ...]:
     """The newest ends that say something, so many, each of them trouble, and of several tasks; else nothing."""
+    if ended and ended[-1].run.outcome is Outcome.SUCCEEDED:
+        return ()
     newest: list[Seen] = []
     for one in reversed(ended):
         if len(newest) == length:

@@ -72,6 +72,10 @@ class Fleet:
         """The folder with a run's `stdout` and `stderr`."""
         return self.local / "logs" / f"{task}.{epoch}"
 
+    def log(self, task: str, epoch: int, name: str) -> str:
+        """A file in that folder; as text, for it is asked for so often that a path would take longer than the look."""
+        return f"{self.root}/{LOCAL}/logs/{task}.{epoch}/{name}"
+
 
 def find(start: Path, explicit: Path | None = None) -> Fleet:
     """The fleet at `explicit`, else at `start` or its nearest parent with `state/`; NoFleet where there is none."""

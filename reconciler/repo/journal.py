@@ -151,10 +151,10 @@ class Journal:
         """Forget the leases on these tasks."""
         self._leases.drop(tasks)
 
-    def forget(self, run_id: str) -> None:
-        """Drop the meta of a run that is over."""
+    def forget(self, *run_ids: str) -> None:
+        """Drop the meta of runs that are over."""
         with self.writing() as connection:
-            connection.execute("DELETE FROM meta WHERE run = ?", (run_id,))
+            connection.executemany("DELETE FROM meta WHERE run = ?", [(run_id,) for run_id in run_ids])
 
     def prove(self) -> None:
         """Write something, to see that it works; raises JournalFailed where it does not."""

@@ -29,6 +29,8 @@ SLOWEST_S = 2.0
 IDLE_S = 30.0
 """Pauses between polls: from the fastest to the slowest while nothing changes; without runs, a sign of life."""
 
+LEFT_ALONE = 2
+"""So many times as long as a poll took a host has to itself, whoever asks for the next."""
 RETRY_FIRST_S = 1.0
 RETRY_MOST_S = 30.0
 MOST_SAID = 400
@@ -97,8 +99,8 @@ class HostWatch:
             try:
                 changed = await self._ask()
                 pause_s, failures = self._pause(pause_s, changed=changed), 0
-                # who is called all the time still leaves the host as much time to itself as a poll takes there
-                await asyncio.sleep(min(asyncio.get_running_loop().time() - asked_s, SLOWEST_S))
+                took_s = asyncio.get_running_loop().time() - asked_s
+                await asyncio.sleep(min(LEFT_ALONE * took_s, SLOWEST_S))
             except Misconfigured as error:
                 await self._tell(reachable=False, misconfigured=True, reason=printable.short(str(error), MOST_SAID))
                 self._fell_silent()
@@ -133,6 +135,7 @@ class HostWatch:
         self._expected -= polled.keys()
         seen = {name: sighting for name, sighting in polled.items() if name not in self._outdated}
         seen |= dict.fromkeys(self._expected, NOT_YET)
+        seen = {name: known if (known := self.sightings.get(name)) == one else one for name, one in seen.items()}
         answered_again = self.silent_since is not None or not self.asked
         self.silent_since = None
         self.asked = True
@@ -190,10 +193,12 @@ class HostWatch:
         return found
 
     async def _poll(self) -> dict[str, Sighting]:
-        seen: dict[str, Sighting] = {}
+        seen = self._over()
         by_workdir: dict[str, list[Watched]] = {}
-        for watched in self.runs.values():
-            by_workdir.setdefault(watched.workdir, []).append(watched)
+        self._runs.keep_only(self.runs.keys())
+        for run_id, watched in self.runs.items():
+            if run_id not in seen:
+                by_workdir.setdefault(watched.workdir, []).append(watched)
         if not by_workdir:
             by_workdir[self.document.value.workdir] = []
         for workdir, group in by_workdir.items():
@@ -203,12 +208,19 @@ class HostWatch:
             polled = poll.parse_poll(await self._run(command))
             self._heard()
             self._probed = polled.boot_id == self._boot_id and self.adapters.keys() <= self._asked_for
+            if self.runs:
+                await self._keep_heard()
             if not polled.runs.keys() >= set(names):
                 raise ProtocolError("poll: the answer is not about the runs that were asked for")
             await self._runs.gather(group, polled.runs)
             for watched in group:
                 seen[watched.run.run_id] = await self._runs.see(watched, polled.runs[watched.name], polled.boot_id)
         return seen
+
+    def _over(self) -> dict[str, Sighting]:
+        """What was seen of runs that have ended: of these nothing new is to be seen, and all that they left is here."""
+        known = ((run_id, self.sightings.get(run_id)) for run_id in self.runs)
+        return {run_id: seen for run_id, seen in known if seen is not None and seen.state == "ended"}
 
     async def _run(self, command: Command) -> Completed:
         return await self._edges.run(self._host_id, self.document.value, command)
@@ -218,6 +230,14 @@ class HostWatch:
         self._heard_at = self._edges.now()
         if self.silent_since is not None:
             self.silent_since = self._heard_at
+
+    async def _keep_heard(self) -> None:
+        """Commit that a host answers that was silent for long, before more is asked of it: that may last."""
+        known = self._edges.branch.hosts().get(self._host_id)
+        if known is None or known.reachable or known.misconfigured or known.spec != self.document.spec:
+            return
+        if self._since(known, reachable=False) != known.since:
+            await self._tell(reachable=False)
 
     def _fell_silent(self) -> None:
         if self.silent_since is not None:

@@ -5,14 +5,13 @@ It polls nothing and stops nothing; what it has read of a live run's output is k
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
 from reconciler.core import mask, report
 from reconciler.core.command import Command, Completed
-from reconciler.core.desired import Desired
 from reconciler.core.observed import Meta, Run, Sighting
 from reconciler.core.output import Events
 from reconciler.core.script import poll, read, readmany
@@ -31,6 +30,7 @@ LITTLE_BYTES = 16 * 1024
 """Up to how much of an output is fetched along with that of other runs."""
 
 Stream = Literal["stdout", "stderr"]
+STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 
 MOST_COPIED = 1024**3
 """How much of an output is copied to this machine: a host's disk may be larger, or only pretend to be."""
@@ -47,15 +47,11 @@ class _Looked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """One run to look at: `name` is that of its folder, `workdir` the one on the host that it was started under.
-
-    `desired` is what people want now: what is left of what the run was given when the journal is lost.
-    """
+    """One run to look at: `name` is that of its folder, `workdir` the one on the host that it was started under."""
 
     task_id: str
     run: Run
     workdir: str
-    desired: Desired
 
     @property
     def name(self) -> str:
@@ -72,10 +68,22 @@ class RunWatch:
         self._fleet_id = edges.branch.fleet_id
         self._journal = edges.journal
         self._hidden = edges.hidden
+        self._view = edges.view
         self._run = run
         self._metas: dict[str, Meta | None] = {}
+        self._sizes: dict[tuple[str, Stream], int] = {}
+        """How much of an output was here when its copy was looked at last."""
         self._outputs: dict[str, Events] = {}
         self._finished_at: dict[str, float] = {}
+
+    def keep_only(self, run_ids: Collection[str]) -> None:
+        """Forget whatever is known of other runs."""
+        for run_id in self._metas.keys() - run_ids:
+            del self._metas[run_id]
+            for stream in STREAMS:
+                self._sizes.pop((run_id, stream), None)
+            self._outputs.pop(run_id, None)
+            self._finished_at.pop(run_id, None)
 
     async def gather(self, group: Sequence[Watched], polled: Mapping[str, poll.Seen]) -> None:
         """Fetch what these runs printed since the last look, where that is little, by one command for many."""
@@ -99,9 +107,9 @@ class RunWatch:
         """What is new of a run's output and fits among that of others."""
         if answer.state not in {"alive", "ended"}:
             return
-        sizes: dict[Stream, int] = {"stdout": answer.stdout_bytes, "stderr": answer.stderr_bytes}
-        for stream, size in sizes.items():
-            offset = logs.size(self._fleet, watched.task_id, watched.run.epoch, stream)
+        for stream in STREAMS:
+            size = answer.stdout_bytes if stream == "stdout" else answer.stderr_bytes
+            offset = self._size(watched, stream, size if answer.state == "alive" else None)
             if 0 < size - offset <= LITTLE_BYTES and size <= MOST_COPIED:
                 yield Piece(run=watched.name, stream=stream, offset=offset, size=size - offset)
 
@@ -117,8 +125,11 @@ class RunWatch:
             return sighting
         meta = await self._meta(watched)
         lost = answer.state == "gone"
-        await self._fetch(watched, meta, "stdout", None if lost else answer.stdout_bytes)
-        await self._fetch(watched, meta, "stderr", None if lost else answer.stderr_bytes)
+        if answer.state == "alive" and self._has(watched, answer):
+            self._catch_up(watched, meta)
+        else:
+            await self._fetch(watched, meta, "stdout", None if lost else answer.stdout_bytes)
+            await self._fetch(watched, meta, "stderr", None if lost else answer.stderr_bytes)
         if answer.state == "alive":
             looked = self._looked(watched, meta)
             return replace(sighting, meta=meta, aborted=looked.aborted, lingering=looked.lingering)
@@ -143,7 +154,7 @@ class RunWatch:
         """What the run folder holds, with all that git knows better in its place; raises `UnreadableMeta`."""
         command = read.read_meta(watched.workdir, self._fleet_id, watched.name)
         text = read.parse_read_meta(await self._run(command)).meta_json
-        run, desired = watched.run, watched.desired
+        run, desired = watched.run, self._view.latest().desired
         task = await asyncio.to_thread(assigned.task, self._fleet, desired, watched.task_id, run)
         adapter = desired.adapters.get(run.adapter or "")
         if text is None or task is None or adapter is None:
@@ -162,7 +173,7 @@ class RunWatch:
 
         A poll takes the sizes before the states: a run that died in between printed more than it says.
         """
-        offset = logs.size(self._fleet, watched.task_id, watched.run.epoch, stream)
+        offset = self._size(watched, stream, None)
         if stream == "stdout":
             self._catch_up(watched, meta)
         chunk = await self._chunk(watched, stream, offset, upto)
@@ -189,12 +200,28 @@ class RunWatch:
 
     async def _append(self, watched: Watched, meta: Meta | None, stream: Stream, data: bytes) -> None:
         copy = logs.Copy(task_id=watched.task_id, epoch=watched.run.epoch, stream=stream)
+        self._sizes.pop((watched.run.run_id, stream), None)
         if len(data) > LITTLE_BYTES:
             await asyncio.to_thread(logs.append, self._fleet, copy, data, self._blot(meta))
         else:
             logs.append(self._fleet, copy, data, self._blot(meta))
         if stream == "stdout" and watched.run.run_id in self._outputs:
             self._outputs[watched.run.run_id].feed(data)
+
+    def _has(self, watched: Watched, answer: poll.Seen) -> bool:
+        """Whether all that the run has printed was here at the last look."""
+        run_id, sizes = watched.run.run_id, self._sizes
+        return (sizes.get((run_id, "stdout")), sizes.get((run_id, "stderr"))) == (
+            answer.stdout_bytes,
+            answer.stderr_bytes,
+        )
+
+    def _size(self, watched: Watched, stream: Stream, believed: int | None) -> int:
+        """How many bytes of an output are here; so many as are believed, if they were at the last look."""
+        key = (watched.run.run_id, stream)
+        if believed is None or self._sizes.get(key) != believed:
+            self._sizes[key] = logs.size(self._fleet, watched.task_id, watched.run.epoch, stream)
+        return self._sizes[key]
 
     def _catch_up(self, watched: Watched, meta: Meta | None) -> None:
         """Begin to read a run's events, with what is here already, where its adapter has something to look for."""

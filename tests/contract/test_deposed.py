@@ -188,11 +188,7 @@ def test_a_leader_puts_its_term_on_everything_that_it_sends_but_questions(bench:
             await bench.done(dispatcher, Launch(task_id="fix", run=bench.run, reuse=True), bench.observed(_NOTHING))
             bench.branch.record("fix", started())
             watch = HostWatch("localhost", Document(value=bench.host, spec="h"), edges)
-            watch.runs = {
-                bench.run.run_id: Watched(
-                    task_id="fix", run=bench.run, workdir=bench.host.workdir, desired=bench.desired
-                )
-            }
+            watch.runs = {bench.run.run_id: Watched(task_id="fix", run=bench.run, workdir=bench.host.workdir)}
             watching = asyncio.create_task(watch.watch())
             await asyncio.to_thread(until, lambda: watch.sightings.get(bench.run.run_id, _NOTHING).state == "ended")
             watching.cancel()

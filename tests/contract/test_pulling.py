@@ -1,7 +1,7 @@
 """Agents that ask for work, over a real fleet: who gets what, for how long, and what becomes of it without them."""
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from reconciler.agents import leasing
 from reconciler.core import conditions
 from reconciler.core.events import Finished, Started
 from reconciler.core.lifecycle import Superseded
-from reconciler.core.observed import Lease, Sighting
+from reconciler.core.observed import Lease
 from reconciler.core.terms import Failure, Outcome, Phase
 from reconciler.loop import Options
 from reconciler.repo import git
@@ -246,12 +246,12 @@ def forward(work: Working, clock: Clock, span: timedelta) -> None:
     """Let time pass while the loop goes on turning."""
     step = leasing.ABSENT - 10 * SECOND
     while span > timedelta(0):
-        before = work.edges.view.latest().observed.sightings
+        before = work.edges.view.latest().observed.silent
         clock.ahead += min(step, span)
         span -= step
         work.edges.changed()
         until(partial(_turned_since, work, before))
 
 
-def _turned_since(work: Working, before: Mapping[str, Sighting]) -> bool:
-    return work.edges.view.latest().observed.sightings is not before
+def _turned_since(work: Working, before: Mapping[str, datetime]) -> bool:
+    return work.edges.view.latest().observed.silent is not before

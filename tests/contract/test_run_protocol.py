@@ -371,6 +371,8 @@ def test_files_outside_of_the_run_folder_are_not_read(dash: World) -> None:
 def _age(world: World, run: str, seconds: int) -> None:
     """Let the last activity of a run lie further back, and its start as well."""
     path = world.root / "runs" / run / "activity"
+    until(lambda: world.seen(run).state == "alive" and path.exists())
+    world.seen(run)
     lines = path.read_text().split("\n")
     path.write_text("\n".join([str(max(0, int(lines[0]) - seconds)), *lines[1:]]))
 

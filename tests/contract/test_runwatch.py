@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.command import Command, Completed
-from reconciler.core.desired import Desired
 from reconciler.core.observed import Run
 from reconciler.core.script import launch, poll
 from reconciler.core.script.launch import Launch
@@ -62,7 +61,6 @@ def test_an_output_without_end_is_copied_up_to_the_bound(tmp_path: Path, monkeyp
                 assigned_at=datetime(2026, 11, 22, tzinfo=UTC),
             ),
             workdir="~/w",
-            desired=Desired(),
         )
         sighting = asyncio.run(RunWatch(work.edges, run).see(watched, polled.runs["t.1"], polled.boot_id))
         assert (sighting.state, sighting.exit_code) == ("ended", 0)

@@ -249,7 +249,7 @@ def test_the_diff_is_shown_where_this_machine_has_it_and_said_to_be_elsewhere_wh
     assert "-two" in shown.text
     assert "+<script>alert(1)</script>" in shown.text
     assert len(shown.of("script")) == 1
-    (painted.fleet.logs("loud", 1) / given.NAME).write_text("{")
+    given.place(painted.fleet, "loud", 1).write_text("{")
     assert "its clone is not on this machine" in page(port, "/tasks/loud/diff").text
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.command import Command, Completed
-from reconciler.core.desired import Desired, Document, Identity
+from reconciler.core.desired import Document, Identity
 from reconciler.core.desired import Host as HostFile
 from reconciler.core.observed import ObservedHost, Run
 from reconciler.core.terms import Kind
@@ -109,4 +109,4 @@ def _record(world: World, life: Life) -> SimulatedRecord:
 
 def _run(began: datetime) -> Watched:
     run = Run(epoch=1, run_id=f"{FLEET}.one.1", host="host-0", adapter="text", kind=Kind.IMPLEMENT, assigned_at=began)
-    return Watched(task_id="one", run=run, workdir="/h/work", desired=Desired())
+    return Watched(task_id="one", run=run, workdir="/h/work")

@@ -66,6 +66,7 @@ strays() {
 """Clock ticks of the quiet runs: `spent` goes by parent and session, `strays` by the tag of what left both."""
 
 QUIET = r"""
+young() { [ -n "$since" ] && [ "$where" = "$boot" ] && [ "$elapsed" = 0 ]; }
 quiet() {
   head_of
   now="$out $err $boot $head"
@@ -96,6 +97,8 @@ settle() {
 }
 """
 """`activity` holds when something last moved, the clock ticks at the first quiet poll after that, and what was seen.
+
+Of a `young` run nothing is kept: most that end at once are never seen old, and what they have done so far is work.
 
 It is opened by `<>`, which waits for nobody where the agent put a pipe in its place; only its first three lines count.
 """

@@ -29,12 +29,21 @@ remember() {
 sizes_of() {
   sized= noted=0 logs=
   for run in "$@"; do
-    if [ -e "$run/stdout" ]; then logs="$logs $run/stdout $run/stderr"; fi
+    if [ -e "$run/stdout" ] && { [ -n "$all" ] || [ ! -s "$run/exit" ]; }; then
+      logs="$logs $run/stdout $run/stderr"
+    fi
   done
   if [ -z "$logs" ]; then return 0; fi
-  while IFS= read -r line; do remember $line; done <<END
-$(LC_ALL=C ls -ln -- $logs 2>/dev/null)
-END
+  listed=$(LC_ALL=C ls -ln -- $logs 2>/dev/null)
+  set -f
+  IFS='
+'
+  for line in $listed; do
+    unset IFS
+    remember $line
+  done
+  unset IFS
+  set +f
 }
 size_of() {
   out=0 err=0
@@ -48,7 +57,10 @@ size_of() {
 }
 """
 """`sized` is ` <run>:<stdout bytes>:<stderr bytes> ` of every run that is named; one `ls` for all. `size_of` takes them
-out again, in the same order, as `out` and `err`.
+out again, in the same order, as `out` and `err`. Unless `all` is set, runs that have ended are left out: their sizes
+are taken when that is known.
+
+The list is split as words: a shell reads lines one byte with each call.
 """
 
 _OVER = r"""
@@ -60,6 +72,7 @@ is_over() {
 }
 tell_over() {
   cd "$top" || exit 96
+  all=1
   sizes_of $over
   for run in $over; do
     rest=${overs%%" "*} overs=${overs#*" "}
@@ -74,8 +87,20 @@ tell_over() {
 _POLL = (
     "set -u\numask 077\n"
     + shell.take("workdir", "fleet", "term")
-    + 'runs=\nwhile IFS= read -r run && [ "$run" != . ]; do runs="$runs $run"; done\n'
-    + 'engine=$(cat)\neval "$engine"\n'
+    + r"""
+words="
+$(cat)
+"
+runs=${words%%"
+.
+"*}
+engine=${words#"$runs
+.
+"}
+engine=${engine%"
+"}
+eval "$engine"
+"""
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
     + fence.FENCE
@@ -89,7 +114,7 @@ _POLL = (
     + _OVER
     + idle.QUIET
     + r"""
-top=$root/runs
+top=$root/runs all=
 cd "$top" 2>/dev/null || { mkdir -p "$top" && cd "$top" || exit 96; }
 announce
 uptime_s
@@ -110,7 +135,7 @@ for run in $runs; do
     if [ -f stop ]; then { read -r stopping rest; } 2>/dev/null <stop || stopping=-; fi
     if [ -n "$since" ] && [ "$where" = "$boot" ]; then elapsed=$((up - since));
     elif [ -n "$engine" ] && [ -n "$wall" ]; then elapsed=$(($(date +%s) - wall)); fi
-    if [ "$claim" = alive ] && quiet; then continue; fi
+    if [ "$claim" = alive ] && ! young && quiet; then continue; fi
     if [ "$claim" = ended ]; then is_over; continue; fi
   fi
   printf 'run %s %s 0 %s %s %s %s -\n' "$run" "$claim" "$elapsed" "$out" "$err" "$stopping"

@@ -3,7 +3,6 @@
 It never reads a byte beyond an order: lines by `read`, everything else by `dd`, which both take no byte too many.
 """
 
-import re
 from dataclasses import dataclass
 
 from reconciler.core.command import Command, data
@@ -26,6 +25,9 @@ while IFS= read -r shell_order; do
   esac
 done
 """
+
+
+MOST_SAID = len(b"255\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,5 +60,7 @@ def run(number: int, token: str, command: Command) -> bytes:
 
 def ending(token: str, tail: bytes) -> Ending | None:
     """What ends a stream, from its last bytes; None where it has not ended."""
-    found = re.search(rb"\n%s ([0-9]{1,3})\n\Z" % token.encode(), tail)
-    return None if found is None else Ending(size=len(found[0]), exit=int(found[1]))
+    _, mark, said = tail.rpartition(b"\n%s " % token.encode())
+    if not mark or len(said) > MOST_SAID or not said.endswith(b"\n") or not said[:-1].isdigit():
+        return None
+    return Ending(size=len(mark) + len(said), exit=int(said))
