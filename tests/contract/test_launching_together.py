@@ -56,7 +56,7 @@ def test_each_gets_what_is_its_own_and_one_that_cannot_be_launched_holds_up_no_o
 def test_a_launch_that_was_cut_in_a_folder_is_repeated_whole(world: World) -> None:
     folder = world.root / "runs" / "a.1"
     folder.mkdir(parents=True)
-    for name in ("meta.json", "prompt", "command"):
+    for name in ("meta.json", "prompt"):
         (folder / name).write_text("half of")
     assert {one.state for one in _launch(world, world.order("a.1", "cat", prompt=b"whole\n")).values()} <= {
         "alive",

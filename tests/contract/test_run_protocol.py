@@ -145,7 +145,7 @@ def test_the_run_folder_is_private_and_env_is_gone(world: World) -> None:
     assert folder.stat().st_mode & 0o077 == 0
     names = {path.name for path in folder.iterdir() if not path.name.startswith("claim.")}
     assert sorted(names - {"activity"}) == [
-        "agent", "command", "exit", "meta.json", "prompt", "started", "stderr", "stdout", "supervise",
+        "agent", "exit", "meta.json", "prompt", "started", "stderr", "stdout", "supervise",
         "workspace",
     ]  # fmt: skip
     assert all(b"secret-value" not in path.read_bytes() for path in folder.iterdir())

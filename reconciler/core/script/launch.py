@@ -36,7 +36,7 @@ announce
 if fenced; then cat >/dev/null; refuse; fi
 top=$root/runs
 if cd -P "$top" 2>/dev/null || { mkdir -p "$top" && cd -P "$top"; }; then top=$PWD; fi
-engine= ready= there= others= given= said= none=
+engine= ready= there= others= given= said=
 launcher() { engine=$1; }
 folders() {
   cd "$top" || return 0
@@ -53,7 +53,7 @@ is_here() { [ "${workspace%/work/*}/runs" = "$top" ]; }
 say() { said="${said}run $run $1
 "; }
 order() {
-  run=$1 make=$2 workspace=$3 variables=$4 why= fill= anew=
+  run=$1 make=$2 workspace=$3 agent=$4 why= fill= anew=
   if ! cd "$top/$run" 2>/dev/null; then why='failed the run folder cannot be made'
   elif [ "$make" = 1 ] && ! is_here; then why=elsewhere
   elif [ -e started ]; then return 0
@@ -79,19 +79,9 @@ part() {
   if [ -z "$opened" ] && [ -e "$name" ]; then fill=; else short; fi
 }
 filled() {
-  part supervise "$supervise"
+  if [ -z "$ready" ] || [ -n "$engine" ]; then part supervise "$supervise"; fi
   if [ -n "$anew" ] || [ ! -e workspace ]; then part workspace "$workspace
 "; fi
-  if [ "$make" = 1 ] && { [ -n "$anew" ] || [ ! -e prepared ]; }; then
-    part prepared "workspace $workspace
-run_dir $top/$run
-home $HOME
-base $none
-base_sha $none
-start_sha $none
-head_sha $none
-"
-  fi
   if [ -n "$engine" ]; then part engine "$engine"; fi
   set +C
   if [ -n "$anew" ] && cd "$top/$run"; then
@@ -102,7 +92,7 @@ head_sha $none
   if [ -n "$why" ]; then say "$why"; return 0; fi
   if [ -e started ]; then there="$there $run"; return 0; fi
   if [ -z "$fill" ]; then others="$others $run"; return 0; fi
-  ready="$ready $run" given="${given}variables $variables
+  ready="$ready $run" given="${given}agent $agent
 "
 }
 if [ -p /proc/self/fd/0 ]; then . /proc/self/fd/0; else eval "$(cat)"; fi
@@ -135,7 +125,7 @@ submit() {
   {
     printf '#!/bin/sh\ncd '; quote "$top"; printf ' || exit 1\ntrap : TERM HUP INT QUIT\n'
     printf %s "$allowed"
-    printf '{ allowed; printf "variables "; quote "$(cat %s/env)"; } |' "$run"
+    printf '{ allowed; printf "agent "; quote "$(cat %s/env)"; } |' "$run"
     printf ' env -i PATH="$PATH" sh %s/supervise %s %s 3>/dev/null\n' "$run" "$mask" "$run"
   } >job.sh && chmod 700 job.sh && engine_submit >submitted </dev/null || return 1
   set -- $(tail -n 1 submitted)
@@ -245,15 +235,14 @@ def check(order: Launch) -> None:
 def _lines(order: Launch) -> list[tuple[str, ...]]:
     """The calls by which the script fills one run folder."""
     run = shell.checked_run(order.run)
-    variables = shell.text(supervise.exports(order.variables, order.unset, f"{order.fleet}.{run}"))
-    command = supervise.command_text(order.words, order.workspace, order.prompt_on_stdin)
+    variables = supervise.exports(order.variables, order.unset, f"{order.fleet}.{run}")
+    agent = shell.text(variables + supervise.command_text(order.words, order.workspace, order.prompt_on_stdin))
     detached = order.launcher == "setsid"
     return [
-        ("order", run, "1" if order.make else "0", order.workspace, shell.quoted((variables,)) if detached else ""),
+        ("order", run, "1" if order.make else "0", order.workspace, shell.quoted((agent,)) if detached else ""),
         ("part", "meta.json", *shell.text(order.meta_json).split("\0")),
         ("part", "prompt", *shell.text(order.prompt).split("\0")),
-        ("part", "command", shell.text(command)),
-        *([] if detached else [("part", "env", variables)]),
+        *([] if detached else [("part", "env", agent)]),
         ("filled",),
     ]
 

@@ -64,9 +64,15 @@ dir=$root/runs/$task.$epoch
 [ -d "$dir" ] && [ -d "$root/work" ] || mkdir -p "$dir" "$root/work"
 cd "$dir" || fail 'no_capacity the run folder cannot be made'
 umask "$mask"
+base_sha= start_sha= head_sha=
+ready() {
+  printf 'workspace %s\nrun_dir %s\nhome %s\n' "$workspace" "$dir" "$HOME"
+  printf 'base %s\nbase_sha %s\nstart_sha %s\nhead_sha %s\n' "$base" "$base_sha" "$start_sha" "$head_sha"
+}
 known() {
   answer
-  if [ -s prepared ]; then while IFS= read -r line; do printf '%s\n' "$line"; done <prepared
+  if [ -n "$repository" ] && [ -s prepared ]; then while IFS= read -r line; do printf '%s\n' "$line"; done <prepared
+  elif [ -z "$repository" ] && IFS= read -r workspace <workspace; then ready
   else printf 'failed config the run was started by something else\n'; fi
   exit 0
 }
@@ -75,15 +81,11 @@ was=
 if [ -n "$repository" ]; then was=$(ls -i "$dir/prepared" 2>/dev/null); fi
 folder_of
 printf '%s\n' "$workspace" >workspace."$$" && mv -f workspace."$$" workspace || fail 'no_capacity the folder is full'
-base_sha= start_sha= head_sha=
 """
 )
 
 _END = r"""
-{
-  printf 'workspace %s\nrun_dir %s\nhome %s\n' "$workspace" "$dir" "$HOME"
-  printf 'base %s\nbase_sha %s\nstart_sha %s\nhead_sha %s\n' "$base" "$base_sha" "$start_sha" "$head_sha"
-} >prepared."$$" && mv -f prepared."$$" prepared || fail 'no_capacity the folder is full'
+ready >prepared."$$" && mv -f prepared."$$" prepared || fail 'no_capacity the folder is full'
 known
 """
 
@@ -109,8 +111,9 @@ _PREPARE_FOLDER = (
     _BEGIN
     + """
 [ -d "$workspace" ] || mkdir -p "$workspace" || fail 'no_capacity the workspace cannot be made'
+answer
+ready
 """
-    + _END
 )
 """For a task without a repository: no git is started."""
 

@@ -17,7 +17,7 @@ VERSION_BYTES = 4096
 GIT_MINIMUM = (2, 30)
 
 _ASKED = """
-(become "$(cat env)")
+(become "$(cat env command)")
 echo $? >exit.new
 mv exit.new exit
 """

@@ -57,18 +57,17 @@ setsid=$(command -v setsid) || exit 1
 become() {
   started_at self || exit 126
   printf '%s %s\n' "${stat%% *}" "$start" >agent
-  variables=$1
+  text=$1
   set -- "$setsid" --
   unset PWD OLDPWD SHLVL
-  eval "$variables"
-  . ./command
+  eval "$text"
 }
 """
 )
 """How a shell that was born without any variable begins: its stdin says, as `sh` text, which it gets.
 
-`become VARIABLES`, in a subshell in a run folder, takes the run's own variables and becomes the agent, in a session of
-its own; the last line of `command` does that. Whoever called is not that session's, and lives on.
+`become TEXT`, in a subshell in a run folder, does what `exports` and `command_text` say: it takes the run's variables
+and becomes the agent, in a session of its own. Whoever called is not that session's, and lives on.
 """
 
 SUPERVISE = (
@@ -78,7 +77,7 @@ umask 077
 mask=$1
 shift
 given=0
-variables() { given=$((given + 1)); eval "variables_$given=\$1"; }
+agent() { given=$((given + 1)); eval "agent_$given=\$1"; }
 """
     + BORN
     + r"""
@@ -105,9 +104,9 @@ supervise() {
     : >>stderr
     code=143
   else
-    eval "variables=\$variables_$1"
+    eval "text=\$agent_$1"
     umask "$mask"
-    (become "$variables")
+    (become "$text")
     code=$?
     umask 077
   fi
@@ -124,8 +123,8 @@ eval "$all"
 )
 """Supervises runs, whose names follow the agents' umask; their folders are in the current one.
 
-Its stdin holds the exports of `allowed`, and for each run, in the same order, a line `variables '<sh text>'`. A line on
-the descriptor 3 says `claimed RUN`, or `lost RUN` where something else did or nothing can. The runs are a pipeline,
+Its stdin holds the exports of `allowed`, and for each run, in the same order, a line `agent '<sh text>'`. A line on the
+descriptor 3 says `claimed RUN`, or `lost RUN` where something else did or nothing can. The runs are a pipeline,
 through which nothing flows, because `sh` has what it starts by `&` ignore SIGINT.
 """
 
@@ -142,7 +141,7 @@ def exports(variables: Mapping[str, str], unset: tuple[str, ...], run_id: str) -
 
 
 def command_text(words: tuple[str, ...], workspace: str, prompt_on_stdin: bool) -> bytes:  # noqa: FBT001 - one of two
-    """The content of a run folder's `command`: where the agent works, what it reads, and its argv.
+    """Where the agent works, what it reads, and its argv, as `sh` text that follows its variables.
 
     Its parameters are what goes before that argv, and puts the agent into a session of its own.
     """
