@@ -97,6 +97,12 @@ class DesiredFiles:
             made = self._changed(news, others, now)
         return self._desired(made or self._all(news, now), now)
 
+    def is_still(self, news: News) -> bool:
+        """Whether nothing has to be read for these news: at most what is recorded is other than at the last refresh."""
+        if self._made is None or news.paths or news.everything or self._absence.missing:
+            return False
+        return self._hosts is self._made[1].hosts and self._tips.is_still()
+
     def settings(self) -> Settings:
         """The settings in force at this moment; no other file is looked at."""
         self._tip = self._tips.look()
@@ -117,19 +123,25 @@ class DesiredFiles:
         broken = others and self._catalogue.broken
         if self._made is None or broken or any(fleetfiles.kind(path) != "task" for path in others):
             return None
-        paths = self._committed_paths(others) if self._committed else self._paths(news)
-        if paths is None or any(fleetfiles.kind(path) != "task" for path in self._catalogue.unsettled):
+        read = self._read(news, others, now) if news.paths or others else set()
+        if read is None:
             return None
-        read = self._update(now, {*paths, *self._catalogue.unsettled})
         self._take_in(self._made[1], read, news)
         self._made = self._state(), self._made[1]
         return self._made[1]
 
+    def _read(self, news: News, others: Collection[str], now: datetime) -> set[str] | None:
+        """The paths of the files that are others now, all read; None where all has to be looked at."""
+        paths = self._committed_paths(others) if self._committed else self._paths(news)
+        if paths is None or any(fleetfiles.kind(path) != "task" for path in self._catalogue.unsettled):
+            return None
+        return self._update(now, {*paths, *self._catalogue.unsettled})
+
     def _paths(self, news: News) -> set[str] | None:
         """The files of the work tree that may be others, their listing up to date; None where any may be."""
-        if not fleetfiles.is_shared_as_listed(self._root, self._listing):
-            return None
         paths = {path for one in news.paths if (path := self._below(one)) is not None}
+        if ALL_TOLD in paths and not fleetfiles.is_shared_as_listed(self._root, self._listing):
+            return None
         folders = {path for path in paths if path == ALL_TOLD or path in self._listing.folders}
         for folder in folders:
             found = self._glance.look(self._listing, None if folder == ALL_TOLD else folder)
