@@ -4,6 +4,7 @@ It never says what a change means, and losing one costs time only: an empty set 
 """
 
 import asyncio
+import stat
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing, suppress
@@ -54,15 +55,15 @@ async def changes(
     second, by the files that git keeps it in: a move gives the path of its ref.
     """
     refs, lock = await asyncio.to_thread(_git_files, fleet)
-    refs_before, scanned, polling = _looks(refs), time.monotonic(), False
+    folders, refs_before, scanned, polling = _folders(fleet), _looks(refs), time.monotonic(), False
     while not stop.is_set():
-        watched, fresh, ticked = _looks(_folders(fleet)), True, time.monotonic()
+        watched, fresh, ticked = _looks(folders), True, time.monotonic()
         try:
             async with aclosing(_batches(_asked(fleet, watched, lock, polling=polling), stop)) as batches:
                 async for batch in batches:
                     now, refs_now = time.monotonic(), _looks(refs)
                     moved = {refs[0]} if refs_now != refs_before else set()
-                    replaced = _looks(_folders(fleet)) != watched
+                    replaced = _looks(folders) != watched
                     whole, due = fresh or replaced or now - ticked > PAUSE_S, now - scanned >= scan_every_s
                     if whole:
                         yield frozenset()
@@ -179,4 +180,5 @@ def _look(path: Path) -> Look:
         found = path.stat()
     except OSError:
         return None
-    return (found.st_ino, 0, 0) if path.is_dir() else (found.st_ino, found.st_size, found.st_mtime_ns)
+    is_folder = stat.S_ISDIR(found.st_mode)
+    return (found.st_ino, 0, 0) if is_folder else (found.st_ino, found.st_size, found.st_mtime_ns)

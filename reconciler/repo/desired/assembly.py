@@ -5,7 +5,6 @@ Never reads a file: what is in it, and where a key stands, is asked of functions
 
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import TypeVar, cast
 
 from reconciler.core import desired as values
@@ -159,7 +158,7 @@ class Assembly:
 
     def _file(self, path: str) -> str:
         """Take in that a file is there or not, and what is wrong with it; the id of its task."""
-        name = PurePosixPath(path).stem
+        name = fleetfiles.stem(path)
         paths = (
             {*self._by_id.pop(name, ()), path} if path in self._files.places else {*self._by_id.pop(name, ())} - {path}
         )

@@ -6,7 +6,7 @@ Never writes a file of the work tree or moves a branch; it adds blobs to the obj
 import functools
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from reconciler.core.desired import Desired, Document, Host, Problem, Settings
 from reconciler.repo import digestkey
@@ -50,7 +50,7 @@ class DesiredFiles:
         key: bytes,
         ref: str = f"refs/heads/{BRANCH}",
     ) -> None:
-        self._root = root
+        self._root, self._prefix = root, f"{root}/"
         self._secret = secret
         self._key = key
         self._good = GoodVersions(root=root, journal=journal, ref=ref)
@@ -159,7 +159,7 @@ class DesiredFiles:
     def _take_in(self, made: Assembly, read: set[str], news: News) -> None:
         if read or news.tasks:
             made.change(self._files(), read, news.tasks)
-            self._absence.note({*news.tasks, *(PurePosixPath(path).stem for path in read)}, self._is_missing)
+            self._absence.note({*news.tasks, *map(fleetfiles.stem, read)}, self._is_missing)
 
     def _all(self, news: News | None, now: datetime) -> Assembly:
         """The fleet, everything looked at."""
@@ -223,7 +223,8 @@ class DesiredFiles:
 
     def _below(self, path: Path) -> str | None:
         """A path as the fleet names it; None outside of it."""
-        return path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else None
+        found = str(path).removeprefix(self._prefix)
+        return None if found == str(path) else found
 
     def _is_missing(self, name: str) -> bool:
         """Whether a task that is recorded and not finished has no file."""
