@@ -16,6 +16,10 @@ try:
     from inotify_simple import INotify, flags
 except ImportError:  # it is there on Linux alone
     INotify = None
+else:
+    WHOLE = flags.CLOSE_WRITE | flags.MOVED_TO
+    COME, FOLDER, FORGOTTEN = flags.CREATE | flags.MOVED_TO, int(flags.ISDIR), int(flags.IGNORED)
+    WATCHED = WHOLE | flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.ONLYDIR | flags.DONT_FOLLOW
 
 APART_S = 0.05
 """What comes so long after anything else comes by itself."""
@@ -88,11 +92,8 @@ class Hints:
 
     def _watch_one(self, folder: str) -> list[str]:
         """Watch one folder; the paths of those in it."""
-        whole = flags.CLOSE_WRITE | flags.MOVED_TO
-        other = flags.CREATE | flags.DELETE | flags.MOVED_FROM
         try:
-            mark = self._queue.add_watch(folder, whole | other | flags.ONLYDIR | flags.DONT_FOLLOW)
-            self._folders[mark] = folder
+            self._folders[self._queue.add_watch(folder, WATCHED)] = folder
             with os.scandir(folder) as entries:
                 return [one.path for one in entries if one.is_dir(follow_symlinks=False) and self._counts(one.path)]
         except (FileNotFoundError, NotADirectoryError):
@@ -104,12 +105,12 @@ class Hints:
     def _read(self) -> None:
         """Take in what the kernel has to tell; of a file that is new there is more to come."""
         for event in self._queue.read(timeout=0):
-            path, is_folder = f"{self._folders.get(event.wd, '')}/{event.name}", bool(event.mask & flags.ISDIR)
-            if event.mask & flags.IGNORED:
+            path, is_folder = f"{self._folders.get(event.wd, '')}/{event.name}", bool(event.mask & FOLDER)
+            if event.mask & FORGOTTEN:
                 self._folders.pop(event.wd, None)
             elif self._counts(path) and (is_folder or not event.mask & flags.CREATE):
-                if is_folder and event.mask & (flags.CREATE | flags.MOVED_TO):
+                if is_folder and event.mask & COME:
                     self._watch(path)
-                self._whole &= not is_folder and bool(event.mask & (flags.CLOSE_WRITE | flags.MOVED_TO))
+                self._whole &= not is_folder and bool(event.mask & WHOLE)
                 self._paths.add(path)
                 self._came.set()

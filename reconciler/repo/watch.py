@@ -57,13 +57,15 @@ async def changes(
     refs, lock = await asyncio.to_thread(_git_files, fleet)
     folders, refs_before, scanned, polling = _folders(fleet), _looks(refs), time.monotonic(), False
     while not stop.is_set():
-        watched, fresh, ticked = _looks(folders), True, time.monotonic()
+        watched, fresh, ticked, looked = _looks(folders), True, time.monotonic(), 0.0
         try:
             async with aclosing(_batches(_asked(fleet, watched, lock, polling=polling), stop)) as batches:
                 async for batch in batches:
-                    now, refs_now = time.monotonic(), _looks(refs)
-                    moved = {refs[0]} if refs_now != refs_before else set()
-                    replaced = _looks(folders) != watched
+                    now, moved, replaced = time.monotonic(), set[Path](), False
+                    if not batch or now - looked >= TICK_S:
+                        refs_now, replaced, looked = _looks(refs), _looks(folders) != watched, now
+                        moved.update(refs[:1] if refs_now != refs_before else ())
+                        refs_before = refs_now
                     whole, due = fresh or replaced or now - ticked > PAUSE_S, now - scanned >= scan_every_s
                     if whole:
                         yield frozenset()
@@ -72,7 +74,7 @@ async def changes(
                     if batch | moved:
                         yield frozenset(batch | moved)
                     scanned = now if whole or due else scanned
-                    refs_before, fresh, ticked = refs_now, False, now
+                    fresh, ticked = False, now
                     if replaced:
                         break
         except (OSError, WatchfilesRustInternalError):

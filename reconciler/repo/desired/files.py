@@ -115,33 +115,32 @@ class DesiredFiles:
 
     def host(self, host_id: str) -> Host | None:
         """The host that was in force at the last refresh."""
-        document = self._hosts.get(host_id)
-        return document.value if document is not None else None
+        return document.value if (document := self._hosts.get(host_id)) is not None else None
 
     def _changed(self, news: News, others: Collection[str], now: datetime) -> Assembly | None:
         """The fleet with these news in it, and with those others at the tip; None where all has to be looked at."""
         broken = others and self._catalogue.broken
         if self._made is None or broken or any(fleetfiles.kind(path) != "task" for path in others):
             return None
-        read = self._read(news, others, now) if news.paths or others else set()
-        if read is None:
+        paths: Collection[str] | None = ()
+        if news.paths or others:
+            paths = self._committed_paths(others) if self._committed else self._paths(news)
+        if paths is None:
             return None
-        self._take_in(self._made[1], read, news)
+        self._take_in(self._made[1], self._update(now, paths), news)
         self._made = self._state(), self._made[1]
         return self._made[1]
 
-    def _read(self, news: News, others: Collection[str], now: datetime) -> set[str] | None:
-        """The paths of the files that are others now, all read; None where all has to be looked at."""
-        paths = self._committed_paths(others) if self._committed else self._paths(news)
-        if paths is None or any(fleetfiles.kind(path) != "task" for path in self._catalogue.unsettled):
-            return None
-        return self._update(now, {*paths, *self._catalogue.unsettled})
-
     def _paths(self, news: News) -> set[str] | None:
-        """The files of the work tree that may be others, their listing up to date; None where any may be."""
+        """The files of the work tree that may be others, their listing up to date; None where any may be.
+
+        Among them, once all are told of, those that may have changed again unseen: till then each is told of by name.
+        """
         paths = {path for one in news.paths if (path := self._below(one)) is not None}
-        if ALL_TOLD in paths and not fleetfiles.is_shared_as_listed(self._root, self._listing):
-            return None
+        if ALL_TOLD in paths:
+            if not fleetfiles.is_shared_as_listed(self._root, self._listing):
+                return None
+            paths |= self._catalogue.unsettled
         folders = {path for path in paths if path == ALL_TOLD or path in self._listing.folders}
         for folder in folders:
             found = self._glance.look(self._listing, None if folder == ALL_TOLD else folder)
@@ -158,8 +157,8 @@ class DesiredFiles:
 
     def _take_in(self, made: Assembly, read: set[str], news: News) -> None:
         if read or news.tasks:
-            made.change(self._files(), read, news.tasks)
-            self._absence.note({*news.tasks, *map(fleetfiles.stem, read)}, self._is_missing)
+            ids = made.change(self._files(), read, news.tasks)
+            self._absence.note({*news.tasks, *ids}, self._is_missing)
 
     def _all(self, news: News | None, now: datetime) -> Assembly:
         """The fleet, everything looked at."""

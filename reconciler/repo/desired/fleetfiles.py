@@ -103,11 +103,6 @@ def kind(path: str) -> str | None:
     return found.kind if isinstance(found, Place) else None
 
 
-def stem(path: str) -> str:
-    """The id in the path of a file with a usable name."""
-    return path.rpartition("/")[2].removesuffix(SUFFIX)
-
-
 def work_tree(root: Path, before: Listing | None = None) -> Listing:
     """The files of the work tree; what stood there `before` as it stands now is taken over."""
     known = before.files if before is not None else {}
