@@ -117,7 +117,8 @@ class _Asking:
     async def changed(self) -> set[Path]:
         """What changed, soon after it did; nothing where that is nothing for `TICK_S`.
 
-        A file that became whole by itself is told of at once; anything else when there was silence after it.
+        A file that became whole by itself is told of at once; anything else when there was silence after it. Where
+        it tells nothing the hint stands for it: it forgets what comes in the moment in which it gives up.
         """
         hint = await self.hints.wait(0.0 if self.awaited else TICK_S)
         self.awaited |= hint.paths
@@ -126,8 +127,8 @@ class _Asking:
         if not found or not self.awaited <= found:
             most_ms = LATE_MS if self.awaited or not self.hints.complete else 1
             found |= _told(await asyncio.to_thread(self.watcher.watch, DEBOUNCE_MS, STEP_MS, most_ms, None))
-        self.awaited = self.awaited - found if found else frozenset()
-        return {Path(path) for path in found if _counts(path)}
+        told, self.awaited = found or self.awaited, self.awaited - found if found else frozenset()
+        return {Path(path) for path in told if _counts(path)}
 
     def _at_once(self) -> frozenset[str]:
         """What it tells now: at first often what was left of earlier changes alone, so it is asked twice."""
