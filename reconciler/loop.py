@@ -123,12 +123,12 @@ class Loop:
                     await self._notifier.finish()
                     self._waiting = idleness.held_up(desired, observed, self._edges.now())
                     break
-                await self._wait(planned.wake_at, stop)
+                await self._wait(planned.wake_at)
         return Ended(unsettled=tuple(sorted(self._unsettled)), waiting=self._waiting)
 
     async def _look_first(self, stop: asyncio.Event) -> None:
         """Ask the forge before anything is launched: what was merged or closed meanwhile is not to run again."""
-        await self._observer.follow(await asyncio.to_thread(self._refresh, self._news()))
+        await self._observer.follow(await self._desired())
         looking = asyncio.ensure_future(self._observer.first_look())
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait({looking, stopping}, timeout=FIRST_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
@@ -142,7 +142,7 @@ class Loop:
         self._dispatcher.check()
         self._notifier.check()
         self._edges.desk.asking()
-        desired = await asyncio.to_thread(self._refresh, self._news())
+        desired = await self._desired()
         await self._observer.follow(desired)
         observed = replace(self._observer.observed(), asking=self._edges.desk.staying())
         self._edges.view.show(Picture(desired=desired, observed=observed))
@@ -164,22 +164,26 @@ class Loop:
         assigned = (action.task_id for action in records if isinstance(action.event, Assigned))
         return [since for task_id in assigned if (since := self._planner.ready_at(task_id)) is not None]
 
+    async def _desired(self) -> Desired:
+        """What is in force now; a thread reads what has to be read."""
+        news = self._news()
+        return self._refresh(news) if self._files.is_still(news) else await asyncio.to_thread(self._refresh, news)
+
     def _news(self) -> News:
-        """Which files may have changed since this was asked last."""
-        news = News(paths=frozenset(self._changed), everything=self._anything_changed)
+        """Which files may have changed since this was asked last, and of which tasks something else is recorded."""
+        changed = self._tally.follow(self._edges.branch.tasks())
+        news = News(paths=frozenset(self._changed), tasks=changed, everything=self._anything_changed)
         self._changed, self._anything_changed = set(), False
         return news
 
     def _refresh(self, news: News) -> Desired:
-        tasks = self._edges.branch.tasks()
-        changed = self._tally.follow(tasks)
         now = self._edges.now()
         desired = self._files.refresh(
             now,
-            observed_ids=tasks.keys(),
+            observed_ids=self._tally.tasks.keys(),
             finished_ids=self._tally.finished,
             live_hosts=self._tally.hosts.keys(),
-            news=replace(news, tasks=changed),
+            news=news,
         )
         self._follow_since(desired, now)
         wrong = self._edges.lead.problems(now) if self._edges.lead is not None else ()
@@ -209,14 +213,13 @@ class Loop:
             else:
                 self._unsettled.discard(task_id)
 
-    async def _wait(self, wake_at: datetime | None, stop: asyncio.Event) -> None:
+    async def _wait(self, wake_at: datetime | None) -> None:
         """Until something happened or the time has come."""
         wanted_s = LOOK_AGAIN_S if wake_at is None else (wake_at - self._edges.now()).total_seconds()
-        pause_s = min(max(wanted_s, 0.0), LOOK_AGAIN_S)
-        waiting = {asyncio.ensure_future(self._wake.wait()), asyncio.ensure_future(stop.wait())}
-        await asyncio.wait(waiting, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
-        for waiter in waiting:
-            waiter.cancel()
+        await asyncio.sleep(0)  # what was begun begins, also where turns follow upon turns
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(max(wanted_s, 0.0), LOOK_AGAIN_S)):
+                await self._wake.wait()
 
     def _enough(self, options: Options, desired: Desired, observed: Observed, planned: plan.Plan) -> bool:
         if planned.actions or self._dispatcher.busy or self._observer.pending():
@@ -227,24 +230,29 @@ class Loop:
 
     @contextlib.asynccontextmanager
     async def _watching(self, stop: asyncio.Event) -> AsyncIterator[None]:
-        """Turn file changes into wake-ups, and put back what was changed in `state/observed/`."""
-        task = asyncio.create_task(self._follow_files(stop))
+        """Turn file changes and a stop into wake-ups, and put back what was changed in `state/observed/`."""
+        tasks = [asyncio.create_task(self._follow_files(stop)), asyncio.create_task(self._follow_stop(stop))]
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _follow_files(self, stop: asyncio.Event) -> None:
         async for paths in self._edges.files_changed(self._edges.fleet, stop):
             inside = [path for path in paths if self._is_observed(path)]
-            if inside or not paths or self._edges.fleet.state in paths:
-                for path in await asyncio.to_thread(self._edges.branch.restore, inside):
-                    self._told.put_back(path)
             self._changed.update(paths - set(inside))
             self._anything_changed = self._anything_changed or not paths
             if len(inside) < len(paths) or not paths:
                 self._wake.set()
+            if inside or not paths or self._edges.fleet.state in paths:
+                for path in await asyncio.to_thread(self._edges.branch.restore, inside):
+                    self._told.put_back(path)
+
+    async def _follow_stop(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._wake.set()
 
     def _is_observed(self, path: Path) -> bool:
         return f"{path}/".startswith(self._observed)

@@ -38,6 +38,9 @@ class JournalFailed(Exception):
 class Journal:
     """The journal at `path`, made when missing. What it answers is on disk, but for `keep_activity`.
 
+    Good versions, and when tasks were first seen, come there with the next change: git does not wait for the disk
+    either with what they are about.
+
     A damaged file, or one of another program, is moved aside and a new one begun; `warning` then says so in one line.
     Raises JournalFailed when the folder cannot be written.
     """
@@ -73,7 +76,7 @@ class Journal:
 
     def keep_good_versions(self, blobs: Mapping[str, str]) -> None:
         """Remember the newest valid blob of each of these files, all at once."""
-        with self.writing() as connection:
+        with self._writing_soon() as connection:
             connection.executemany("INSERT OR REPLACE INTO good VALUES (?, ?)", blobs.items())
 
     def first_seen(self, tasks: Mapping[str, datetime]) -> dict[str, datetime]:
@@ -86,7 +89,7 @@ class Journal:
                 new.discard(task)
         if new:
             values = ((task, tasks[task].astimezone(UTC).isoformat()) for task in new)
-            with self.writing() as connection:
+            with self._writing_soon() as connection:
                 connection.executemany("INSERT OR IGNORE INTO first_seen VALUES (?, ?)", values)
         return found
 
@@ -201,6 +204,17 @@ class Journal:
                 raise
             with self._noting:
                 self._activity = {task: at for task, at in self._activity.items() if noted.get(task) != at}
+
+    @contextmanager
+    def _writing_soon(self) -> Iterator[sqlite3.Connection]:
+        """The same, on disk along with the next change; it outlives this process at once."""
+        with self._lock, self._told():
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                with self.writing() as connection:
+                    yield connection
+            finally:
+                self._connection.execute("PRAGMA synchronous = FULL")
 
     @contextmanager
     def _told(self) -> Iterator[None]:

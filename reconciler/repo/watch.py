@@ -4,40 +4,45 @@ It never says what a change means, and losing one costs time only: an empty set 
 """
 
 import asyncio
+import stat
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from watchfiles import Change, awatch
-from watchfiles._rust_notify import WatchfilesRustInternalError
+from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 from reconciler.repo import git
 from reconciler.repo.fleet import Fleet
+from reconciler.repo.hints import Hints
 
 SCAN_EVERY_S = 30.0
 TICK_S = 1.0
 PAUSE_S = 5.0
-DEBOUNCE_MS = 50
-STEP_MS = 5
+DEBOUNCE_MS, STEP_MS = 50, 5
+"""What changes in a row is taken together: until there was such a silence, or for so long."""
+AT_ONCE_MS = 1
+"""How long is looked, without a rest, for a change of which a hint came already."""
+LATE_MS = 100
+"""How long a change is waited for of which a hint came, or of which none can come."""
+POLL_MS = 300
 
 Look = tuple[int, int, int] | None
 
 
-class _Stop:
-    """Set when `stop` is set; the watcher sets only this one when it is cancelled, not the caller's."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """Which folders are watched; `aside` are those in them of which nobody waits to be told, `lock` is git's."""
 
-    def __init__(self, stop: asyncio.Event) -> None:
-        self._stop, self._own = stop, False
+    folders: tuple[Path, ...]
+    aside: frozenset[str]
+    lock: Path
+    polling: bool
 
-    def is_set(self) -> bool:
-        return self._own or self._stop.is_set()
-
-    def set(self) -> None:
-        self._own = True
-
-    async def wait(self) -> None:
-        await self._stop.wait()
+    def is_hint(self, path: str) -> bool:
+        """Whether what happens to a file or folder is worth to be told at once."""
+        return _counts(path) and path not in self.aside
 
 
 async def changes(
@@ -49,16 +54,18 @@ async def changes(
     `fleet.state` itself stands for all in it: events may have been lost. The branch people use is looked at once a
     second, by the files that git keeps it in: a move gives the path of its ref.
     """
-    refs = await asyncio.to_thread(_ref_files, fleet)
-    refs_before, scanned, polling = _looks(refs), time.monotonic(), False
+    refs, lock = await asyncio.to_thread(_git_files, fleet)
+    folders, refs_before, scanned, polling = _folders(fleet), _looks(refs), time.monotonic(), False
     while not stop.is_set():
-        watched, fresh, ticked = _looks(_folders(fleet)), True, time.monotonic()
+        watched, fresh, ticked, looked = _looks(folders), True, time.monotonic(), 0.0
         try:
-            async with aclosing(_batches(watched, stop, polling=polling)) as batches:
+            async with aclosing(_batches(_asked(fleet, watched, lock, polling=polling), stop)) as batches:
                 async for batch in batches:
-                    now, refs_now = time.monotonic(), _looks(refs)
-                    moved = {refs[0]} if refs_now != refs_before else set()
-                    replaced = _looks(_folders(fleet)) != watched
+                    now, moved, replaced = time.monotonic(), set[Path](), False
+                    if not batch or now - looked >= TICK_S:
+                        refs_now, replaced, looked = _looks(refs), _looks(folders) != watched, now
+                        moved.update(refs[:1] if refs_now != refs_before else ())
+                        refs_before = refs_now
                     whole, due = fresh or replaced or now - ticked > PAUSE_S, now - scanned >= scan_every_s
                     if whole:
                         yield frozenset()
@@ -67,7 +74,7 @@ async def changes(
                     if batch | moved:
                         yield frozenset(batch | moved)
                     scanned = now if whole or due else scanned
-                    refs_before, fresh, ticked = refs_now, False, now
+                    fresh, ticked = False, now
                     if replaced:
                         break
         except (OSError, WatchfilesRustInternalError):
@@ -76,26 +83,62 @@ async def changes(
             await _pause(stop)
 
 
-async def _batches(watched: dict[Path, Look], stop: asyncio.Event, *, polling: bool) -> AsyncGenerator[set[Path]]:
+async def _batches(asked: _Asked, stop: asyncio.Event) -> AsyncGenerator[set[Path]]:
     """Changed files as they come, an empty set each `TICK_S` without any."""
-    folders = [folder for folder, look in watched.items() if look is not None]
-    if not folders:
+    if not asked.folders:
         await _pause(stop)
         yield set()
         return
-    watcher = awatch(
-        *folders,
-        watch_filter=_counts,
-        debounce=DEBOUNCE_MS,
-        step=STEP_MS,
-        stop_event=_Stop(stop),
-        rust_timeout=int(TICK_S * 1000),
-        yield_on_timeout=True,
-        force_polling=polling,
-    )
-    async with aclosing(watcher) as found:
-        async for batch in found:
-            yield {Path(path) for _, path in batch}
+    names, ticked = [str(folder) for folder in asked.folders], time.monotonic()
+    with (
+        RustNotify(names, False, asked.polling, POLL_MS, True, False) as watcher,  # noqa: FBT003 - it takes no names
+        Hints(asked.folders, asked.is_hint) as hints,
+    ):
+        asking = _Asking(watcher=watcher, hints=hints, lock=asked.lock)
+        while not stop.is_set():
+            batch = await asking.changed()
+            if batch or time.monotonic() - ticked >= TICK_S:
+                yield batch
+                ticked = time.monotonic()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Asking:
+    """Asks watchfiles, which cannot be waited for, once there was a hint that it has something to tell.
+
+    `awaited` is where something happened of which it told nothing yet.
+    """
+
+    watcher: RustNotify
+    hints: Hints
+    lock: Path
+    awaited: frozenset[str] = frozenset()
+
+    async def changed(self) -> set[Path]:
+        """What changed, soon after it did; nothing where that is nothing for `TICK_S`.
+
+        A file that became whole by itself is told of at once; anything else when there was silence after it. Where
+        it tells nothing the hint stands for it: it forgets what comes in the moment in which it gives up.
+        """
+        hint = await self.hints.wait(0.0 if self.awaited else TICK_S)
+        self.awaited |= hint.paths
+        at_once = hint.alone and _look(self.lock) is None
+        found = self._at_once() if at_once else frozenset()
+        if not found or not self.awaited <= found:
+            most_ms = LATE_MS if self.awaited or not self.hints.complete else 1
+            found |= _told(await asyncio.to_thread(self.watcher.watch, DEBOUNCE_MS, STEP_MS, most_ms, None))
+        told, self.awaited = found or self.awaited, self.awaited - found if found else frozenset()
+        return {Path(path) for path in told if _counts(path)}
+
+    def _at_once(self) -> frozenset[str]:
+        """What it tells now: at first often what was left of earlier changes alone, so it is asked twice."""
+        found = _told(self.watcher.watch(0, 0, AT_ONCE_MS, None))
+        return found if self.awaited <= found else found | _told(self.watcher.watch(0, 0, AT_ONCE_MS, None))
+
+
+def _told(said: set[tuple[int, str]] | str) -> frozenset[str]:
+    """The paths that watchfiles told of; where it has none it says so by a word."""
+    return frozenset() if isinstance(said, str) else frozenset(path for _, path in said)
 
 
 async def _pause(stop: asyncio.Event) -> None:
@@ -109,15 +152,22 @@ def _folders(fleet: Fleet) -> tuple[Path, ...]:
     return (fleet.state, fleet.root / "hosts", fleet.root / "adapters")
 
 
-def _ref_files(fleet: Fleet) -> tuple[Path, ...]:
-    return (
-        git.git_path(fleet.top, fleet.ref),
-        git.git_path(fleet.top, "packed-refs"),
-        git.git_path(fleet.top, "HEAD"),
+def _asked(fleet: Fleet, watched: dict[Path, Look], lock: Path, *, polling: bool) -> _Asked:
+    return _Asked(
+        folders=tuple(folder for folder, look in watched.items() if look is not None),
+        aside=frozenset({str(fleet.observed), str(fleet.state / "archive")}),
+        lock=lock,
+        polling=polling,
     )
 
 
-def _counts(_: Change, path: str) -> bool:
+def _git_files(fleet: Fleet) -> tuple[tuple[Path, ...], Path]:
+    """The files in which git keeps the branch, and the one that is there while a git command changes the work tree."""
+    refs, lock = (fleet.ref, "packed-refs", "HEAD"), "index.lock"
+    return tuple(git.git_path(fleet.top, name) for name in refs), git.git_path(fleet.top, lock)
+
+
+def _counts(path: str) -> bool:
     """Whether a changed path may be a document: editors' and this program's own temporary files are not."""
     name = path.rpartition("/")[2]
     return not name.startswith(".") and not name.endswith(("~", ".new", ".swp", ".tmp"))
@@ -133,4 +183,5 @@ def _look(path: Path) -> Look:
         found = path.stat()
     except OSError:
         return None
-    return (found.st_ino, 0, 0) if path.is_dir() else (found.st_ino, found.st_size, found.st_mtime_ns)
+    is_folder = stat.S_ISDIR(found.st_mode)
+    return (found.st_ino, 0, 0) if is_folder else (found.st_ino, found.st_size, found.st_mtime_ns)

@@ -512,8 +512,9 @@ def test_a_version_that_was_saved_is_an_object_that_git_takes_for_its_own(tmp_pa
         (tmp_path / path).write_text(text)
     ids = {path: blob_id(text.encode(), algorithm) for path, text in contents.items()}
     (store.objects / ids["hosts/1.yaml"][:2]).mkdir(exist_ok=True)
-    assert store.keep({**ids, "hosts/2.yaml": "0" * len(ids["hosts/2.yaml"])}) == {"hosts/2.yaml"}
-    assert store.keep(ids) == frozenset()
+    assert store.keep({**ids, "hosts/2.yaml": "0" * len(ids["hosts/2.yaml"])}, {}) == {"hosts/2.yaml"}
+    at_hand = {path: text.encode() for path, text in contents.items() if path != "hosts/0.yaml"}
+    assert store.keep(ids, at_hand) == frozenset()
     assert git.read_blobs(tmp_path, ids.values()) == {ids[path]: text.encode() for path, text in contents.items()}
     git.run(tmp_path, "fsck", "--strict")
     assert not list(store.objects.glob("*/tmp_obj_*"))

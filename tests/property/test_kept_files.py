@@ -68,17 +68,18 @@ class People:
         return News(paths=frozenset({path}))
 
     def surround(self) -> News:
-        """A change of a host or of the settings; these are looked at in every turn, and nobody need be told."""
+        """A change of a host or of the settings, after which everything is looked at."""
         dice = self.dice
         if dice.random() < 0.5:
             said = ["default_adapter: shell\n", "model: m\n", "permissions: full\n", "model: [\n"]
-            (self.root / "state/settings.yaml").write_text(dice.choice(said))
-            return News()
+            path = self.root / "state/settings.yaml"
+            path.write_text(dice.choice(said))
+            return News(paths=frozenset({path}))
         path = self.root / "hosts" / f"{dice.choice('hi')}.yaml"
         path.write_text(f"transport: local\nslots: {dice.randrange(1, 9)}\n")
         if dice.random() < 0.3:
             path.unlink()
-        return News()
+        return News(paths=frozenset({path}))
 
     def record(self) -> News:
         name = self.dice.choice(IDS)

@@ -108,6 +108,9 @@ class SimulatedFiles(DesiredFiles):
         unsure = dict.fromkeys(missing, "the file is gone, and a rebase is under way: finish it")
         return replace(desired, absent=dict(self._since), refused={} if certain else unsure)
 
+    def is_still(self, news: News) -> bool:
+        return not (news.paths or news.everything)
+
     def host(self, host_id: str) -> Host | None:
         file = self._fleet.hosts.get(host_id)
         return file.value if file is not None else None

@@ -5,7 +5,6 @@ Never reads a file: what is in it, and where a key stands, is asked of functions
 
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import TypeVar, cast
 
 from reconciler.core import desired as values
@@ -145,8 +144,11 @@ class Assembly:
         """Whether a file carries the id of a task."""
         return name in self._by_id
 
-    def change(self, files: Files, paths: Collection[str], records: Collection[str]) -> None:
-        """Take in files of tasks that changed, came or went, and other tasks of which something else is recorded."""
+    def change(self, files: Files, paths: Collection[str], records: Collection[str]) -> set[str]:
+        """Take in files of tasks that changed, came or went, and other tasks of which something else is recorded.
+
+        The ids of the tasks of these files.
+        """
         self._files = files
         ids = {self._file(path) for path in paths}
         near = {*ids, *records, *self._sharers({*ids, *records})}
@@ -156,10 +158,11 @@ class Assembly:
         if len(self.tasks) <= crosscheck.MAX_SUGGESTIONS:
             near.update(self._findings)
         self._judge(near, ids)
+        return ids
 
     def _file(self, path: str) -> str:
         """Take in that a file is there or not, and what is wrong with it; the id of its task."""
-        name = PurePosixPath(path).stem
+        name = path.rpartition("/")[2].removesuffix(fleetfiles.SUFFIX)
         paths = (
             {*self._by_id.pop(name, ()), path} if path in self._files.places else {*self._by_id.pop(name, ())} - {path}
         )

@@ -34,13 +34,13 @@ class Store:
         """The one that git uses for the fleet at `root`."""
         return cls(root=root, algorithm=git.object_format(root), objects=git.git_path(root, "objects"))
 
-    def keep(self, wanted: Mapping[str, str]) -> frozenset[str]:
+    def keep(self, wanted: Mapping[str, str], contents: Mapping[str, bytes]) -> frozenset[str]:
         """Write those files (path -> blob id) that are not there yet; the paths whose content was another by then.
 
-        Raises GitFailed when the object store cannot be written.
+        Those whose `contents` are at hand are not read again. Raises GitFailed when the object store cannot be written.
         """
         left = [*wanted] if len(wanted) <= FEW else self._left(wanted)
-        return frozenset(path for path in left if not self._kept_alone(path, wanted[path]))
+        return frozenset(path for path in left if not self._kept_alone(path, wanted[path], contents.get(path)))
 
     def _left(self, wanted: Mapping[str, str]) -> list[str]:
         """Those of these files that git could not write all at once."""
@@ -53,11 +53,11 @@ class Store:
         ids = dict(zip(plain, written.stdout.decode().split(), strict=False))
         return [path for path in missing if ids.get(path) != wanted[path]]
 
-    def _kept_alone(self, path: str, wanted: str) -> bool:
-        if looseobjects.has(self.objects, wanted):
+    def _kept_alone(self, path: str, wanted: str, content: bytes | None) -> bool:
+        if content is None and looseobjects.has(self.objects, wanted):
             return True
         try:
-            content = fleetfiles.read(self.root, path)
+            content = fleetfiles.read(self.root, path) if content is None else content
         except OSError:
             return False
         if blob_id(content, self.algorithm) != wanted:

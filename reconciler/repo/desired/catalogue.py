@@ -19,6 +19,7 @@ from reconciler.repo.desired.readings import Readings
 from reconciler.repo.desired.tip import Tip
 
 Listed = Mapping[str, tuple[Place, Stamp]]
+Contents = Mapping[str, bytes]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,10 +55,10 @@ class Catalogue:
             here = {path: listed[path] for path in paths if path in listed}
             stale = {path: found for path, found in here.items() if entries.differs(old.get(path), found)}
             left = [path for path in paths if path in old and path not in listed]
-        read = self._read(stale, tip, now, committed=committed)
+        read, contents = self._read(stale, tip, now, committed=committed)
         gone = {*left, *(path for path in stale if path in old and path not in read)}
         fresh = {path: entry for path, entry in read.items() if not entries.same(old.get(path), entry)} if old else read
-        for path in self._keep(fresh, tip, committed=committed):
+        for path in self._keep(fresh, tip, None if committed else contents):
             read[path] = replace(read[path], stamp=None)
         changed = {*fresh, *gone}
         self._take(read, gone)
@@ -89,9 +90,13 @@ class Catalogue:
         if self.readings is not None:
             self.readings.keep((), gone)
 
-    def _read(self, stale: Stale, tip: Tip, now: datetime, *, committed: bool) -> dict[str, Entry]:
-        """The entries of these files: from what was kept of an earlier start, as far as it goes, else read now."""
+    def _read(self, stale: Stale, tip: Tip, now: datetime, *, committed: bool) -> tuple[dict[str, Entry], Contents]:
+        """The entries of these files: from what was kept of an earlier start, as far as it goes, else read now.
+
+        Also the contents of those that were read last.
+        """
         known: dict[str, Entry] = {}
+        contents: Contents = {}
         reader = entries.Reader(
             root=self.root,
             algorithm=self.store.algorithm,
@@ -108,14 +113,18 @@ class Catalogue:
                 reader.from_commit(some) if committed else reader.from_work_tree(some, int(now.timestamp() * 1e9))
             )
             known |= read.entries
+            contents = read.contents
             if self.readings is not None:
                 self.readings.keep(read.readings)
-        return known
+        return known, contents
 
-    def _keep(self, fresh: Mapping[str, Entry], tip: Tip, *, committed: bool) -> frozenset[str]:
-        """Put the valid versions where they can be found again; the paths that changed meanwhile are left for later."""
+    def _keep(self, fresh: Mapping[str, Entry], tip: Tip, contents: Contents | None) -> frozenset[str]:
+        """Put the valid versions where they can be found again; the paths that changed meanwhile are left for later.
+
+        `contents` are those at hand, None where what was read is committed.
+        """
         valid = {path: entry.blob for path, entry in fresh.items() if entry.value is not None}
         new = {path: blob for path, blob in valid.items() if blob != tip.blob(path)}
-        changed = frozenset[str]() if committed else self.store.keep(new)
+        changed = frozenset[str]() if contents is None else self.store.keep(new, contents)
         self.good.keep({path: blob for path, blob in valid.items() if path not in changed}, tip.blob)
         return changed

@@ -58,10 +58,14 @@ Stale = Mapping[str, tuple[Place, Stamp]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """What came of reading: the entries, and what is worth to be kept of them for another start."""
+    """What came of reading: the entries, and what is worth to be kept of them for another start.
+
+    Of few files of the work tree the `contents`, too.
+    """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)
+    contents: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,8 @@ class Reader:
                 continue
             racy = isinstance(stamp, bytes) and fleetfiles.changed_at_ns(stamp) > now_ns - fleetfiles.RACY_NS
             self._take(read, path, (place, None if racy else stamp), content)
+            if len(stale) <= blobs.FEW:
+                read.contents[path] = content
         return read
 
     def _take(self, read: Read, path: str, found: tuple[Place, Stamp | None], content: bytes) -> None:

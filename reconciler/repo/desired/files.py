@@ -6,7 +6,7 @@ Never writes a file of the work tree or moves a branch; it adds blobs to the obj
 import functools
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from reconciler.core.desired import Desired, Document, Host, Problem, Settings
 from reconciler.repo import digestkey
@@ -50,7 +50,7 @@ class DesiredFiles:
         key: bytes,
         ref: str = f"refs/heads/{BRANCH}",
     ) -> None:
-        self._root = root
+        self._root, self._prefix = root, f"{root}/"
         self._secret = secret
         self._key = key
         self._good = GoodVersions(root=root, journal=journal, ref=ref)
@@ -97,6 +97,12 @@ class DesiredFiles:
             made = self._changed(news, others, now)
         return self._desired(made or self._all(news, now), now)
 
+    def is_still(self, news: News) -> bool:
+        """Whether nothing has to be read for these news: at most what is recorded is other than at the last refresh."""
+        if self._made is None or news.paths or news.everything or self._absence.missing:
+            return False
+        return self._hosts is self._made[1].hosts and self._tips.is_still()
+
     def settings(self) -> Settings:
         """The settings in force at this moment; no other file is looked at."""
         self._tip = self._tips.look()
@@ -109,27 +115,32 @@ class DesiredFiles:
 
     def host(self, host_id: str) -> Host | None:
         """The host that was in force at the last refresh."""
-        document = self._hosts.get(host_id)
-        return document.value if document is not None else None
+        return document.value if (document := self._hosts.get(host_id)) is not None else None
 
     def _changed(self, news: News, others: Collection[str], now: datetime) -> Assembly | None:
         """The fleet with these news in it, and with those others at the tip; None where all has to be looked at."""
         broken = others and self._catalogue.broken
         if self._made is None or broken or any(fleetfiles.kind(path) != "task" for path in others):
             return None
-        paths = self._committed_paths(others) if self._committed else self._paths(news)
-        if paths is None or any(fleetfiles.kind(path) != "task" for path in self._catalogue.unsettled):
+        paths: Collection[str] | None = ()
+        if news.paths or others:
+            paths = self._committed_paths(others) if self._committed else self._paths(news)
+        if paths is None:
             return None
-        read = self._update(now, {*paths, *self._catalogue.unsettled})
-        self._take_in(self._made[1], read, news)
+        self._take_in(self._made[1], self._update(now, paths), news)
         self._made = self._state(), self._made[1]
         return self._made[1]
 
     def _paths(self, news: News) -> set[str] | None:
-        """The files of the work tree that may be others, their listing up to date; None where any may be."""
-        if not fleetfiles.is_shared_as_listed(self._root, self._listing):
-            return None
+        """The files of the work tree that may be others, their listing up to date; None where any may be.
+
+        Among them, once all are told of, those that may have changed again unseen: till then each is told of by name.
+        """
         paths = {path for one in news.paths if (path := self._below(one)) is not None}
+        if ALL_TOLD in paths:
+            if not fleetfiles.is_shared_as_listed(self._root, self._listing):
+                return None
+            paths |= self._catalogue.unsettled
         folders = {path for path in paths if path == ALL_TOLD or path in self._listing.folders}
         for folder in folders:
             found = self._glance.look(self._listing, None if folder == ALL_TOLD else folder)
@@ -146,8 +157,8 @@ class DesiredFiles:
 
     def _take_in(self, made: Assembly, read: set[str], news: News) -> None:
         if read or news.tasks:
-            made.change(self._files(), read, news.tasks)
-            self._absence.note({*news.tasks, *(PurePosixPath(path).stem for path in read)}, self._is_missing)
+            ids = made.change(self._files(), read, news.tasks)
+            self._absence.note({*news.tasks, *ids}, self._is_missing)
 
     def _all(self, news: News | None, now: datetime) -> Assembly:
         """The fleet, everything looked at."""
@@ -211,7 +222,8 @@ class DesiredFiles:
 
     def _below(self, path: Path) -> str | None:
         """A path as the fleet names it; None outside of it."""
-        return path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else None
+        found = str(path).removeprefix(self._prefix)
+        return None if found == str(path) else found
 
     def _is_missing(self, name: str) -> bool:
         """Whether a task that is recorded and not finished has no file."""

@@ -15,6 +15,8 @@ from reconciler.repo.desired.trust import Judged
 from reconciler.repo.journal import Journal
 
 MAX_VERSIONS = 50
+FEW = 20
+"""So many notes are written anew without a look whether they say so already."""
 
 
 class Good(NamedTuple):
@@ -48,7 +50,8 @@ class GoodVersions:
     def keep(self, valid: Mapping[str, str], committed: Callable[[str], str | None]) -> None:
         """Note that these versions of files are valid; `committed` gives the blob id at the branch's tip."""
         news = {}
-        noted = self.journal.good_versions(valid)
+        asked = [path for path, blob in valid.items() if len(valid) > FEW or committed(path) == blob]
+        noted = self.journal.good_versions(asked)
         for path, blob in valid.items():
             known = noted.get(path)
             if known != blob and not (known is None and committed(path) == blob):

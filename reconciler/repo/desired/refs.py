@@ -8,6 +8,7 @@ from pathlib import Path
 from reconciler.repo import git
 
 Look = tuple[bytes | None, tuple[int, int, int] | None]
+NOWHERE: Look = (None, None)
 
 
 class Ref:
@@ -19,13 +20,20 @@ class Ref:
         self._look: Look | None = None
         self._tip: str | None = None
 
+    def is_still(self) -> bool:
+        """Whether the files that it is kept in are as they were, and git need not be asked."""
+        return self._look not in {None, NOWHERE} and self._looked() == self._look
+
     def tip(self) -> str | None:
         """The commit that it points at, None where it is not there."""
-        look = (_content(self._loose), _stamp(self._packed))
-        if look != self._look or look == (None, None):
+        look = self._looked()
+        if look != self._look or look == NOWHERE:
             self._tip = git.tip(self._root, self._name)
             self._look = look
         return self._tip
+
+    def _looked(self) -> Look:
+        return _content(self._loose), _stamp(self._packed)
 
 
 def _content(path: Path) -> bytes | None:

@@ -62,6 +62,10 @@ class Tips:
         self._listing: Listing | None = None
         self._about_rules: tuple[Problem, ...] = ()
 
+    def is_still(self) -> bool:
+        """Whether the ref is as it was when it was looked at last."""
+        return self._ref.is_still()
+
     def look(self) -> Tip:
         """The commit that counts now; the same value as before where nothing moved."""
         judged = self._judge.judged(self._ref.tip())
