@@ -98,8 +98,9 @@ filled() {
 if [ -p /proc/self/fd/0 ]; then . /proc/self/fd/0; else eval "$(cat)"; fi
 guard
 begin() {
-  { allowed; printf %s "$given"; } |
-    setsid $fork env -i PATH="$PATH" sh "$1/supervise" "$mask" "$@" 3>&1 >/dev/null 2>&1
+  exec setsid $fork env -i PATH="$PATH" sh "$1/supervise" "$mask" "$@" 3>&1 >/dev/null 2>&1 <<END
+$exports$given
+END
 }
 tell() {
   claim=absent
@@ -111,7 +112,8 @@ tell() {
 }
 claims() {
   left=$1
-  while [ "$left" -gt 0 ] && read -r how run; do
+  while [ "$left" -gt 0 ]; do
+    read -r how run || return 1
     left=$((left - 1))
     if [ "$how" = claimed ]; then printf 'run %s state alive\n' "$run"; else tell "$run"; fi
   done
@@ -123,10 +125,12 @@ submit() {
   if job_lives; then return 0; fi
   rm -f job
   {
-    printf '#!/bin/sh\ncd '; quote "$top"; printf ' || exit 1\ntrap : TERM HUP INT QUIT\n'
+    quote "$top"
+    printf '#!/bin/sh\ncd %s || exit 1\ntrap : TERM HUP INT QUIT\n' "$quoted"
     printf %s "$allowed"
-    printf '{ allowed; printf "agent "; quote "$(cat %s/env)"; } |' "$run"
-    printf ' env -i PATH="$PATH" sh %s/supervise %s %s 3>/dev/null\n' "$run" "$mask" "$run"
+    printf 'allowed\nquote "$(cat %s/env)"\n' "$run"
+    printf 'env -i PATH="$PATH" sh %s/supervise %s %s 3>/dev/null <<END\n' "$run" "$mask" "$run"
+    printf '${exports}agent $quoted\nEND\n'
   } >job.sh && chmod 700 job.sh && engine_submit >submitted </dev/null || return 1
   set -- $(tail -n 1 submitted)
   if [ $# = 0 ]; then echo 'the engine named no job' >&2; return 1; fi
@@ -141,7 +145,9 @@ if [ -n "$engine" ]; then
     if submit; then tell "$run"; else say 'failed the engine takes no job'; fi
   done
 elif [ $# -gt 0 ]; then
-  { fork=-f; begin "$@" || { fork=; (exec 2>/dev/null; begin "$@") & }; } | claims $#
+  allowed
+  fork=-f
+  begin "$@" | claims $# || { fork=; { (exec 2>/dev/null; begin "$@") & } | claims $#; }
 fi
 printf %s "$said"
 cd "$top" || exit 96

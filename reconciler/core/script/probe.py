@@ -50,6 +50,7 @@ why=
 if why=$(writable 2>&1); then why=; root=$(cd "$root" && pwd -P); kept=$root/probe.$$; announce; else
   lacks workdir; why=${{why:-it holds no data or no hard links}}
 fi
+allowed
 names=
 bytes() {{ dd bs="$1" count=1 iflag=fullblock 2>/dev/null; }}
 while read -r name env_size command_size && [ "$name" != . ]; do
@@ -61,7 +62,9 @@ while read -r name env_size command_size && [ "$name" != . ]; do
   : >stdout
   : >stderr
   (
-    allowed | env -i PATH="$PATH" sh -c {shell.quoted((supervise.BORN + _ASKED,))}
+    env -i PATH="$PATH" sh -c {shell.quoted((supervise.BORN + _ASKED,))} <<END
+$exports
+END
   ) </dev/null >/dev/null 2>&1 &
 done
 cd / || exit 96

@@ -18,42 +18,49 @@ _ALLOWED = (
     "SSL_CERT_FILE SSL_CERT_DIR NODE_EXTRA_CA_CERTS CURL_CA_BUNDLE REQUESTS_CA_BUNDLE"
 )
 
-QUOTE = r"""
-quote() {
-  rest=$1 done=
+ALLOWED = f"""
+quote() {{
+  rest=$1 quoted=
   while :; do
     case $rest in
-      *\'*) done="$done${rest%%\'*}'\\''"; rest=${rest#*\'} ;;
+      *\\'*) quoted="$quoted${{rest%%\\'*}}'\\\\''"; rest=${{rest#*\\'}} ;;
       *) break ;;
     esac
   done
-  printf "'%s'" "$done$rest"
-}
-"""
-"""`quote TEXT` prints the text as one `sh` word, without starting a process."""
-
-ALLOWED = (
-    QUOTE
-    + f"""
+  quoted="'$quoted$rest'"
+}}
 allowed() {{
+  exports=
   for name in {_ALLOWED}; do
     eval "[ -n \\"\\${{$name+x}}\\" ]" || continue
     eval "value=\\$$name"
-    printf 'export %s=' "$name"
     quote "$value"
-    printf '\\n'
+    exports="${{exports}}export $name=$quoted
+"
   done
 }}
 """
-)
-"""`allowed` prints the host's part of an agent's environment as `sh` text, for a shell that is born without any."""
+"""`allowed` sets `exports` to the host's part of an agent's environment as `sh` text, for a shell that is born without
+any; `quote TEXT` sets `quoted` to the text as one word of such text. Neither starts a process.
+"""
 
 BORN = (
     PROCESSES
     + r"""
 . /proc/self/fd/0
 exec </dev/null
-setsid=$(command -v setsid) || exit 1
+find_setsid() {
+  set -f
+  IFS=:
+  for folder in $PATH; do
+    setsid=${folder:-.}/setsid
+    if [ -x "$setsid" ]; then break; fi
+  done
+  IFS=$blanks
+  set +f
+}
+blanks=$IFS
+find_setsid
 become() {
   started_at self || exit 126
   printf '%s %s\n' "${stat%% *}" "$start" >agent
