@@ -2,7 +2,7 @@
 
 The agent is `date`: what it prints is when it runs. In between an assignment is committed, durably. Beside it, in the
 same rounds, are measured the three things that cannot be left out: an inotify wake-up, a durable commit by
-`git fast-import`, and an empty command over one channel. It tests nothing.
+`git fast-import`, and an empty command over one channel, each after the same rest as an edit. It tests nothing.
 """
 
 import asyncio
@@ -106,7 +106,7 @@ class _Edits:
     def _one(self) -> float:
         self.number += 1
         task = f"{self.host}-{self.number:05}"
-        time.sleep(random.uniform(0.02, 0.2))
+        _rest()
         saved_ns = time.time_ns()
         self.fleet.task(task, "nothing", host=self.host, adapter="clock")
         workdir = "work" if self.host == "here" else f"work-{self.host}"
@@ -147,7 +147,7 @@ class _Limits:
             found = []
             for number in range(samples):
                 (watched / ".new").write_text("x")
-                time.sleep(random.uniform(0.02, 0.1))
+                _rest()
                 before_ns = time.time_ns()
                 (watched / ".new").replace(watched / f"file-{number}")
                 found.append((int(child.stdout.readline()) - before_ns) / 1e6)
@@ -159,6 +159,7 @@ class _Limits:
         tip = git.tip(self.folder, "refs/heads/limit")
         found = []
         for _ in range(samples):
+            _rest()
             self.commits += 1
             change = Change(
                 message="One update",
@@ -192,6 +193,11 @@ async def connected(sshd: Sshd) -> asyncssh.SSHClientConnection:
     )
 
 
+def _rest() -> None:
+    """Let the machine go idle, as it is between two edits: what is done again at once finds everything warm."""
+    time.sleep(random.uniform(0.02, 0.2))
+
+
 async def _child() -> None:
     child = await asyncio.create_subprocess_exec("sh", "-c", "true")
     await child.wait()
@@ -200,6 +206,7 @@ async def _child() -> None:
 async def _timed(samples: int, act: Callable[[], Awaitable[object]]) -> list[float]:
     found = []
     for _ in range(samples):
+        _rest()
         before_s = time.perf_counter()
         await act()
         found.append((time.perf_counter() - before_s) * 1e3)
