@@ -134,8 +134,8 @@ class Journal:
         return self._text("SELECT json FROM meta WHERE run = ?", run_id)
 
     def keep_metas(self, texts: Mapping[str, str]) -> None:
-        """Remember what runs were started with, by run."""
-        with self.writing() as connection:
+        """Remember what runs were started with, by run. Their hosts have it as well."""
+        with self._writing_soon() as connection:
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [*texts.items()])
 
     def lease(self, task: str) -> Lease | None:

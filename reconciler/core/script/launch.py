@@ -19,7 +19,7 @@ _OTHERS_TURNS = 100
 """How often 20 ms are waited for runs that another launch of them fills at this moment."""
 
 _LAUNCH = (
-    "set -u\nmask=$(umask)\numask 077\n"
+    "set -u\nmask=${shell_mask:-$(umask)}\numask 077\n"
     + shell.take("workdir", "fleet", "term")
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT

@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from reconciler.core.command import Command, data
 
 _SERVE = r"""
+shell_mask=$(umask)
 while IFS= read -r shell_order; do
   set -- $shell_order
   case $1 in
     learn)
-      eval "shell_script_$2=\$(dd bs=$3 count=1 iflag=fullblock 2>/dev/null; echo .)"
-      eval "shell_script_$2=\${shell_script_$2%.}"
+      shell_text=$(dd bs="$3" count=1 iflag=fullblock 2>/dev/null; echo .)
+      eval "shell_script_$2() {
+${shell_text%.}
+}"
+      continue
       ;;
     run)
-      eval "shell_script=\$shell_script_$2"
-      dd bs="$4" count=1 iflag=fullblock 2>/dev/null | (eval "$shell_script")
-      printf '\n%s %d\n' "$3" "$?"
-      printf '\n%s 0\n' "$3" >&2
+      dd bs="$4" count=1 iflag=fullblock 2>/dev/null | ("shell_script_$2")
       ;;
     lines)
       shell_left=$4
@@ -30,17 +31,17 @@ while IFS= read -r shell_order; do
         shell_data="$shell_data
 $shell_line" shell_left=$((shell_left - 1))
       done
-      eval "shell_script=\$shell_script_$2"
-      (eval "$shell_script") <<END
+      ("shell_script_$2") <<END
 $shell_data
 END
-      printf '\n%s %d\n' "$3" "$?"
-      printf '\n%s 0\n' "$3" >&2
       ;;
     *) exit 94 ;;
   esac
+  printf '\n%s %d\n' "$3" "$?"
+  printf '\n%s 0\n' "$3" >&2
 done
 """
+"""A script is learnt as a function, so that it is parsed once. `shell_mask` is the umask of the login."""
 
 MOST_BY_LINES = 2048
 """A shell reads lines byte by byte: with more of them another process is worth its start."""
