@@ -3,6 +3,7 @@
 import contextlib
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +67,8 @@ class Reader:
         (home / "gitconfig").write_text(PERSON)
 
     def starts(self, text: str) -> None:
-        """Type what goes on, into the first terminal."""
+        """Type what goes on, into the first terminal; another test may have its address for a moment."""
+        until(_is_free)
         with self.screen.open("wb") as sink:
             self.running = subprocess.Popen(
                 ["sh", "-c", f"exec {text}"], cwd=self.folder, env=self.env, stdout=sink, stderr=sink
@@ -106,6 +108,15 @@ def _reader(tmp_path: Path) -> Iterator[Reader]:
         yield reader
     finally:
         reader.stops()
+
+
+def _is_free() -> bool:
+    """Whether the built-in address can be listened at."""
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", 8732))
+        return True
+    return False
 
 
 def follow(reader: Reader, text: str, promised: str) -> None:

@@ -50,8 +50,6 @@ folders() {
   [ $# = 0 ] || mkdir -p "$@"
 }
 is_here() { [ "${workspace%/work/*}/runs" = "$top" ]; }
-say() { said="${said}run $run $1
-"; }
 order() {
   run=$1 make=$2 workspace=$3 agent=$4 why= fill= anew=
   if ! cd "$top/$run" 2>/dev/null; then why='failed the run folder cannot be made'
@@ -89,7 +87,8 @@ filled() {
     if [ -n "$fill" ] && [ ! -e started ]; then mv -f new."$$"/* . || short; fi
     rm -rf new."$$"
   fi
-  if [ -n "$why" ]; then say "$why"; return 0; fi
+  if [ -n "$why" ]; then said="${said}run $run $why
+"; return 0; fi
   if [ -e started ]; then there="$there $run"; return 0; fi
   if [ -z "$fill" ]; then others="$others $run"; return 0; fi
   ready="$ready $run" given="${given}agent $agent
@@ -98,7 +97,7 @@ filled() {
 if [ -p /proc/self/fd/0 ]; then . /proc/self/fd/0; else eval "$(cat)"; fi
 guard
 begin() {
-  exec setsid $fork env -i PATH="$PATH" sh "$1/supervise" "$mask" "$@" 3>&1 >/dev/null 2>&1 <<END
+  exec setsid $fork env -i $signals PATH="$PATH" sh "$1/supervise" "$mask" "$@" 3>&1 >/dev/null 2>&1 <<END
 $exports$given
 END
 }
@@ -137,20 +136,23 @@ submit() {
   shift $(($# - 1))
   printf '%s\n' "$1" >job."$$" && mv -f job."$$" job
 }
-cd "$top" || exit 96
-set -- $ready
 answer
+printf %s "$said"
+cd "$top" || exit 0
+set -- $ready
 if [ -n "$engine" ]; then
   for run do
-    if submit; then tell "$run"; else say 'failed the engine takes no job'; fi
+    if submit; then tell "$run"; else printf 'run %s failed the engine takes no job\n' "$run"; fi
   done
 elif [ $# -gt 0 ]; then
   allowed
-  fork=-f
-  begin "$@" | claims $# || { fork=; { (exec 2>/dev/null; begin "$@") & } | claims $#; }
+  fork=-f signals=--default-signal
+  begin "$@" | claims $# || {
+    fork= signals=
+    { (exec 2>/dev/null; begin "$@") & } | claims $#
+  }
 fi
-printf %s "$said"
-cd "$top" || exit 96
+cd "$top" || exit 0
 turns=0
 for run in $others; do
   while [ ! -e "$run/started" ] && [ "$turns" -lt "$patience" ]; do
@@ -161,6 +163,12 @@ done
 for run in $there $others; do tell "$run"; done
 """
 )
+"""What follows the place is `sh` text: calls of `launcher`, `folders`, and for each run `order`, `part` and `filled`.
+
+A folder without `meta.json` is filled by calls that fail where a file exists, so of two launches one goes on; any other
+is filled beside, and renamed. Supervisors are begun for all that is `ready`, and tell `claims` who they are; where
+`setsid` has no `-f`, or `env` no `--default-signal`, by `&`. Runs in `others` are filled by another launch at this moment.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
