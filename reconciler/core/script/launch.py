@@ -167,7 +167,7 @@ for run in $there $others; do tell "$run"; done
 
 A folder without `meta.json` is filled by calls that fail where a file exists, so of two launches one goes on; any other
 is filled beside, and renamed. Supervisors are begun for all that is `ready`, and tell `claims` who they are; where
-`setsid` has no `-f`, or `env` no `--default-signal`, by `&`. Runs in `others` are filled by another launch at this moment.
+`setsid` has no `-f`, or `env` no `--default-signal`, by `&`. Runs in `others` are filled by another launch meanwhile.
 """
 
 
