@@ -5,7 +5,7 @@ It neither decides (the plan does) nor acts (dispatch does); every turn starts f
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -142,12 +142,10 @@ class Loop:
         self._dispatcher.check()
         self._notifier.check()
         self._edges.desk.asking()
-        desired = await self._desired()
-        await self._observer.follow(desired)
-        observed = replace(self._observer.observed(), asking=self._edges.desk.staying())
-        self._edges.view.show(Picture(desired=desired, observed=observed))
-        self._note(observed)
-        planned = self._planner.plan(desired, observed, self._edges.now())
+        desired, observed, planned = await self._planned()
+        if any(_assigned(planned)) and not self._files.is_shared_still():
+            self._anything_changed = True
+            desired, observed, planned = await self._planned()
         ready = self._ready(planned)
         await self._dispatcher.act(planned.actions, desired, observed)
         self._notifier.look(desired, observed)
@@ -158,11 +156,18 @@ class Loop:
         self._edges.meters.turned(clock_s() - began_s)
         return desired, observed, planned
 
+    async def _planned(self) -> tuple[Desired, Observed, plan.Plan]:
+        """What is in force, what is seen, and what is to be done about it; nothing is done yet."""
+        desired = await self._desired()
+        await self._observer.follow(desired)
+        observed = replace(self._observer.observed(), asking=self._edges.desk.staying())
+        self._edges.view.show(Picture(desired=desired, observed=observed))
+        self._note(observed)
+        return desired, observed, self._planner.plan(desired, observed, self._edges.now())
+
     def _ready(self, planned: plan.Plan) -> list[datetime]:
         """Since when the tasks could start that are to be assigned now."""
-        records = (action for action in planned.actions if isinstance(action, Record))
-        assigned = (action.task_id for action in records if isinstance(action.event, Assigned))
-        return [since for task_id in assigned if (since := self._planner.ready_at(task_id)) is not None]
+        return [since for task_id in _assigned(planned) if (since := self._planner.ready_at(task_id)) is not None]
 
     async def _desired(self) -> Desired:
         """What is in force now; a thread reads what has to be read."""
@@ -256,6 +261,12 @@ class Loop:
 
     def _is_observed(self, path: Path) -> bool:
         return f"{path}/".startswith(self._observed)
+
+
+def _assigned(planned: plan.Plan) -> Iterator[str]:
+    """The tasks that are to be given out."""
+    records = (action for action in planned.actions if isinstance(action, Record))
+    return (action.task_id for action in records if isinstance(action.event, Assigned))
 
 
 def _is_unsettled_since(before: ObservedTask | None, seen: ObservedTask) -> bool:

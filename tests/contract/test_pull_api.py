@@ -469,9 +469,10 @@ def test_an_agent_whose_host_is_gone_ends_its_run_and_gets_no_other(tmp_path: Pa
         pull.task("one")
         pull.start()
         agent.gets()
+        pull.task("two")
+        until(lambda: agent.get("tasks/two").status == 200)
         (pull.fleet.root / "hosts" / "ada.yaml").unlink()
         until(lambda: agent.dequeue().status == 401)
-        pull.task("two")
         assert {agent.dequeue().status for _ in range(MOST_FAILURES + 1)} == {401}
         assert agent.heartbeat("one", 1).status == 200
         assert agent.status("one", 1, "completed").status == 200

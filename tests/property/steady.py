@@ -38,6 +38,9 @@ class Steady:
         assert len(kept.actions) == len(planned.actions)
         assert [one for one in kept.actions if one not in planned.actions] == []
         assert kept.wake_at == planned.wake_at
+        again = self.planner.plan(desired, observed, now)  # nothing was done: hosts may be looked at before it is
+        assert len(again.actions) == len(kept.actions)
+        assert [one for one in again.actions if one not in kept.actions] == []
 
     def same(self, name: str, values: Mapping[str, V]) -> Mapping[str, V]:
         """These values, as a change of those that were given before."""

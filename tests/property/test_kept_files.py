@@ -68,18 +68,17 @@ class People:
         return News(paths=frozenset({path}))
 
     def surround(self) -> News:
-        """A change of a host or of the settings, after which everything is looked at."""
+        """A change of a host or of the settings; of these nobody need be told before anything is given out."""
         dice = self.dice
         if dice.random() < 0.5:
             said = ["default_adapter: shell\n", "model: m\n", "permissions: full\n", "model: [\n"]
-            path = self.root / "state/settings.yaml"
-            path.write_text(dice.choice(said))
-            return News(paths=frozenset({path}))
+            (self.root / "state/settings.yaml").write_text(dice.choice(said))
+            return News()
         path = self.root / "hosts" / f"{dice.choice('hi')}.yaml"
         path.write_text(f"transport: local\nslots: {dice.randrange(1, 9)}\n")
         if dice.random() < 0.3:
             path.unlink()
-        return News(paths=frozenset({path}))
+        return News()
 
     def record(self) -> News:
         name = self.dice.choice(IDS)
@@ -124,6 +123,8 @@ def test_what_is_taken_in_by_and_by_is_what_all_files_say(people: People, tmp_pa
         news = people.act() if number else None
         if news is not None and people.dice.random() < 0.2:
             news = News(paths=frozenset({people.root / "state"}), tasks=news.tasks)  # what was told got lost
+        if number and not kept.is_shared_still():
+            news = News(everything=True)
         by_and_by = kept.refresh(now, observed_ids=people.known, finished_ids=people.finished, news=news)
         at_once = whole.refresh(now, observed_ids=people.known, finished_ids=people.finished)
         assert comparable(by_and_by) == comparable(at_once)

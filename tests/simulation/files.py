@@ -87,6 +87,7 @@ class SimulatedFiles(DesiredFiles):
         self._since: dict[str, datetime] = {}
         self._known: tuple[object, Desired] | None = None
         self._away: frozenset[str] = frozenset()
+        self._version = -1
 
     def refresh(
         self,
@@ -97,7 +98,8 @@ class SimulatedFiles(DesiredFiles):
         live_hosts: Collection[str] = (),
         news: News | None = None,  # noqa: ARG002 - it looks at everything
     ) -> Desired:
-        state = (self._fleet.version, frozenset(live_hosts))
+        self._version = self._fleet.version
+        state = (self._version, frozenset(live_hosts))
         if self._known is None or self._known[0] != state:
             self._known = (state, self._in_force_now(live_hosts))
             self._away = frozenset(name for name, file in self._fleet.tasks.items() if file.gone)
@@ -110,6 +112,9 @@ class SimulatedFiles(DesiredFiles):
 
     def is_still(self, news: News) -> bool:
         return not (news.paths or news.everything)
+
+    def is_shared_still(self) -> bool:
+        return self._version == self._fleet.version
 
     def host(self, host_id: str) -> Host | None:
         file = self._fleet.hosts.get(host_id)

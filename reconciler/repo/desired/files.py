@@ -103,6 +103,13 @@ class DesiredFiles:
             return False
         return self._hosts is self._made[1].hosts and self._tips.is_still()
 
+    def is_shared_still(self) -> bool:
+        """Whether hosts, adapters and settings are as they were read; to be asked before anything is given out."""
+        if self._committed:
+            return True
+        racy = any(fleetfiles.kind(path) != "task" for path in self._catalogue.unsettled)
+        return not racy and fleetfiles.is_shared_as_listed(self._root, self._listing)
+
     def settings(self) -> Settings:
         """The settings in force at this moment; no other file is looked at."""
         self._tip = self._tips.look()
@@ -122,9 +129,7 @@ class DesiredFiles:
         broken = others and self._catalogue.broken
         if self._made is None or broken or any(fleetfiles.kind(path) != "task" for path in others):
             return None
-        paths: Collection[str] | None = ()
-        if news.paths or others:
-            paths = self._committed_paths(others) if self._committed else self._paths(news)
+        paths = self._committed_paths(others) if self._committed else self._paths(news)
         if paths is None:
             return None
         self._take_in(self._made[1], self._update(now, paths), news)
@@ -138,7 +143,7 @@ class DesiredFiles:
         """
         paths = {path for one in news.paths if (path := self._below(one)) is not None}
         if ALL_TOLD in paths:
-            if not fleetfiles.is_shared_as_listed(self._root, self._listing):
+            if not self.is_shared_still():
                 return None
             paths |= self._catalogue.unsettled
         folders = {path for path in paths if path == ALL_TOLD or path in self._listing.folders}
@@ -199,7 +204,7 @@ class DesiredFiles:
         return self._catalogue.update(self._listing.files, self._tip, now, committed=committed, paths=paths)
 
     def _desired(self, made: Assembly, now: datetime) -> Desired:
-        retired = self._retired(made.hosts)
+        retired = self._good.hosts(self._record.live_hosts - made.hosts.keys(), self._tip.commit)
         self._hosts = made.hosts | retired if retired else made.hosts
         at_tip = self._tips.listing() if self._absence.missing else Listing()
         absent, waiting = self._absence.since(
@@ -279,15 +284,6 @@ class DesiredFiles:
         if entry.value is not None:
             return Good(blob=entry.blob, value=entry.value, filled=entry.left is not None)
         return self._good.find(entry.place.kind, path, self._tip.commit)
-
-    def _retired(self, hosts: Mapping[str, Document[Host]]) -> dict[str, Document[Host]]:
-        """Hosts whose file is gone while runs live there, in their last good version."""
-        retired = {}
-        for name in self._record.live_hosts:
-            good = None if name in hosts else self._good.find("host", f"hosts/{name}.yaml", self._tip.commit)
-            if good is not None and isinstance(good.value, Host):
-                retired[name] = Document(value=good.value, spec=good.blob)
-        return retired
 
     def _locate(self, path: str, key: KeyPath) -> tuple[int, int]:
         """Where a key stands in the version that was last read; the start of the file when that is no longer there."""

@@ -3,11 +3,12 @@
 Never takes a version that does not load today.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from reconciler.core.desired import Document, Host
 from reconciler.repo import git
 from reconciler.repo.desired import history, loading
 from reconciler.repo.desired.checks import Value
@@ -68,6 +69,15 @@ class GoodVersions:
                 self._searched.clear()
             self._searched[key] = self._search(kind, path, noted, tip)
         return self._searched[key]
+
+    def hosts(self, names: Iterable[str], tip: str | None) -> dict[str, Document[Host]]:
+        """The hosts of these names in their newest valid versions, as far as one is known."""
+        found = {name: self.find("host", f"hosts/{name}.yaml", tip) for name in names}
+        return {
+            name: Document(value=good.value, spec=good.blob)
+            for name, good in found.items()
+            if good is not None and isinstance(good.value, Host)
+        }
 
     def _search(self, kind: str, path: str, noted: str | None, tip: str | None) -> Good | None:
         if self._judged is not None:
