@@ -14,6 +14,7 @@ from functools import partial
 from typing import assert_never
 
 from reconciler.acting import collecting, collectmany, publishing, starting, tidying
+from reconciler.acting.belonging import fleet_of, host_of
 from reconciler.acting.collecting import DeliveryDelayed
 from reconciler.acting.sweeping import Sweeper
 from reconciler.agents import leasing
@@ -219,10 +220,10 @@ class Dispatcher:
         self._look(action.run.host, action.run.run_id)
 
     async def _stop(self, action: Stop, desired: Desired) -> None:
-        host = starting.host_of(desired, action.run).value
+        host = host_of(desired, action.run).value
         run_name = f"{action.task_id}.{action.run.epoch}"
         workdir = tidying.workdir_of(self._edges, action.run, host)
-        fleet, term = starting.fleet_of(action.run), self._edges.term
+        fleet, term = fleet_of(action.run), self._edges.term
         command = stop.stop(workdir, fleet, run_name, action.reason, launcher=host.launcher, term=term)
         stopped = stop.parse_stop(await self._edges.run(action.run.host, host, command))
         self._look(action.run.host, None)

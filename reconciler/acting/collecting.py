@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.acting import sweeping
+from reconciler.acting.belonging import fleet_of, host_of
 from reconciler.acting.sweeping import Sweeper
 from reconciler.core import mask, output, report
 from reconciler.core.actions import Collect
@@ -21,7 +22,6 @@ from reconciler.core.terms import Delivery, Failure, Outcome
 from reconciler.core.verdict import Result
 from reconciler.edges import Edges
 from reconciler.repo import logs, metas
-from reconciler.transport import Unreachable
 
 RETRIED = frozenset({Failure.TRANSPORT})
 """Failures to deliver after which the delivery, not the run, is tried again."""
@@ -38,7 +38,7 @@ async def collect(  # noqa: PLR0913 - what an effect is given, and what it share
 
     Raises `Unreachable`, `Misconfigured` and `DeliveryDelayed`: to be repeated; `Fenced` where another one leads.
     """
-    host = host_of(desired, action.run.host)
+    host = host_of(desired, action.run).value
     run_name = f"{action.task_id}.{action.run.epoch}"
     meta = sighting.meta
     if meta is None:
@@ -59,7 +59,7 @@ async def collect(  # noqa: PLR0913 - what an effect is given, and what it share
 
 def place(host: Host, action: Collect, meta: Meta) -> sweeping.Place:
     """Where the run left something."""
-    return sweeping.Place(host_id=action.run.host, host=host, workdir=metas.workdir(meta), fleet=_fleet(meta))
+    return sweeping.Place(host_id=action.run.host, host=host, workdir=metas.workdir(meta), fleet=fleet_of(action.run))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,17 +77,6 @@ class Ending:
     result: Result
     meta: Meta | None = None
     head_sha: str | None = None
-
-
-def host_of(desired: Desired, host_id: str) -> Host:
-    """The host of a run; `Unreachable` where its file is gone and no good version is known."""
-    if host_id not in desired.hosts:
-        raise Unreachable(f"{host_id}: hosts/{host_id}.yaml is gone: bring it back")
-    return desired.hosts[host_id].value
-
-
-def _fleet(meta: Meta) -> str:
-    return meta.run_id.partition(".")[0]
 
 
 def judge(edges: Edges, action: Collect, meta: Meta, sighting: Sighting) -> Result:
@@ -131,7 +120,7 @@ async def _deliver(
     """The commit that the remote's branch holds after the push, or why there is none."""
     order = deliver.Delivery(
         workdir=metas.workdir(meta),
-        fleet=_fleet(meta),
+        fleet=fleet_of(action.run),
         workspace=meta.workspace,
         repository=meta.task.repository or "",
         branch=meta.branch,
@@ -141,7 +130,7 @@ async def _deliver(
         identity=desired.settings.commit,
         term=edges.term,
     )
-    host = host_of(desired, action.run.host)
+    host = host_of(desired, action.run).value
     answer = deliver.parse_deliver(await edges.run(action.run.host, host, deliver.deliver(order)))
     match answer:
         case deliver.Delivered():
@@ -156,8 +145,8 @@ async def _deliver(
 
 async def _head(edges: Edges, desired: Desired, action: Collect, meta: Meta) -> str | None:
     """What the workspace stands at, where nothing is to be delivered."""
-    command = deliver.inspect(metas.workdir(meta), _fleet(meta), meta.workspace)
-    host = host_of(desired, action.run.host)
+    command = deliver.inspect(metas.workdir(meta), fleet_of(action.run), meta.workspace)
+    host = host_of(desired, action.run).value
     return deliver.parse_inspect(await edges.run(action.run.host, host, command))
 
 

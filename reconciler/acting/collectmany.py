@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from reconciler.acting import collecting
+from reconciler.acting.belonging import host_of
 from reconciler.acting.collecting import Ending
 from reconciler.acting.sweeping import Place, Sweeper
 from reconciler.core.actions import Collect
@@ -39,7 +40,7 @@ async def collect(
 
     Raises `Unreachable` and `Misconfigured`: to be repeated; `Fenced` where another one leads.
     """
-    host = collecting.host_of(desired, actions[0].run.host)
+    host = host_of(desired, actions[0].run).value
     known: list[_Known] = []
     places: dict[str, tuple[Place, list[str]]] = {}
     for action in actions:

@@ -5,16 +5,16 @@ Every step may be repeated; it never judges a run that started.
 
 import asyncio
 
+from reconciler.acting.belonging import fleet_of, host_of
 from reconciler.acting.launching import CannotStart, Launcher, Order, Ready
 from reconciler.core.actions import GiveUp, Launch
-from reconciler.core.desired import Desired, Document, Host, Task
+from reconciler.core.desired import Desired, Task
 from reconciler.core.events import NotStarted
-from reconciler.core.observed import Run
 from reconciler.core.script import giveup, prepare
 from reconciler.core.terms import Failure
 from reconciler.edges import Edges
 from reconciler.repo.desired import assigned
-from reconciler.transport import Misconfigured, Unreachable
+from reconciler.transport import Misconfigured
 
 
 class Starter:
@@ -115,18 +115,6 @@ async def _order(edges: Edges, desired: Desired, action: Launch) -> Order:
         secrets=_secrets(edges, (*task.secrets, *adapter.value.secrets)),
         fleet_id=fleet_of(run),
     )
-
-
-def host_of(desired: Desired, run: Run) -> Document[Host]:
-    """The host of a run; `Unreachable` where its file is gone and no good version is known."""
-    if run.host not in desired.hosts:
-        raise Unreachable(f"{run.host}: hosts/{run.host}.yaml is gone: bring it back")
-    return desired.hosts[run.host]
-
-
-def fleet_of(run: Run) -> str:
-    """The id of the fleet, from the name of the run."""
-    return run.run_id.partition(".")[0]
 
 
 async def _task(edges: Edges, desired: Desired, action: Launch) -> Task:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from reconciler.acting.belonging import fleet_of
 from reconciler.core.actions import Collect
 from reconciler.core.desired import Desired, Host
 from reconciler.core.observed import Meta, ObservedTask, Run, Sighting
@@ -46,7 +47,7 @@ async def tidy(edges: Edges, desired: Desired, actions: Sequence[Collect], sight
             continue
         runs, workspaces = _old(edges.branch.tasks()[action.task_id], action, meta, desired.settings.keep_runs)
         if runs or workspaces:
-            old = places[action.run.host, metas.workdir(meta), action.run.run_id.partition(".")[0]]
+            old = places[action.run.host, metas.workdir(meta), fleet_of(action.run)]
             old.runs += runs
             old.workspaces += workspaces
     for (host_id, workdir, fleet), old in places.items():

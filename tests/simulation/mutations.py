@@ -101,8 +101,8 @@ BUGS = (
             ),
             Change(
                 module="reconciler/acting/starting.py",
-                text="from reconciler.core.observed import Run\n",
-                becomes="from reconciler.core.observed import ObservedTask, Run\n",
+                text="import asyncio\n",
+                becomes="import asyncio\nfrom reconciler.core.observed import ObservedTask\n",
             ),
             Change(
                 module="reconciler/acting/starting.py",
