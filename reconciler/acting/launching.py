@@ -123,11 +123,12 @@ def _carried(starts: Sequence[_Start]) -> Iterator[Sequence[_Start]]:
     part: list[_Start] = []
     size = 0
     for start in starts:
-        size += len(start.command.meta_json) + len(start.command.prompt)
-        if part and size > MOST_BYTES:
+        more = len(start.command.meta_json) + len(start.command.prompt)
+        if part and size + more > MOST_BYTES:
             yield part
             part, size = [], 0
         part.append(start)
+        size += more
     yield part
 
 

@@ -52,12 +52,13 @@ class Shared(Generic[Key, Item, Result]):
             del self._working[key]
 
     async def _answer(self, key: Key, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
-        results: Sequence[Result | Exception]
+        answers = [answer for _, answer in batch]
+        told: list[tuple[asyncio.Future[Result], Result | Exception]]
         try:
-            results = await self._work(key, [item for item, _ in batch])
+            told = [*zip(answers, await self._work(key, [item for item, _ in batch]), strict=True)]
         except Exception as error:  # noqa: BLE001 - it is raised to all who share the work, and they tell it apart
-            results = [error] * len(batch)
-        for (_, answer), result in zip(batch, results, strict=True):
+            told = [(answer, error) for answer in answers]
+        for answer, result in told:
             if isinstance(result, Exception):
                 answer.set_exception(result)
                 answer.exception()

@@ -49,6 +49,17 @@ def test_a_failure_is_raised_to_whom_it_concerns() -> None:
     assert [str(error) for error in lost] == ["all of it", "all of it"]
 
 
+def test_work_that_does_not_answer_for_each_is_a_failure_for_all_and_keeps_nobody_waiting() -> None:
+    async def work(_: str, items: Sequence[int]) -> Sequence[int]:
+        return items[1:]
+
+    async def main() -> list[int | BaseException]:
+        shared: Shared[str, int, int] = Shared(work, most=2)
+        return await asyncio.gather(*(shared.ask("a", item) for item in (1, 2)), return_exceptions=True)
+
+    assert [type(answer) for answer in asyncio.run(main())] == [ValueError, ValueError]
+
+
 def test_who_gives_up_waiting_costs_nobody_else_the_answer() -> None:
     async def main() -> int:
         gate = asyncio.Event()
