@@ -5,7 +5,6 @@ Everything is bare asyncssh to one sshd, so that what was chosen stands beside w
 
 import asyncio
 import functools
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import asyncssh
 
 from bench import frame, stage
 from bench.figures import Figures, Goal, Part, interleaved, rows
+from bench.wakeup import CHOSEN, connected
 from reconciler.transport.dial import Destination, Dialer
 from tests.contract.sshd import Sshd
 
@@ -25,7 +25,6 @@ COLD = 10
 COMMANDS = 300
 AT_ONCE = 10
 LIMIT_S = 120.0
-CHOSEN = "aes128-gcm@openssh.com"
 OWN = "asyncssh's own first choice"
 OTHERS = ("aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr")
 PROMPT, PLAIN = "acknowledged at once", "as the kernel does it"
@@ -55,7 +54,7 @@ def _ciphers(rounds: int, sshd: Sshd) -> Figures:
 
 def _streamed(sshd: Sshd, cipher: str | None) -> float:
     async def main() -> float:
-        async with await _connect(sshd, cipher) as connection:
+        async with await connected(sshd, cipher) as connection:
             before_s = time.perf_counter()
             done = await connection.run(f"head -c {MEGABYTES}M /dev/zero", encoding=None, check=True)
             taken_s = time.perf_counter() - before_s
@@ -64,21 +63,6 @@ def _streamed(sshd: Sshd, cipher: str | None) -> float:
         return MEGABYTES / taken_s
 
     return asyncio.run(main())
-
-
-async def _connect(
-    sshd: Sshd, cipher: str | None = CHOSEN, sock: socket.socket | None = None
-) -> asyncssh.SSHClientConnection:
-    return await asyncssh.connect(
-        sshd.address,
-        sshd.port,
-        username=sshd.user,
-        client_keys=[str(sshd.client_key_path)],
-        known_hosts=None,
-        config=None,
-        sock=sock,
-        encryption_algs=f"^{cipher}" if cipher is not None else (),
-    )
 
 
 def _cold(rounds: int, sshd: Sshd) -> Figures:
@@ -99,7 +83,7 @@ def _first(sshd: Sshd, prompt: bool) -> float:  # noqa: FBT001 - one of two
         before_s = time.perf_counter()
         for _ in range(COLD):
             sock = await dialer.connect(place, limit_s=15) if prompt else None
-            async with await _connect(sshd, sock=sock) as connection:
+            async with await connected(sshd, sock=sock) as connection:
                 await connection.run("true", check=True)
         dialer.close()
         return (time.perf_counter() - before_s) / COLD * 1e3

@@ -8,6 +8,7 @@ same rounds, are measured the three things that cannot be left out: an inotify w
 import asyncio
 import os
 import random
+import socket
 import statistics
 import subprocess
 import sys
@@ -33,6 +34,8 @@ SAMPLES = 20
 HELD = (100, 10_000)
 IN_MOVED_TO = 0x80
 TAIL = 0.99
+CHOSEN = "aes128-gcm@openssh.com"
+"""The cipher that the program asks for first."""
 
 
 def measure(rounds: int) -> Iterator[Figures]:
@@ -180,8 +183,10 @@ class _Limits:
             connection.close()
 
 
-async def connected(sshd: Sshd) -> asyncssh.SSHClientConnection:
-    """A bare connection to the server."""
+async def connected(
+    sshd: Sshd, cipher: str | None = CHOSEN, sock: socket.socket | None = None
+) -> asyncssh.SSHClientConnection:
+    """A bare connection to the server; without `cipher` asyncssh chooses one."""
     return await asyncssh.connect(
         sshd.address,
         sshd.port,
@@ -189,7 +194,8 @@ async def connected(sshd: Sshd) -> asyncssh.SSHClientConnection:
         client_keys=[str(sshd.client_key_path)],
         known_hosts=None,
         config=None,
-        encryption_algs="^aes128-gcm@openssh.com",
+        sock=sock,
+        encryption_algs=f"^{cipher}" if cipher is not None else (),
     )
 
 

@@ -124,8 +124,7 @@ class Assigning:
 
     def _load(self, host_id: str) -> float:
         """Which part of its slots are in use."""
-        used = self._scene.index.used.get(host_id, 0) + self._more.get(host_id, 0)
-        return used / self._desired.hosts[host_id].value.slots
+        return self._used(host_id) / self._desired.hosts[host_id].value.slots
 
     def _used(self, host_id: str) -> int:
         return self._scene.index.used.get(host_id, 0) + self._more.get(host_id, 0)

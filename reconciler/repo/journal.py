@@ -38,8 +38,8 @@ class JournalFailed(Exception):
 class Journal:
     """The journal at `path`, made when missing. What it answers is on disk, but for `keep_activity`.
 
-    Good versions, and when tasks were first seen, come there with the next change: git does not wait for the disk
-    either with what they are about.
+    Good versions, when tasks were first seen, and what runs were started with come there with the next change: git does
+    not wait for the disk either with what the former are about, and of the last the hosts have a copy.
 
     A damaged file, or one of another program, is moved aside and a new one begun; `warning` then says so in one line.
     Raises JournalFailed when the folder cannot be written.
