@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 RESOLVER_THREADS = 32
+MOST_RECEIVED = 64 * 1024
+"""How many bytes are taken from a socket at once, whatever is asked for."""
 
 Address = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
 
@@ -75,14 +77,15 @@ async def _connect(family: int, address: Address, source: str | None) -> socket.
 
 
 class _PromptSocket(socket.socket):
-    """Acknowledges whatever it receives at once.
+    """Acknowledges whatever it receives at once, and takes little at a time.
 
     The kernel falls back to delayed acknowledgements by itself, and sshd waits for them before it sends the next small
-    packet: 40 ms. So the wish is repeated at every receive.
+    packet: 40 ms. So the wish is repeated at every receive. asyncio asks for 256 KB, and asyncssh copies what is left
+    of them twice for each packet of 32 KB that it takes out.
     """
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-        data = super().recv(bufsize, flags)
+        data = super().recv(min(bufsize, MOST_RECEIVED), flags)
         if hasattr(socket, "TCP_QUICKACK"):
             self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return data
