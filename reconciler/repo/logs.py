@@ -39,7 +39,7 @@ def size(fleet: Fleet, task_id: str, epoch: int, stream: str) -> int:
         return 0
 
 
-def append(fleet: Fleet, copy: Copy, data: bytes, blot: Blot) -> None:
+def append(fleet: Fleet, copy: Copy, data: bytes | memoryview, blot: Blot) -> None:
     """Add bytes that follow on what is here, a secret that they complete blotted out. Only the owner may read them."""
     folder = fleet.logs(copy.task_id, copy.epoch)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def append(fleet: Fleet, copy: Copy, data: bytes, blot: Blot) -> None:
         file.seek(max(file.seek(0, os.SEEK_END) - max(blot.longest - 1, 0), 0))
         overlap = file.read()
         file.seek(-len(overlap), os.SEEK_END)
-        file.write(blot.out(overlap + data))
+        file.write(blot.out(overlap + data) if blot.longest else data)
 
 
 def read(fleet: Fleet, task_id: str, epoch: int, stream: str, offset: int = 0) -> Iterator[bytes]:

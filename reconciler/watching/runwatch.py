@@ -4,6 +4,7 @@ It polls nothing and stops nothing; what it has read of a live run's output is k
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,20 +21,15 @@ from reconciler.core.script.readmany import Piece
 from reconciler.edges import Edges
 from reconciler.repo import logs, metas
 from reconciler.repo.desired import assigned
+from reconciler.watching import chunks
 
 log = logging.getLogger(__name__)
-
-CHUNK_BYTES = 4 * 1024 * 1024
-"""How much of an output is fetched with one command."""
 
 LITTLE_BYTES = 16 * 1024
 """Up to how much of an output is fetched along with that of other runs."""
 
 Stream = Literal["stdout", "stderr"]
 STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
-
-MOST_COPIED = 1024**3
-"""How much of an output is copied to this machine: a host's disk may be larger, or only pretend to be."""
 
 CLAIM_BOOT = 2
 """Which word of a claim is the boot id."""
@@ -110,7 +106,7 @@ class RunWatch:
         for stream in STREAMS:
             size = answer.stdout_bytes if stream == "stdout" else answer.stderr_bytes
             offset = self._size(watched, stream, size if answer.state == "alive" else None)
-            if 0 < size - offset <= LITTLE_BYTES and size <= MOST_COPIED:
+            if 0 < size - offset <= LITTLE_BYTES and size <= chunks.MOST_COPIED:
                 yield Piece(run=watched.name, stream=stream, offset=offset, size=size - offset)
 
     async def see(self, watched: Watched, answer: poll.Seen, boot_id: str) -> Sighting:
@@ -165,7 +161,7 @@ class RunWatch:
         """Whether the run was claimed under another boot of the host."""
         command = read.read_file(watched.workdir, self._fleet_id, watched.name, "started")
         claim = read.parse_read(await self._run(command))
-        words = claim.data.decode(errors="replace").split() if claim is not None else []
+        words = bytes(claim.data).decode(errors="replace").split() if claim is not None else []
         return len(words) > CLAIM_BOOT and words[CLAIM_BOOT] != boot_id
 
     async def _fetch(self, watched: Watched, meta: Meta | None, stream: Stream, upto: int | None) -> None:
@@ -176,29 +172,16 @@ class RunWatch:
         offset = self._size(watched, stream, None)
         if stream == "stdout":
             self._catch_up(watched, meta)
-        chunk = await self._chunk(watched, stream, offset, upto)
-        while chunk is not None and chunk.data:
-            upto = chunk.size if upto is None else upto
-            # the next piece comes while this one is written; both are awaited, so that neither is there twice
-            following, written = await asyncio.gather(
-                self._chunk(watched, stream, chunk.end, upto),
-                self._append(watched, meta, stream, chunk.data),
-                return_exceptions=True,
-            )
-            for failed in (written, following):
-                if isinstance(failed, BaseException):
-                    raise failed
-            chunk = following if isinstance(following, Chunk) else None
 
-    async def _chunk(self, watched: Watched, stream: Stream, offset: int, upto: int | None) -> Chunk | None:
-        """The next piece of an output; None where there is none, or enough was copied."""
-        if offset >= MOST_COPIED or (upto is not None and offset >= upto):
-            return None
-        most = min(CHUNK_BYTES, MOST_COPIED - offset)
-        command = read.read(watched.workdir, self._fleet_id, watched.name, stream, offset, most)
-        return read.parse_read(await self._run(command), offset)
+        async def fetched(begin: int, most: int) -> Chunk | None:
+            command = read.read(watched.workdir, self._fleet_id, watched.name, stream, begin, most)
+            return read.parse_read(await self._run(command), begin)
 
-    async def _append(self, watched: Watched, meta: Meta | None, stream: Stream, data: bytes) -> None:
+        async with contextlib.aclosing(chunks.in_order(fetched, offset, upto)) as coming:
+            async for chunk in coming:
+                await self._append(watched, meta, stream, chunk.data)
+
+    async def _append(self, watched: Watched, meta: Meta | None, stream: Stream, data: bytes | memoryview) -> None:
         copy = logs.Copy(task_id=watched.task_id, epoch=watched.run.epoch, stream=stream)
         self._sizes.pop((watched.run.run_id, stream), None)
         if len(data) > LITTLE_BYTES:
@@ -206,7 +189,7 @@ class RunWatch:
         else:
             logs.append(self._fleet, copy, data, self._blot(meta))
         if stream == "stdout" and watched.run.run_id in self._outputs:
-            self._outputs[watched.run.run_id].feed(data)
+            self._outputs[watched.run.run_id].feed(bytes(data))
 
     def _has(self, watched: Watched, answer: poll.Seen) -> bool:
         """Whether all that the run has printed was here at the last look."""
@@ -253,7 +236,7 @@ class RunWatch:
                 command = read.read_file(watched.workdir, self._fleet_id, watched.name, inside)
                 chunk = read.parse_read(await self._run(command))
                 if chunk is not None:
-                    data = self._blot(meta).out(chunk.data)
+                    data = self._blot(meta).out(bytes(chunk.data))
                     logs.keep_file(self._fleet, watched.task_id, watched.run.epoch, name, data)
             except ValueError as error:
                 log.warning("%s: output.files of its adapter: %s", watched.run.run_id, error)

@@ -351,7 +351,7 @@ def test_a_hundred_megabytes_of_output_are_counted_and_read_at_the_end(dash: Wor
     assert dash.seen("t.1").stdout_bytes == 100_000_004
     chunk = read.parse_read(dash.host.run(read.read(WORKDIR, dash.fleet, "t.1", "stdout", 100_000_000, 100)))
     assert chunk is not None
-    assert chunk.data == b"end\n"
+    assert bytes(chunk.data) == b"end\n"
 
 
 def test_files_outside_of_the_run_folder_are_not_read(dash: World) -> None:

@@ -34,7 +34,7 @@ if [ -z "$file" ] || [ -L "$file" ] || [ ! -f "$file" ]; then answer; echo missi
 set -- $(LC_ALL=C ls -ln -- "./$file")
 answer
 printf 'size %s\n' "$5"
-tail -c +$((offset + 1)) -- "./$file" | head -c "$limit"
+dd if="./$file" bs=65536 iflag=skip_bytes,count_bytes skip="$offset" count="$limit" 2>/dev/null || [ $? -lt 128 ]
 """
 )
 
@@ -60,11 +60,14 @@ printf .
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """Bytes of a file from `offset` on. `size` is that of the file just before; the next offset is `end`."""
+    """Bytes of a file from `offset` on. `size` is that of the file just before; the next offset is `end`.
+
+    `data` are a view of the answer, because a copy of megabytes costs as much as their way over a network.
+    """
 
     offset: int
     size: int
-    data: bytes
+    data: memoryview
 
     @property
     def end(self) -> int:
@@ -102,18 +105,19 @@ def read_file(workdir: str, fleet: str, run: str, path: str, limit: int = MOST_B
 
 def parse_read(completed: Completed, offset: int = 0) -> Chunk | None:
     """The bytes, or None where there is no such file; ProtocolError for an answer that is none or was broken off."""
-    answer = shell.body("read", completed)
+    answer, begin = completed.stdout, shell.begin("read", completed)
     if completed.exit != 0:  # a part of a file that is read at once would be taken for all of it
-        message = f"read: it ended with {completed.exit} after {len(answer)} bytes"
+        message = f"read: it ended with {completed.exit} after {len(answer) - begin} bytes"
         raise shell.ProtocolError(message)
-    if answer == b"missing\n":
+    newline = answer.find(b"\n", begin)
+    head = answer[begin:newline] if newline >= 0 else b""
+    if head == b"missing" and newline == len(answer) - 1:
         return None
-    head, newline, data = answer.partition(b"\n")
     word, _, size = shell.text(head).partition(" ")
-    if not newline or word != "size":
-        message = f"read: {shell.text(head[:80])!r} is no size"
+    if word != "size":
+        message = f"read: {shell.text(answer[begin : begin + 80])!r} is no size"
         raise shell.ProtocolError(message)
-    return Chunk(offset=offset, size=shell.number("read", size), data=data)
+    return Chunk(offset=offset, size=shell.number("read", size), data=memoryview(answer)[newline + 1 :])
 
 
 def read_meta(workdir: str, fleet: str, run: str) -> Command:

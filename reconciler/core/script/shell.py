@@ -198,15 +198,20 @@ def body(name: str, completed: Completed) -> bytes:
 
     ProtocolError where it did not answer, Fenced where the host has seen a newer term.
     """
-    _, mark, answer = completed.stdout.partition(MARK)
-    if not mark:
+    return completed.stdout[begin(name, completed) :]
+
+
+def begin(name: str, completed: Completed) -> int:
+    """Where in its stdout a script's answer begins; raises as `body` does."""
+    found = completed.stdout.find(MARK)
+    if found < 0:
         said = " ".join(text(completed.stderr or completed.stdout)[-300:].split())
         message = f"{name}: the host's sh ended with {completed.exit} and no answer: {said or 'it said nothing'}"
         raise ProtocolError(message)
-    refused = _FENCED.fullmatch(answer)
+    refused = _FENCED.fullmatch(completed.stdout, found + len(MARK))
     if refused is not None:
         raise Fenced(name, int(refused[1]))
-    return answer
+    return found + len(MARK)
 
 
 def fields(name: str, answer: bytes) -> dict[str, str]:
