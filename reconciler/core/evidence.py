@@ -4,7 +4,7 @@ It is kept by what changed; what a single end means is `troubles`' part, whether
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import takewhile
@@ -16,6 +16,9 @@ from reconciler.core.terms import Failure, Outcome, Scope
 from reconciler.core.troubles import Seen
 
 T = TypeVar("T", datetime, Seen)
+
+Known = tuple[Run | None, list[Seen], list[datetime]]
+"""Of a task: its live run, the ends that are evidence, and when the runs of both began."""
 
 IN_A_ROW = 3
 """So many runs of several tasks in a row: two may be chance, and every more is a launch for nothing."""
@@ -48,9 +51,9 @@ class Ends:
 class Evidence:
     """What ended since a horizon, and older ends by a usage limit that lasts."""
 
-    def __init__(self, horizon: datetime) -> None:
-        """Nothing is known yet."""
-        self.horizon = horizon
+    def __init__(self, horizon: datetime, live: Mapping[str, Run]) -> None:
+        """Nothing is known yet; `live` are the runs that live now, by task, as somebody else keeps them."""
+        self.horizon, self._live = horizon, live
         self.troubled: dict[tuple[Scope, str], Ends] = {}
         """The ends of those hosts and adapters of which the newest are all trouble."""
         self.limits: dict[tuple[str, str], list[Seen]] = {}
@@ -61,24 +64,22 @@ class Evidence:
         self._began_at: list[datetime] = []
         self._ended_at: list[datetime] = []
         """When the runs began and ended, so that those which lived at a time are counted without a look at each."""
-        self._live: dict[str, dict[str, Run]] = {}
         self._ends: dict[tuple[Scope, str], Ends] = {}
         """By host, and by adapter those of an account that is known: who pulls work has its own."""
         self._well: dict[str, int] = {}
-        self._of: dict[str, tuple[Run | None, list[Seen]]] = {}
+        self._of: dict[str, Known] = {}
 
     def put(self, task_id: str, seen: ObservedTask | None, now: datetime) -> None:
         """Take what is recorded of a task now; `None`: nothing is any more."""
-        was, before = self._of.pop(task_id, _NOTHING)
-        live = seen.live_run if seen is not None else None
-        after = self._speaking(task_id, seen, now) if seen is not None else []
+        _, before, began_before = self._of.pop(task_id, _NOTHING)
+        live, after = (seen.live_run, self._speaking(task_id, seen, now)) if seen is not None else (None, [])
+        began = _began(live, after)
         if live is not None or after:
-            self._of[task_id] = (live, after)
-        gone = [one for one in before if one not in after]
-        new = [one for one in after if one not in before]
-        if was is not live:
-            self._put_live(task_id, was, live)
-        self._put_began(_began(was, gone), _began(live, new))
+            self._of[task_id] = live, after, began
+        if began != began_before:
+            self._put_began(began_before, began)
+        gone = [one for one in before if one not in after] if before else before
+        new = [one for one in after if one not in before] if before else after
         for one in gone:
             self._take(one, -1)
         for one in new:
@@ -91,11 +92,12 @@ class Evidence:
             return
         ended = takewhile(lambda one: one.ended_at < horizon, self._ended)
         for one in [one for one in ended if not _lasts(one.run, now)]:
-            live, ends = self._of.pop(one.task_id)
+            live, ends, before = self._of.pop(one.task_id)
             left = [other for other in ends if other != one]
+            began = _began(live, left)
             if live is not None or left:
-                self._of[one.task_id] = (live, left)
-            self._put_began(_began(None, [one]), [])
+                self._of[one.task_id] = live, left, began
+            self._put_began(before, began)
             self._take(one, -1)
 
     @property
@@ -112,24 +114,18 @@ class Evidence:
         ends = self._ends.get((Scope.HOST if scope is Scope.HOST else Scope.ADAPTER, name or ""))
         ended = self._ended if scope is Scope.FLEET else ends.ended if ends is not None else []
         yield from (one.run for one in takewhile(lambda one: one.ended_at >= moment, reversed(ended)))
-        hosts = [self._live.get(name or "", {})] if scope is Scope.HOST else self._live.values()
-        for runs in hosts:
-            yield from runs.values()
+        yield from self._live.values()
 
     def _speaking(self, task_id: str, seen: ObservedTask, now: datetime) -> list[Seen]:
-        ended = [troubles.seen(task_id, run, run.finished_at) for run in seen.runs if run.finished_at is not None]
-        return [one for one in ended if one.ended_at >= self.horizon or _lasts(one.run, now)]
-
-    def _put_live(self, task_id: str, was: Run | None, live: Run | None) -> None:
-        if was is not None:
-            del self._live[was.host][task_id]
-        if live is not None:
-            self._live.setdefault(live.host, {})[task_id] = live
+        return [
+            one
+            for run in seen.runs
+            if run.finished_at is not None
+            and ((one := troubles.seen(task_id, run, run.finished_at)).ended_at >= self.horizon or _lasts(run, now))
+        ]
 
     def _put_began(self, before: list[datetime], after: list[datetime]) -> None:
-        """Know when runs began; one that lived and ended began when it did."""
-        if before == after:
-            return
+        """Know that runs began at other times than was known of their task."""
         for moment in before:
             _remove(self._began_at, moment)
         for moment in after:
@@ -162,7 +158,7 @@ class Evidence:
             del self._ends[scope, name]
 
 
-_NOTHING: tuple[None, list[Seen]] = (None, [])
+_NOTHING: Known = (None, [], [])
 
 
 def _lasts(run: Run, now: datetime) -> bool:
