@@ -27,11 +27,9 @@ class Askers:
             if asking.claim is not None:
                 held.add(claim)
 
-    def narrowed(self, task: Task, fit: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of the fit hosts of which an agent asks that can do the task; all where the reconciler starts it."""
-        if task.execution_mode is not ExecutionMode.HTTP_PULL:
-            return fit
-        return tuple(host_id for host_id in fit if any(_able(asking, task) for asking in self._left.get(host_id, ())))
+    def asking(self, task: Task, fit: frozenset[str]) -> frozenset[str]:
+        """Those of the fit hosts of which an agent asks that can do the task."""
+        return frozenset(one for one in fit if any(_able(asking, task) for asking in self._left.get(one, ())))
 
     def take(self, task: Task, host_id: str) -> str | None:
         """The claim of the agent that gets the task: of those that can do it the one that can do least else."""

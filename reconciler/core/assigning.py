@@ -4,60 +4,58 @@ It looks at the hosts with room and at the first of those who wait for them, and
 """
 
 import heapq
+import itertools
 from bisect import bisect_left, insort
-from collections.abc import Collection, Hashable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterator, Mapping
 
 from reconciler.core import conditions, digests, ending, placement, queues, rounds, trials
 from reconciler.core.actions import Record
 from reconciler.core.askers import Askers
 from reconciler.core.conditions import Usage
-from reconciler.core.desired import Desired, Task
+from reconciler.core.desired import Document, Task
 from reconciler.core.events import Assigned
-from reconciler.core.index import Index
+from reconciler.core.index import Index, Pass
 from reconciler.core.observed import UNTOUCHED, Observed, ObservedTask, run_id
-from reconciler.core.queues import Queue
+from reconciler.core.queues import Order, Queue
 from reconciler.core.room import Room
 from reconciler.core.settling import PLANNER
 from reconciler.core.terms import ExecutionMode, Kind, Outcome
 from reconciler.core.trials import Trials
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """What a pass sees. `returned`: runs that came back, by host; `settled`: the tasks of which something is asked."""
-
-    desired: Desired
-    observed: Observed
-    now: datetime
-    index: Index
-    room: Room
-    returned: Mapping[str, int]
-    settled: Collection[str]
+MANY_MORE = 16
+"""Where no more than so many times as many groups wait as fit, they are gone over in their order; else those that fit
+are put in order."""
 
 
 class Assigning:
     """A pass that is under way."""
 
-    def __init__(self, scene: Scene) -> None:
-        """Nothing is given out yet."""
-        self._desired, self._observed, self._now = scene.desired, scene.observed, scene.now
-        self._scene = scene
-        self._more = dict(scene.returned)
-        self._running = len(scene.index.live) + sum(self._more.values())
-        self._askers = Askers(scene.observed, scene.index.claims)
-        self._trials = Trials(scene.desired, scene.observed, scene.index.live.values(), scene.now)
-        self._room = sorted((self._load(host_id), host_id) for host_id in scene.room.open)
+    def __init__(
+        self, seen: Pass, index: Index, room: Room, returned: Mapping[str, int], settled: Collection[str]
+    ) -> None:
+        """Nothing is given out yet. `returned`: runs that came back, by host; `settled`: tasks with other events."""
+        self._desired, self._observed, self._now = seen
+        self._index, self._room, self._settled = index, room, settled
+        self._more = dict(returned)
+        self._running = len(index.live) + sum(returned.values())
+        self._askers = Askers(self._observed, index.claims)
+        self._trials = Trials(self._desired, self._observed, index.live.values(), self._now)
+        loads = [(self._load(host_id), host_id) for host_id in room.open]
+        self._free = sorted(one for one in loads if one[0] < 1)
         """The hosts that have room, those with most of it first."""
 
     def assign(self) -> Iterator[Record]:
         """Each assignment, in the order in which the tasks go."""
-        heads = [queue.settled[0] for queue in self._queues()]
-        heapq.heapify(heads)
-        places: dict[Queue, int] = {}
-        while heads and self._room and not self._limited():
-            _, _, task_id, queue = heads[0]
+        heads, behind, places = self._heads(), list[Order](), dict[Queue, int]()
+        head: Order | None = None
+        while self._free and not self._limited():
+            head = head or next(heads, None)
+            if behind and (head is None or behind[0] < head):
+                _, _, task_id, queue = heapq.heappop(behind)
+            elif head is not None:
+                (_, _, task_id, queue), head = head, None
+            else:
+                return
             goes_on = self._may_go(queue)
             if goes_on and self._is_free(task_id):
                 host_id = self._host(task_id, queue)
@@ -65,25 +63,21 @@ class Assigning:
                 if host_id is not None:
                     yield self._given(task_id, host_id)
             place = places[queue] = places.get(queue, 0) + 1
-            if goes_on and place < len(queue.settled):
-                heapq.heapreplace(heads, queue.settled[place])
-            else:
-                heapq.heappop(heads)
+            if goes_on and self._free and place < len(queue.settled):
+                heapq.heappush(behind, queue.settled[place])
 
-    def _queues(self) -> Collection[Queue]:
-        """The groups that fit a host with room."""
-        room, waiting = self._scene.room, self._scene.index.queues.waiting
-        if len(room.open) < len(waiting):
-            found = [queue for name in room.open for alike in room.fitting.get(name, ()) for queue in alike.values()]
-            return found if len(room.open) == 1 else dict.fromkeys(found)
-        fit = [one for one in waiting.values() if not _fit(room, one).isdisjoint(room.open)]
-        return [queue for one in fit for queue in one.values()]
+    def _heads(self) -> Iterator[Order]:
+        """Who goes first of each group that fits a host with room, in order: of all groups, or of the few that fit."""
+        queues, fits = self._index.queues, self._room.fits()
+        if len(queues.heads) <= MANY_MORE * len(fits):
+            return itertools.compress(queues.heads, map(fits.__contains__, queues.required))
+        return iter(sorted(queue.settled[0] for required in fits for queue in required.groups.values()))
 
     def _limited(self) -> bool:
         bounds = self._desired.settings.limits
         if bounds.running is None and bounds.review is None:
             return False
-        used = Usage(running=self._running, in_review=len(self._scene.index.in_review))
+        used = Usage(running=self._running, in_review=len(self._index.in_review))
         return next(conditions.limits(self._desired, used), None) is not None
 
     def _may_go(self, queue: Queue) -> bool:
@@ -96,59 +90,52 @@ class Assigning:
 
     def _is_free(self, task_id: str) -> bool:
         """Whether nothing is asked of the task, and no lost run of it came back."""
-        if task_id in self._scene.settled:
+        if task_id in self._settled:
             return False
-        if task_id not in self._scene.index.lost:
+        if task_id not in self._index.lost:
             return True
         found = conditions.obstacles(task_id, self._desired, self._observed, self._now)
         return next(found, None) is None
 
     def _host(self, task_id: str, queue: Queue) -> str | None:
         """Where the task goes: home where it goes on with its work, else where there is most room; `None`: nowhere."""
-        task = queue.task
-        fit = self._scene.room.fit(queue)
-        home = _home(self._observed.tasks.get(task_id, UNTOUCHED))
+        task, fit, room = queue.task, queue.requires.hosts, self._room
         if task.execution_mode is ExecutionMode.HTTP_PULL:
-            asking = self._askers.narrowed(task, tuple(one for one in self._scene.room.open if one in fit))
-            able = [one for one in asking if self._takes(task, one)]
-            return placement.best(able, self._desired, {one: self._used(one) for one in able}, home)
-        if home in fit and home in self._scene.room.open and self._takes(task, home):
+            fit = self._askers.asking(task, fit & room.open)
+        home = _home(self._observed.tasks.get(task_id, UNTOUCHED))
+        if home in fit and home in room.open and self._load(home) < 1 and self._takes(task, home):
             return home
-        return next((one for _, one in self._room if one in fit and self._takes(task, one)), None)
+        return next((one for _, one in self._free if one in fit and self._takes(task, one)), None)
 
     def _takes(self, task: Task, host_id: str) -> bool:
-        """Whether a fit host has a slot, waits for no run that its breaker let through, and its CLI is not too old."""
-        if self._load(host_id) >= 1 or self._trials.of_host(host_id) is not None:
+        """Whether a fit host waits for no run that its breaker let through, and its CLI is not too old."""
+        if self._trials.of_host(host_id) is not None:
             return False
         return placement.too_old(task, host_id, self._desired, self._observed) is None
 
     def _load(self, host_id: str) -> float:
         """Which part of its slots are in use."""
-        return self._used(host_id) / self._desired.hosts[host_id].value.slots
-
-    def _used(self, host_id: str) -> int:
-        return self._scene.index.used.get(host_id, 0) + self._more.get(host_id, 0)
+        used = self._index.used.get(host_id, 0) + self._more.get(host_id, 0)
+        return used / self._room.slots[host_id]
 
     def _given(self, task_id: str, host_id: str) -> Record:
-        task = self._desired.tasks[task_id].value
-        self._trials.take(task, host_id)
+        document = self._desired.tasks[task_id]
+        self._trials.take(document.value, host_id)
         self._fill(host_id)
-        seen = self._observed.tasks.get(task_id, UNTOUCHED)
-        return Record(task_id=task_id, event=self._assigned(task_id, seen, host_id))
+        return Record(task_id=task_id, event=self._assigned(task_id, document, host_id))
 
     def _fill(self, host_id: str) -> None:
         """Count one more run on a host that has room."""
-        place = bisect_left(self._room, (self._load(host_id), host_id))
-        del self._room[place]
+        place = bisect_left(self._free, (self._load(host_id), host_id))
+        del self._free[place]
         self._more[host_id] = self._more.get(host_id, 0) + 1
         self._running += 1
         load = self._load(host_id)
         if load < 1:
-            insort(self._room, (load, host_id))
+            insort(self._free, (load, host_id))
 
-    def _assigned(self, task_id: str, seen: ObservedTask, host_id: str) -> Assigned:
-        document = self._desired.tasks[task_id]
-        task = document.value
+    def _assigned(self, task_id: str, document: Document[Task], host_id: str) -> Assigned:
+        task, seen = document.value, self._observed.tasks.get(task_id, UNTOUCHED)
         epoch = seen.epoch + 1
         return Assigned(
             at=self._now,
@@ -171,20 +158,16 @@ class Assigning:
         )
 
     def _config(self, task: Task, host_id: str) -> str:
-        known, key = self._scene.index.configs, (task.adapter, task.secrets, host_id, self._desired.hosts[host_id].spec)
+        known, key = self._index.configs, (task.adapter, task.secrets, host_id, self._desired.hosts[host_id].spec)
         if key not in known:
             known[key] = digests.config(task, host_id, self._desired)
         return known[key]
 
     def _account(self, task: Task) -> str | None:
-        known, key = self._scene.index.accounts, (task.adapter, task.execution_mode, queues.account(task))
+        known, key = self._index.accounts, (task.adapter, task.execution_mode, queues.account(task))
         if key not in known:
             known[key] = digests.account(task, self._desired)
         return known[key]
-
-
-def _fit(room: Room, alike: Mapping[Hashable, Queue]) -> frozenset[str]:
-    return room.fit(next(iter(alike.values())))
 
 
 def _goes_on(seen: ObservedTask) -> bool:

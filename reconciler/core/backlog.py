@@ -12,7 +12,7 @@ from datetime import datetime
 from reconciler.core import conditions, trials
 from reconciler.core.conditions import Usage
 from reconciler.core.desired import Desired
-from reconciler.core.index import Index
+from reconciler.core.index import Index, Pass
 from reconciler.core.observed import Observed
 from reconciler.core.queues import Queue
 from reconciler.core.room import Room
@@ -33,9 +33,6 @@ class Backlog:
 
 FOR_ROOM = frozenset({Cause.SLOTS, Cause.LIMIT, Cause.AGENT, Cause.NEXT})
 """What keeps tasks waiting that nobody has to mend anything for."""
-
-Pass = tuple[Desired, Observed, datetime]
-"""What a pass of the planner saw."""
 
 
 def backlog(index: Index, room: Room, seen: Pass) -> Backlog:
@@ -72,10 +69,9 @@ def _before(queue: Queue, room: Room, tried: Trials, seen: Pass) -> Cause:
     held = next(trials.holding(queue.task, *seen), None)
     if held is not None or tried.waited_for(queue.task) is not None:
         return Cause.BREAKER
-    fit = room.fit(queue)
-    if fit.isdisjoint(room.able):
+    if queue.requires.hosts.isdisjoint(room.able):
         return Cause.HOST
-    if fit.isdisjoint(room.open):
+    if queue.requires.hosts.isdisjoint(room.open):
         return Cause.SLOTS
     return Cause.AGENT if queue.task.execution_mode is ExecutionMode.HTTP_PULL else Cause.NEXT
 

@@ -21,7 +21,10 @@ HOLDS_MOST = timedelta(hours=1)
 
 def horizon(observed: Observed, now: datetime) -> datetime:
     """Since when ends of runs are evidence."""
-    return min((now - tripping.EVIDENCE, *(one.until for one in observed.breakers.values() if one.is_open)))
+    past = now - tripping.EVIDENCE
+    if not observed.breakers:
+        return past
+    return min((past, *(one.until for one in observed.breakers.values() if one.is_open)))
 
 
 def switches(
@@ -34,7 +37,9 @@ def switches(
     for name, one in observed.breakers.items():
         if one.is_open and name not in found and (moved := _tried(one, evidence, now)) is not None:
             found[name] = moved
-    too_often = [(task_id, tripping.waits(task_id, desired, observed, now)) for task_id in frequent]
+    too_often = [
+        (task_id, tripping.waits(task_id, desired, observed, now)) for task_id in frequent if task_id in desired.tasks
+    ]
     tasks = [tripping.of_task(task_id, until, desired, now) for task_id, until in too_often if until is not None]
     for breaker in (*tasks, *tripping.opening(desired, observed, evidence, now)):
         known = observed.breakers.get(breaker.name)
@@ -45,8 +50,6 @@ def switches(
 
 def switched(observed: Observed, done: tuple[Switch, ...]) -> Observed:
     """What happened once the breakers are switched."""
-    if not done:
-        return observed
     changed = {one.name: one.breaker for one in done}
     merged = {**observed.breakers, **changed}
     return replace(observed, breakers={name: one for name, one in merged.items() if one is not None})

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from reconciler.core import conditions, numbers, publications, settling
 from reconciler.core.askers import Claim
@@ -20,6 +21,9 @@ from reconciler.core.terms import Cause, Outcome, Phase, Wish
 
 TO_COME = frozenset({Phase.CREATED, Phase.ASSIGNED, Phase.RUNNING})
 
+Pass = tuple[Desired, Observed, datetime]
+"""What a pass sees."""
+
 NEW = timedelta(minutes=1)
 """A task that can start so soon after it was first seen could do so from then on."""
 
@@ -30,7 +34,7 @@ class Index:
 
     evidence: Evidence
     """For and against breakers."""
-    live: dict[str, Run] = field(default_factory=dict)
+    live: dict[str, Run]
     """Those with a run whose end was not seen."""
     used: Counter[str] = field(default_factory=Counter)
     """How many of these runs each host has."""
@@ -68,14 +72,23 @@ class Index:
     _alone: tuple[Observed, Observed] | None = None
     _until: dict[str, datetime] = field(default_factory=dict)
     _alarms: list[tuple[datetime, str]] = field(default_factory=list)
+    _kinds: tuple[dict[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Know what a task is taken out of before it is put again."""
+        self._kinds = (
+            self.in_review, self.lost, self.retried, self.frequent, self.settling, self.blocked, self.to_come,
+            self.publishing, self.restless, self.held, self._until,
+        )  # fmt: skip
 
     def put(self, task_id: str, desired: Desired, observed: Observed, now: datetime) -> None:
         """Take a task as it is now."""
         waits, late = task_id in self.queues, self.late.pop(task_id, None)
         self._take_out(task_id)
-        if task_id not in observed.tasks or not observed.tasks[task_id].runs:
+        document, seen = desired.tasks.get(task_id), observed.tasks.get(task_id)
+        if seen is None or not seen.runs:
             self.evidence.put(task_id, None, now)
-        if task_id in observed.tasks or task_id in desired.tasks:
+        if seen is not None or document is not None:
             self.add(task_id, desired, observed, now)
         if task_id not in self.queues:
             self.late.pop(task_id, None)
@@ -156,11 +169,9 @@ class Index:
         run = self.live.pop(task_id, None)
         if run is not None:
             self._count(run.host, -1)
-        for kind in (
-            self.in_review, self.lost, self.retried, self.frequent, self.settling, self.blocked, self.to_come,
-            self.publishing, self.restless, self.held, self._until,
-        ):  # fmt: skip
-            kind.pop(task_id, None)
+        for kind in self._kinds:
+            if task_id in kind:
+                del kind[task_id]
         self.queues.drop(task_id)
         for claim in self._claimed.pop(task_id, ()):
             self.claims[claim] -= 1

@@ -39,9 +39,9 @@ def found(bound: MassDeath, evidence: Evidence, after: datetime) -> Died | None:
     A window begins with a death. Of each task one death counts: one that fails again and again is its own trouble,
     which its attempts bound. The share is that of the runs which lived when the window began.
     """
-    if not evidence.deaths.seen or evidence.deaths.seen[-1].ended_at <= after:
+    if not evidence.deaths or evidence.deaths[-1].ended_at <= after:
         return None
-    deaths = [*itertools.takewhile(lambda one: one.ended_at > after, reversed(evidence.deaths.seen))][::-1]
+    deaths = [*itertools.takewhile(lambda one: one.ended_at > after, reversed(evidence.deaths))][::-1]
     times = [one.ended_at for one in deaths]
     for begin in sorted(set(times), reverse=True):
         first, last = bisect_left(times, begin), bisect_right(times, begin + bound.within)

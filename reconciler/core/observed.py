@@ -134,8 +134,7 @@ class ObservedTask:
     @property
     def live_run(self) -> Run | None:
         """The run whose end was not seen yet: it holds a slot whatever the phase."""
-        run = self.last_run
-        return run if run is not None and run.finished_at is None else None
+        return self.runs[-1] if self.runs and self.runs[-1].finished_at is None else None
 
 
 UNTOUCHED = ObservedTask()

@@ -1,10 +1,10 @@
-"""Which host takes a task: what makes a host unfit, and which of the fit ones is best.
+"""Which host can take a task: what makes one unfit, and whether it is full.
 
-It knows slots and capabilities; whether the task is ready at all is `conditions`' part.
+It knows slots and capabilities; which of several takes a task is `assigning`'s part, whether it is ready `conditions`'.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -73,24 +73,10 @@ def kept_out(host_id: str, desired: Desired, now: datetime) -> Unfit | None:
 
 def full(host_id: str, desired: Desired, used: Mapping[str, int]) -> Unfit | None:
     """Why the host has no free slot, `None` where it has one."""
-    if _has_slot(host_id, desired, used):
-        return None
     slots = desired.hosts[host_id].value.slots
+    if used.get(host_id, 0) < slots:
+        return None
     return Unfit(why=f"{host_id} is full: {used.get(host_id, 0)} of {slots} slots in use", who="nobody", passing=True)
-
-
-def best(fit: Iterable[str], desired: Desired, used: Mapping[str, int], preferred: str | None) -> str | None:
-    """The preferred host where it is among the fit and has a slot, else the least loaded one; `None`: all are full."""
-    free = [host_id for host_id in fit if _has_slot(host_id, desired, used)]
-    if preferred in free:
-        return preferred
-    return min(
-        free, default=None, key=lambda host_id: (used.get(host_id, 0) / desired.hosts[host_id].value.slots, host_id)
-    )
-
-
-def _has_slot(host_id: str, desired: Desired, used: Mapping[str, int]) -> bool:
-    return used.get(host_id, 0) < desired.hosts[host_id].value.slots
 
 
 def mismatch(task: Task, host_id: str, host: Host) -> str | None:

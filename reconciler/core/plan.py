@@ -11,15 +11,15 @@ from datetime import UTC, datetime, timedelta
 
 from reconciler.core import backlog, breakers, conditions, following, leases, massdeath, overlay, placement, settling
 from reconciler.core.actions import Action, Publish, Record
-from reconciler.core.assigning import Assigning, Scene
+from reconciler.core.assigning import Assigning
 from reconciler.core.backlog import Backlog
 from reconciler.core.breaker import Switch
 from reconciler.core.desired import Desired
 from reconciler.core.events import Event
 from reconciler.core.evidence import Evidence
 from reconciler.core.following import Step
-from reconciler.core.index import Index
-from reconciler.core.observed import UNTOUCHED, Observed
+from reconciler.core.index import Index, Pass
+from reconciler.core.observed import UNTOUCHED, Observed, Run
 from reconciler.core.room import Room
 from reconciler.core.terms import TERMINAL, ExecutionMode
 
@@ -48,8 +48,8 @@ class Planner:
 
     def __init__(self) -> None:
         """Nothing was looked at yet."""
-        self._last: tuple[Desired, Observed, datetime] | None = None
-        self._index = Index(Evidence(datetime.max.replace(tzinfo=UTC)))
+        self._last: Pass | None = None
+        self._index = _index(datetime.max.replace(tzinfo=UTC))
         self._room = Room({}, frozenset())
         self._looks: list[tuple[datetime, str]] = []
         """When the live runs that were looked at before need a look because of the time."""
@@ -57,21 +57,26 @@ class Planner:
     def plan(self, desired: Desired, observed: Observed, now: datetime) -> Plan:
         """As the function of that name does."""
         self._catch_up(desired, observed, now)
+        index = self._index
         switches = self._switches(desired, observed, now)
-        observed = breakers.switched(observed, switches)
+        if switches:
+            observed = breakers.switched(observed, switches)
         actions: list[Action] = [*switches]
-        alarms = [*breakers.alarms(observed, self._index.live.values(), now)]
-        actions.extend(following.overdue(observed) if self._index.lost else ())
-        for step in self._steps(desired, observed, now):
+        alarms = [*breakers.alarms(observed, index.live.values(), now)] if observed.breakers else []
+        if index.lost:
+            actions.extend(following.overdue(observed))
+        for step in self._steps(desired, observed, now) if index.restless else ():
             actions.extend(step.actions)
             alarms.extend(step.alarms)
-        settled = dict(self._settled(desired, observed, now))
+        settled = dict(self._settled(desired, observed, now)) if index.settling or observed.breakers else {}
         actions.extend(Record(task_id=task_id, event=event) for task_id, event in settled.items())
         actions.extend(self._assigned(desired, observed, now, settled))
-        publishing = self._publish(observed, now)
-        actions.extend(publishing.actions)
-        alarms.extend(publishing.alarms)
-        alarms.extend(_deletions(desired, observed, now))
+        if index.publishing:
+            publishing = self._publish(observed, now)
+            actions.extend(publishing.actions)
+            alarms.extend(publishing.alarms)
+        if desired.absent:
+            alarms.extend(_deletions(desired, observed, now))
         return Plan(actions=tuple(actions), wake_at=self._wake_at(alarms, observed, now))
 
     def backlog(self) -> Backlog:
@@ -104,16 +109,14 @@ class Planner:
         self._notice_runs(before[1], observed, now)
 
     def _begin(self, desired: Desired, observed: Observed, now: datetime, horizon: datetime) -> None:
-        self._index, self._looks = Index(Evidence(horizon)), []
+        self._index, self._looks = _index(horizon), []
         self._room = Room(desired.hosts, desired.retired_hosts)
         for task_id in observed.tasks:
             self._index.add(task_id, desired, observed, now)
         self._index.add_new(desired, observed, now)
         self._index.queues.settle()
 
-    def _touched(
-        self, before: tuple[Desired, Observed, datetime], desired: Desired, observed: Observed, now: datetime
-    ) -> set[str]:
+    def _touched(self, before: Pass, desired: Desired, observed: Observed, now: datetime) -> set[str]:
         """The tasks of which anything may be other than it was."""
         was, had, _ = before
         touched = overlay.differing(observed.tasks, had.tasks)
@@ -149,13 +152,12 @@ class Planner:
 
     def _switches(self, desired: Desired, observed: Observed, now: datetime) -> tuple[Switch, ...]:
         """What breakers are to be."""
-        frequent = [task_id for task_id in self._index.frequent if task_id in desired.tasks]
-        return breakers.switches(desired, observed, self._index.evidence, frequent, now)
+        return breakers.switches(desired, observed, self._index.evidence, self._index.frequent, now)
 
     def _steps(self, desired: Desired, observed: Observed, now: datetime) -> Iterator[Step]:
         """What the live runs need, of those that need a look."""
         restless = self._index.restless
-        for task_id in tuple(restless) if restless else ():  # one that was large is gone over as a whole
+        for task_id in tuple(restless):
             step = following.follow(task_id, desired, observed, now)
             if self._is_quiet(task_id, step, desired, observed, now):
                 del restless[task_id]
@@ -191,22 +193,13 @@ class Planner:
         returned = Counter(run.host for _, run in placement.returned(observed)) if index.lost else {}
         room.follow(desired, observed, now, index.used)
         room.count(moved & room.hosts.keys(), index.used)
-        for queue in index.queues.unknown.values():
-            room.fit(queue)
-        index.queues.unknown = {}
+        for required in index.queues.unknown:
+            room.fit(required)
+        index.queues.unknown = []
         index.queues.settle()
-        if observed.halts or not index.queues.waiting:
+        if observed.halts or not (index.queues.waiting and room.open):
             return ()
-        scene = Scene(
-            desired=desired,
-            observed=observed,
-            now=now,
-            index=index,
-            room=room,
-            returned=returned,
-            settled=settled,
-        )
-        return tuple(Assigning(scene).assign())
+        return tuple(Assigning((desired, observed, now), index, room, returned, settled).assign())
 
     def _publish(self, observed: Observed, now: datetime) -> Step:
         """What is to be published on a forge that answers, and when to try again what it refused."""
@@ -238,13 +231,19 @@ class Planner:
         return min(soonest or now + RESCAN, now + RESCAN)
 
 
-def _is_other(before: tuple[Desired, Observed, datetime], desired: Desired, observed: Observed, now: datetime) -> bool:
+def _index(horizon: datetime) -> Index:
+    """An index of no task yet, with evidence since then."""
+    live: dict[str, Run] = {}
+    return Index(Evidence(horizon, live), live)
+
+
+def _is_other(before: Pass, desired: Desired, observed: Observed, now: datetime) -> bool:
     """Whether something changed that every task depends on."""
     was, had, then = before
     surroundings = (desired.settings, desired.adapters, desired.secrets)
     return (
         now < then
-        or surroundings != (was.settings, was.adapters, was.secrets)
+        or (desired is not was and surroundings != (was.settings, was.adapters, was.secrets))
         or (observed.fleet, observed.forge is None) != (had.fleet, had.forge is None)
     )
 

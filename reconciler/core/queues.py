@@ -19,16 +19,27 @@ FEW = 16
 
 
 @dataclass(slots=True, eq=False)
-class Queue:
-    """The tasks of one group; `task` is one of them. `fit` decides which hosts fit, `account` who pays for the runs.
+class Requirement:
+    """What decides which hosts fit, as `task` has it: `hosts`, once somebody found out.
 
-    `alike`: all groups, by account, for which the same hosts fit.
+    `groups`: who waits for these, by account.
     """
 
-    task: Task
     fit: Hashable
+    task: Task
+    groups: dict[Hashable, "Queue"] = field(default_factory=dict, repr=False)
+    hosts: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True, eq=False)
+class Queue:
+    """The tasks of one group, as `task` is; `requires` decides which hosts fit, `account` who pays for the runs."""
+
+    task: Task
+    requires: Requirement
     account: Hashable
-    alike: dict[Hashable, "Queue"] = field(repr=False)
+    head: Order | None = None
+    """Who went first when the groups were put in order last."""
     settled: list[Order] = field(default_factory=list)
     """Who waits, in order, but for the new ones."""
     new: list[Order] = field(default_factory=list)
@@ -55,21 +66,41 @@ class Queues:
 
     def __init__(self) -> None:
         """Nobody waits yet."""
-        self.waiting: dict[Hashable, dict[Hashable, Queue]] = {}
-        self.unknown: dict[Hashable, Queue] = {}
-        """What decides which hosts fit, with one of its groups, until somebody finds out which do."""
-        self._alike: dict[Hashable, dict[Hashable, Queue]] = {}
-        """All that ever waited: who keeps the groups for which the same hosts fit has those that come later, too."""
+        self.waiting: dict[Hashable, Requirement] = {}
+        self.heads: list[Order] = []
+        """Who goes first of each group, in order, as of the last time that all was put in order."""
+        self.required: list[Requirement] = []
+        """What each of these requires."""
+        self.unknown: list[Requirement] = []
+        """Those of which somebody has to find out which hosts fit."""
+        self._known: dict[Hashable, Requirement] = {}
+        """All that were there since the hosts changed: who keeps one has those who come to wait for it later, too."""
         self._unsettled: list[Queue] = []
         self._places: dict[str, Order] = {}
         self._plain: dict[tuple[Hashable, ...], Queue] = {}
         """The groups whose tasks have no variables of their own, by all else that decides who is in a group."""
 
     def settle(self) -> None:
-        """Put the new ones of all groups in their places."""
-        for queue in self._unsettled:
-            queue.orders()
-        self._unsettled = []
+        """Put the new ones of all groups in their places, and the groups in order."""
+        moved, self._unsettled = self._unsettled, []
+        for queue in moved:
+            orders, head = queue.orders(), queue.head
+            queue.head = orders[0] if orders else None
+            if len(moved) <= FEW and head is not queue.head:
+                self._move(queue, head)
+        if len(moved) > FEW:
+            self.heads = sorted(queue.head for queue in self.queues() if queue.head is not None)
+            self.required = [queue.requires for _, _, _, queue in self.heads]
+
+    def _move(self, queue: Queue, before: Order | None) -> None:
+        """Put a group in its place among all, of which another went first before."""
+        if before is not None:
+            place = bisect_left(self.heads, before)
+            del self.heads[place], self.required[place]
+        if queue.head is not None:
+            place = bisect_left(self.heads, queue.head)
+            self.heads.insert(place, queue.head)
+            self.required.insert(place, queue.requires)
 
     def __contains__(self, task_id: str) -> bool:
         """Whether the task waits."""
@@ -81,16 +112,20 @@ class Queues:
 
     def queues(self) -> Iterator[Queue]:
         """Every group in which somebody waits."""
-        for alike in self.waiting.values():
-            yield from alike.values()
+        for required in self.waiting.values():
+            yield from required.groups.values()
 
     def forget_hosts(self) -> None:
         """Have it found out anew which hosts fit."""
-        self.unknown = {key: next(iter(alike.values())) for key, alike in self.waiting.items()}
+        self._known, self.unknown = {**self.waiting}, [*self.waiting.values()]
 
     def put_beside(self, task_id: str, task: Task, since: datetime | None) -> bool:
         """Let a task wait where another waits whom the same hosts, accounts and secrets concern; whether one does."""
-        queue = self._plain.get(_kind(task)) if not task.env else self.waiting.get(fit(task), {}).get(account(task))
+        if not task.env:
+            queue = self._plain.get(_group(task))
+        else:
+            required = self.waiting.get(fit(task))
+            queue = required.groups.get(account(task)) if required is not None else None
         if queue is None:
             return False
         order = self._places[task_id] = (-task.priority, _age(since) if since else 0.0, task_id, queue)
@@ -101,13 +136,15 @@ class Queues:
 
     def put(self, task_id: str, task: Task, since: datetime | None) -> None:
         """Let a task wait that waits nowhere."""
-        alike = self.waiting[fit(task)] = self._alike.setdefault(fit(task), {})
-        queue = alike.get(account(task))
-        if queue is None:
-            queue = alike[account(task)] = Queue(task, fit(task), account(task), alike)
-            self.unknown[fit(task)] = queue
+        required = self._known.get(fit(task))
+        if required is None:
+            required = self._known[fit(task)] = Requirement(fit(task), task)
+            self.unknown.append(required)
+        self.waiting[required.fit] = required
+        if account(task) not in required.groups:
+            queue = required.groups[account(task)] = Queue(task, required, account(task))
             if not task.env:
-                self._plain[_kind(task)] = queue
+                self._plain[_group(task)] = queue
         self.put_beside(task_id, task, since)
 
     def drop(self, task_id: str) -> None:
@@ -117,12 +154,14 @@ class Queues:
             return
         queue = order[3]
         queue.drop(order)
+        if order is queue.head:
+            self._unsettled.append(queue)
         if not queue.orders():
-            del queue.alike[queue.account]
+            del queue.requires.groups[queue.account]
             if not queue.task.env:
-                del self._plain[_kind(queue.task)]
-            if not queue.alike:
-                del self.waiting[queue.fit]
+                del self._plain[_group(queue.task)]
+            if not queue.requires.groups:
+                del self.waiting[queue.requires.fit]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -141,6 +180,6 @@ def account(task: Task) -> Hashable:
     return task.secrets, tuple(sorted(task.env.items())) if task.env else ()
 
 
-def _kind(task: Task) -> tuple[Hashable, ...]:
+def _group(task: Task) -> tuple[Hashable, ...]:
     """Both of these of a task without variables of its own, as one value."""
     return task.requires, task.host, task.adapter, task.execution_mode, task.secrets

@@ -3,13 +3,14 @@
 It assigns nothing. Slots that a pass gives out are counted by the pass.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 from reconciler.core import overlay, placement
 from reconciler.core.desired import Desired, Document, Host, Task
 from reconciler.core.observed import Observed, ObservedHost
-from reconciler.core.queues import Queue
+from reconciler.core.queues import Requirement
 
 MOSTLY_EMPTY = 8
 """A set that held so many times as much is made anew: its table stays as large, and it is gone over as a whole."""
@@ -21,14 +22,14 @@ class Room:
     def __init__(self, hosts: Mapping[str, Document[Host]], retired: frozenset[str]) -> None:
         """Know which host has which capability; `follow` says what they can take."""
         self.hosts, self.retired = hosts, retired
+        self.slots = {host_id: document.value.slots for host_id, document in hosts.items()}
         self._most_open = 0
         self.open: set[str] = set()
         """The hosts that take new runs and have a free slot."""
         self.returning: list[datetime] = []
         """When hosts that take nothing now will take something again, where that is known."""
-        self.fitting: dict[str, list[Mapping[Hashable, Queue]]] = {}
-        """By host, the groups that it fits, of each kind all that wait now."""
-        self._fit: dict[Hashable, frozenset[str]] = {}
+        self._fits: dict[str, set[Requirement]] = {}
+        """By host, what it fits of what anybody ever required."""
         self.able: set[str] = set()
         """The hosts that take new runs, whether they have a free slot or not."""
         self._until: dict[str, datetime] = {}
@@ -42,6 +43,8 @@ class Room:
     def follow(self, desired: Desired, observed: Observed, now: datetime, used: Mapping[str, int]) -> None:
         """Take in what became of the hosts, except for what runs on them."""
         by = (observed.silent, observed.breakers)
+        if self._seen is observed.hosts and self._judged_by == by and not self._until:
+            return
         if self._seen is None or self._judged_by != by or any(until <= now for until in self._until.values()):
             news: Iterable[str] = self.hosts
         else:
@@ -59,7 +62,7 @@ class Room:
     def count(self, host_ids: Iterable[str], used: Mapping[str, int]) -> None:
         """Take in how many runs these hosts have."""
         for host_id in host_ids:
-            if host_id in self.able and used.get(host_id, 0) < self.hosts[host_id].value.slots:
+            if host_id in self.able and used.get(host_id, 0) < self.slots[host_id]:
                 self.open.add(host_id)
             else:
                 self.open.discard(host_id)
@@ -67,14 +70,16 @@ class Room:
         if self._most_open > MOSTLY_EMPTY * (1 + len(self.open)):
             self.open, self._most_open = set(self.open), len(self.open)
 
-    def fit(self, queue: Queue) -> frozenset[str]:
-        """The hosts that fit the tasks of this group, whether they can take something now or not."""
-        key = queue.fit
-        if key not in self._fit:
-            fit = self._fit[key] = frozenset(self._fitting(queue.task))
-            for host_id in fit:
-                self.fitting.setdefault(host_id, []).append(queue.alike)
-        return self._fit[key]
+    def fit(self, required: Requirement) -> None:
+        """Find out which hosts fit, whether they can take something now or not."""
+        required.hosts = frozenset(self._fitting(required.task))
+        for host_id in required.hosts:
+            self._fits.setdefault(host_id, set()).add(required)
+
+    def fits(self) -> AbstractSet[Requirement]:
+        """What the hosts with a free slot fit of what anybody ever required; mostly there is one such host."""
+        some = [self._fits[host_id] for host_id in self.open if host_id in self._fits]
+        return some[0] if len(some) == 1 else set().union(*some)
 
     def _fitting(self, task: Task) -> Iterable[str]:
         some: Iterable[str] = self.hosts

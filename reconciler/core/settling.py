@@ -44,12 +44,11 @@ def _passed(seen: ObservedTask, observed: Observed, now: datetime) -> Released |
 
 
 def _asked(task_id: str, seen: ObservedTask, desired: Desired, now: datetime) -> Event | None:
-    cancel = conditions.cancel_reason(task_id, desired, now)
-    if cancel is not None:
-        return None if seen.phase in TERMINAL else Cancelled(at=now, actor=PERSON, reason=cancel)
-    if task_id not in desired.tasks:
-        return None
-    task = desired.tasks[task_id].value
+    document = desired.tasks.get(task_id)
+    if document is None or document.value.desired is Wish.CANCEL:
+        cancel = conditions.cancel_reason(task_id, desired, now)
+        return Cancelled(at=now, actor=PERSON, reason=cancel) if cancel and seen.phase not in TERMINAL else None
+    task = document.value
     begun = seen.epoch > 0 or seen.phase is not Phase.CREATED
     if begun and task.generation > seen.generation and seen.phase in {*TERMINAL, Phase.BLOCKED, Phase.CREATED}:
         return Regenerated(at=now, actor=PERSON, generation=task.generation)

@@ -53,10 +53,6 @@ class Trials:
             return None
         return next((one for one in self._taken if one.scope is Scope.HOST and one.id == host_id), None)
 
-    def narrowed(self, fit: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of the fit hosts that wait for no such run."""
-        return tuple(host_id for host_id in fit if self.of_host(host_id) is None) if self._taken else fit
-
     def take(self, task: Task, host_id: str) -> None:
         """The task goes to the host: it is the run of every breaker that stands before them."""
         for one in self._trying:

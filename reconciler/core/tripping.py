@@ -25,7 +25,7 @@ def opening(desired: Desired, observed: Observed, evidence: Evidence, now: datet
     """Every breaker of more than a task that there is enough evidence for; open ones may be among them."""
     for (scope, name), ends in sorted(evidence.troubled.items()):
         row = _row(scope, name, ends, desired, observed)
-        if row and _is_to_blame(scope, name, ends, desired, evidence):
+        if row and _is_to_blame(scope, name, ends, desired):
             yield from _of_row(scope, name, row, desired, now)
     yield from _usage(desired, observed, evidence, now)
     yield from _fleet(desired, observed, evidence, now)
@@ -55,10 +55,10 @@ def _row(scope: Scope, name: str, ends: Ends, desired: Desired, observed: Observ
     return () if settled is not None and any(one.began_at <= settled for one in ends.row) else ends.row
 
 
-def _is_to_blame(scope: Scope, name: str, ends: Ends, desired: Desired, evidence: Evidence) -> bool:
+def _is_to_blame(scope: Scope, name: str, ends: Ends, desired: Desired) -> bool:
     """Whether it is the host alone that fails, or the adapter on more than one host, or on the only one there is."""
     if scope is Scope.HOST:
-        return _is_dispatched_to(name, desired) and evidence.others_do_well(name)
+        return _is_dispatched_to(name, desired) and ends.others_do_well(name)
     hosts = {one.run.host for one in ends.row}
     of_one_host = len(hosts) == 1 and ends.others_do_well(next(iter(hosts)))
     return not of_one_host and name in desired.adapters
@@ -116,7 +116,7 @@ def _of_row(scope: Scope, name: str, row: tuple[Seen, ...], desired: Desired, no
 def _usage(desired: Desired, observed: Observed, evidence: Evidence, now: datetime) -> Iterator[Breaker]:
     """Of every account of an adapter that met a usage limit."""
     for adapter_id, account in sorted(evidence.limits):
-        met = evidence.limits[adapter_id, account].seen
+        met = evidence.limits[adapter_id, account]
         name = f"{Scope.USAGE}/{adapter_id}.{account}"
         known = observed.breakers.get(name)
         settled = _settled(name, known, desired)
@@ -162,10 +162,10 @@ def spec(scope: Scope, name: str, desired: Desired) -> str | None:
 
 def limit(one: Breaker, evidence: Evidence, now: datetime) -> datetime | None:
     """The latest end of the limit that runs of the account were told."""
-    met = evidence.limits.get((one.id or "", one.account or ""))
+    met = evidence.limits.get((one.id or "", one.account or ""), [])
     told = (
         troubles.whole(seen.run.resets_at)
-        for seen in (met.seen if met is not None else ())
+        for seen in met
         if seen.run.resets_at is not None and seen.run.resets_at > now
     )
     return max(told, default=None)

@@ -4,8 +4,8 @@ It sorts facts; whether they are enough to open a breaker is `tripping`'s part.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from reconciler.core.breaker import Breaker
 from reconciler.core.observed import Run
@@ -34,19 +34,22 @@ LIVED = timedelta(minutes=5)
 """A run that is let through and lives so long counts as one that does well: what broke the others broke them sooner."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A run that ended and the id of its task; in whole seconds when it was given out, and when its end was seen."""
+class Seen(NamedTuple):
+    """A run that ended; in whole seconds when it was given out, and when its end was seen.
 
+    In their order the oldest come first, those of one second by the names of their runs.
+    """
+
+    ended_at: datetime
+    run_id: str
+    began_at: datetime
     task_id: str
     run: Run
-    began_at: datetime
-    ended_at: datetime
 
 
 def seen(task_id: str, run: Run, ended_at: datetime) -> Seen:
     """The end of a run."""
-    return Seen(task_id=task_id, run=run, began_at=whole(run.assigned_at), ended_at=whole(ended_at))
+    return Seen(whole(ended_at), run.run_id, whole(run.assigned_at), task_id, run)
 
 
 def whole(moment: datetime) -> datetime:

@@ -1,6 +1,7 @@
-"""Tells when something happened in some folders, and whether a file became whole there by itself (inotify).
+"""Tells when something happened in some folders, and which file became whole there by itself (inotify).
 
-It never says what changed, and a hint that is lost costs time only: whoever waits for one looks now and then anyway.
+It never says how a file changed, and a hint that is lost costs time only: whoever waits for one looks now and then
+anyway.
 """
 
 import asyncio

@@ -22,8 +22,6 @@ TICK_S = 1.0
 PAUSE_S = 5.0
 DEBOUNCE_MS, STEP_MS = 50, 5
 """What changes in a row is taken together: until there was such a silence, or for so long."""
-AT_ONCE_MS = 1
-"""How long is looked, without a rest, for a change of which a hint came already."""
 LATE_MS = 100
 """How long a change is waited for of which a hint came, or of which none can come."""
 POLL_MS = 300
@@ -94,7 +92,7 @@ async def _batches(asked: _Asked, stop: asyncio.Event) -> AsyncGenerator[set[Pat
         RustNotify(names, False, asked.polling, POLL_MS, True, False) as watcher,  # noqa: FBT003 - it takes no names
         Hints(asked.folders, asked.is_hint) as hints,
     ):
-        asking = _Asking(watcher=watcher, hints=hints, lock=asked.lock)
+        asking = Asking(watcher=watcher, hints=hints, lock=asked.lock)
         while not stop.is_set():
             batch = await asking.changed()
             if batch or time.monotonic() - ticked >= TICK_S:
@@ -103,37 +101,43 @@ async def _batches(asked: _Asked, stop: asyncio.Event) -> AsyncGenerator[set[Pat
 
 
 @dataclass(slots=True, kw_only=True)
-class _Asking:
+class Asking:
     """Asks watchfiles, which cannot be waited for, once there was a hint that it has something to tell.
 
-    `awaited` is where something happened of which it told nothing yet.
+    `awaited` is where something happened of which it told nothing yet, `passed_on` what is told of without it.
     """
 
     watcher: RustNotify
     hints: Hints
     lock: Path
     awaited: frozenset[str] = frozenset()
+    passed_on: frozenset[str] = frozenset()
 
     async def changed(self) -> set[Path]:
         """What changed, soon after it did; nothing where that is nothing for `TICK_S`.
 
-        A file that became whole by itself is told of at once; anything else when there was silence after it. Where
-        it tells nothing the hint stands for it: it forgets what comes in the moment in which it gives up.
+        A file that became whole by itself is told of at once, by its hint alone: watchfiles may have nothing of it
+        yet, and loses it when it is asked just then. Anything else is asked for when there was silence after it.
         """
         hint = await self.hints.wait(0.0 if self.awaited else TICK_S)
-        self.awaited |= hint.paths
-        at_once = hint.alone and _look(self.lock) is None
-        found = self._at_once() if at_once else frozenset()
-        if not found or not self.awaited <= found:
-            most_ms = LATE_MS if self.awaited or not self.hints.complete else 1
-            found |= _told(await asyncio.to_thread(self.watcher.watch, DEBOUNCE_MS, STEP_MS, most_ms, None))
-        told, self.awaited = found or self.awaited, self.awaited - found if found else frozenset()
+        if hint.alone and _look(self.lock) is None:
+            self.passed_on |= hint.paths
+            told = hint.paths
+        else:
+            self.awaited |= hint.paths
+            told = await self._asked()
         return {Path(path) for path in told if _counts(path)}
 
-    def _at_once(self) -> frozenset[str]:
-        """What it tells now: at first often what was left of earlier changes alone, so it is asked twice."""
-        found = _told(self.watcher.watch(0, 0, AT_ONCE_MS, None))
-        return found if self.awaited <= found else found | _told(self.watcher.watch(0, 0, AT_ONCE_MS, None))
+    async def _asked(self) -> frozenset[str]:
+        """What watchfiles tells; where that is nothing the hint stands for it.
+
+        It forgets what comes in the moment in which it gives up. What was passed on is no news, unless more hints came.
+        """
+        most_ms = LATE_MS if self.awaited or not self.hints.complete else 1
+        found = _told(await asyncio.to_thread(self.watcher.watch, DEBOUNCE_MS, STEP_MS, most_ms, None))
+        known, self.passed_on = frozenset[str]() if self.awaited else self.passed_on, frozenset()
+        told, self.awaited = found or self.awaited, self.awaited - found if found else frozenset()
+        return told - known
 
 
 def _told(said: set[tuple[int, str]] | str) -> frozenset[str]:

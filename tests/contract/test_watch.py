@@ -5,15 +5,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from watchfiles._rust_notify import RustNotify
 
 from reconciler.repo import git, watch
 from reconciler.repo.fleet import IN_FORCE, Fleet
+from reconciler.repo.hints import APART_S, Hints
 from tests.recording import PERSON, new_fleet, own_git_config, person_commits
 from tests.waiting import until
 
@@ -137,6 +139,46 @@ def test_every_way_in_which_editors_save_is_reported(tmp_path: Path) -> None:
     target.write_text("title: before\n")
     for save in (vim, emacs, code):
         assert heard(fleet, target, save) <= {target, target.parent}, save.__name__
+
+
+def asking(watched: Path, hinted: Path, listen: Callable[[watch.Asking], Awaitable[None]]) -> None:
+    """Have `listen` ask of two folders: one that watchfiles tells of, and one of which hints come."""
+    watched.mkdir(exist_ok=True)
+    hinted.mkdir(exist_ok=True)
+
+    async def bounded() -> None:
+        with (
+            RustNotify([str(watched)], False, False, watch.POLL_MS, True, False) as watcher,  # noqa: FBT003 - no names
+            Hints([hinted], lambda _: True) as hints,
+        ):
+            await hints.wait(2 * APART_S)
+            lock = hinted.parent / "index.lock"
+            await asyncio.wait_for(listen(watch.Asking(watcher=watcher, hints=hints, lock=lock)), DEADLINE_S)
+
+    asyncio.run(bounded())
+
+
+def test_a_file_that_became_whole_is_told_of_at_once_and_alone_though_watchfiles_has_lost_it(tmp_path: Path) -> None:
+    watched, hinted = tmp_path / "watched", tmp_path / "hinted"
+
+    async def listen(asked: watch.Asking) -> None:
+        (watched / "before.yaml").touch()
+        (hinted / "a.yaml").touch()
+        assert await asked.changed() == {hinted / "a.yaml"}
+
+    asking(watched, hinted, listen)
+
+
+def test_a_file_is_told_of_once_each_time_that_it_became_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "tasks"
+
+    async def listen(asked: watch.Asking) -> None:
+        (folder / "a.yaml").touch()
+        assert [await asked.changed(), await asked.changed()] == [{folder / "a.yaml"}, set()]
+        (folder / "a.yaml").touch()
+        assert await asked.changed() == {folder / "a.yaml"}
+
+    asking(folder, folder, listen)
 
 
 @pytest.mark.fault

@@ -92,15 +92,6 @@ def test_a_full_host_says_how_full() -> None:
     assert placement.full("one", desired, {"one": 1}) is None
 
 
-def test_the_preferred_host_wins_while_it_has_a_slot_then_the_least_loaded_then_the_name() -> None:
-    desired = fleet(a=Host(transport="local", slots=2), b=Host(transport="local", slots=4), c=Host(transport="local"))
-    fit = ("a", "b", "c")
-    assert placement.best(fit, desired, {"a": 1, "b": 1}, "a") == "a"
-    assert placement.best(fit, desired, {"a": 2, "b": 1, "c": 1}, "a") == "b"
-    assert placement.best(fit, desired, {}, None) == "a"
-    assert placement.best(fit, desired, {"a": 2, "b": 4, "c": 1}, "b") is None
-
-
 def test_every_live_run_counts_whatever_the_phase_of_its_task() -> None:
     tasks = {
         "a": lives.ASSIGNED,
