@@ -50,6 +50,7 @@ class Journal:
         self._path = path
         self._lock = threading.RLock()
         self._activity: dict[str, str] = {}
+        self._metas: dict[str, str] = {}
         self._noting = threading.Lock()
         self._leases = LeaseBook(self.rows, self.writing, self._lock)
         try:
@@ -130,13 +131,14 @@ class Journal:
                 pass
 
     def meta(self, run_id: str) -> str | None:
-        """What a run was started with, as JSON text."""
-        return self._text("SELECT json FROM meta WHERE run = ?", run_id)
+        """What a run was started with, as JSON text. What this process kept itself waits for nobody who writes."""
+        return self._metas.get(run_id) or self._text("SELECT json FROM meta WHERE run = ?", run_id)
 
     def keep_metas(self, texts: Mapping[str, str]) -> None:
         """Remember what runs were started with, by run. Their hosts have it as well."""
         with self._writing_soon() as connection:
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [*texts.items()])
+        self._metas.update(texts)
 
     def lease(self, task: str) -> Lease | None:
         """The newest lease on a task, run out or not."""
@@ -158,6 +160,8 @@ class Journal:
         """Drop the meta of runs that are over."""
         with self.writing() as connection:
             connection.executemany("DELETE FROM meta WHERE run = ?", [(run_id,) for run_id in run_ids])
+        for run_id in run_ids:
+            self._metas.pop(run_id, None)
 
     def prove(self) -> None:
         """Write something, to see that it works; raises JournalFailed where it does not."""

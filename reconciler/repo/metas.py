@@ -3,6 +3,7 @@
 The text is made here and read here; what it means is `core.observed.Meta`. The copy on a host is never believed whole.
 """
 
+import functools
 import json
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ def text(meta: Meta) -> str:
     return json.dumps(storage.unstructure(meta), ensure_ascii=False, sort_keys=True)
 
 
+@functools.lru_cache(maxsize=256)
 def read(content: str | bytes) -> Meta:
     """The `Meta` of a JSON text; raises `UnreadableMeta`."""
     try:

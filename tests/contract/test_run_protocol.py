@@ -145,8 +145,7 @@ def test_the_run_folder_is_private_and_env_is_gone(world: World) -> None:
     assert folder.stat().st_mode & 0o077 == 0
     names = {path.name for path in folder.iterdir() if not path.name.startswith("claim.")}
     assert sorted(names - {"activity"}) == [
-        "agent", "exit", "meta.json", "prompt", "started", "stderr", "stdout", "supervise",
-        "workspace",
+        "agent", "exit", "meta.json", "prompt", "started", "stderr", "stdout", "workspace",
     ]  # fmt: skip
     assert all(b"secret-value" not in path.read_bytes() for path in folder.iterdir())
     assert world.output("t.1").strip() in {b"0022", b"022"}

@@ -17,6 +17,29 @@ job_lives() {
 """
 """In a run folder, `job_lives` is true while the engine has the job that was submitted for it."""
 
+SUBMIT = r"""
+submit() {
+  cd "$top/$run" || return 1
+  . ./engine
+  run_id=$fleet.$run dir=$top/$run
+  if job_lives; then return 0; fi
+  rm -f job
+  {
+    quote "$top"
+    printf '#!/bin/sh\ncd %s || exit 1\ntrap : TERM HUP INT QUIT\n' "$quoted"
+    printf %s "$allowed"
+    printf 'allowed\nquote "$(cat %s/env)"\n' "$run"
+    printf 'env -i PATH="$PATH" sh %s/supervise %s 3>/dev/null <<END\n' "$run" "$mask"
+    printf '${exports}agent %s $quoted\ngo\nEND\n' "$run"
+  } >job.sh && chmod 700 job.sh && engine_submit >submitted </dev/null || return 1
+  set -- $(tail -n 1 submitted)
+  if [ $# = 0 ]; then echo 'the engine named no job' >&2; return 1; fi
+  shift $(($# - 1))
+  printf '%s\n' "$1" >job."$$" && mv -f job."$$" job
+}
+"""
+"""In `launch`, `submit` has the engine start the supervisor of `run`, by a script that gives it what `give` gives others."""
+
 
 def text(launcher: Literal["setsid"] | Engine) -> bytes:
     """The functions `engine_submit`, `engine_alive` and `engine_cancel`; nothing for `setsid`.

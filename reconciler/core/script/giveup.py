@@ -5,7 +5,7 @@ It stops nothing: what claimed the run first goes on.
 
 from reconciler.core.command import Command, Completed
 from reconciler.core.script import fence, shell
-from reconciler.core.script.launch import Launched, said, state
+from reconciler.core.script.launch import Launched, state
 
 _GIVE_UP = (
     "set -u\numask 077\n"
@@ -43,5 +43,5 @@ def parse_give_up(completed: Completed) -> Launched:
     """`void` when it can never start, else what claimed it before; Fenced, and ProtocolError for no answer."""
     found = shell.fields("give-up", shell.body("give-up", completed))
     if "failed" in found:
-        return Launched(state="absent", message=f"{found['failed']}: {said(completed)}")
+        return Launched(state="absent", message=f"{found['failed']}: {shell.said(completed)}")
     return Launched(state=state("give-up", shell.needed("give-up", found, "state")))

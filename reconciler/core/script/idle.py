@@ -49,14 +49,15 @@ spent() {
   done
 }
 strays() {
-  for tag in $(tags); do
+  find_tags
+  for tag in $tags; do
     one=${tag#/proc/}
     one=${one%%/*}
     run=${tag##*"=$fleet."}
     case $quiet_runs in *" $run="*) of=${quiet_runs#*" $run="}; of=${of%%" "*} ;; *) continue ;; esac
     eval "owned=\${of_$one-}"
     if [ -z "$owned" ] && started_at "$one"; then
-      set -- ${stat##*) }
+      set -- $fields
       eval "cpu_$of=\$((cpu_$of + ${12} + ${13} + ${14} + ${15}))"
     fi
   done

@@ -34,10 +34,14 @@ _LAUNCH = (
     + r"""
 announce
 if fenced; then cat >/dev/null; refuse; fi
+engine= runs=
+launcher() { engine=$1; }
+"""
+    + shell.TAKE_TEXT
+    + r"""
 top=$root/runs
 if cd -P "$top" 2>/dev/null || { mkdir -p "$top" && cd -P "$top"; }; then top=$PWD; fi
-engine= ready= there= others= given= said=
-launcher() { engine=$1; }
+ready= there= others= said=
 folders() {
   cd "$top" || return 0
   left=$#
@@ -77,13 +81,17 @@ part() {
   if [ -z "$opened" ] && [ -e "$name" ]; then fill=; else short; fi
 }
 filled() {
-  if [ -z "$ready" ] || [ -n "$engine" ]; then part supervise "$supervise"; fi
   if [ -n "$anew" ] || [ ! -e workspace ]; then part workspace "$workspace
 "; fi
-  if [ -n "$engine" ]; then part engine "$engine"; fi
+  if [ -n "$engine" ]; then
+    part engine "$engine"
+    part supervise "$supervise
+. /proc/self/fd/0
+"
+  fi
   set +C
   if [ -n "$anew" ] && cd "$top/$run"; then
-    if [ -n "$fill" ] && fenced; then rm -rf new."$$"; refuse; fi
+    if [ -n "$fill" ] && fenced; then rm -rf new."$$"; return 0; fi
     if [ -n "$fill" ] && [ ! -e started ]; then mv -f new."$$"/* . || short; fi
     rm -rf new."$$"
   fi
@@ -91,15 +99,8 @@ filled() {
 "; return 0; fi
   if [ -e started ]; then there="$there $run"; return 0; fi
   if [ -z "$fill" ]; then others="$others $run"; return 0; fi
-  ready="$ready $run" given="${given}agent $agent
-"
-}
-if [ -p /proc/self/fd/0 ]; then . /proc/self/fd/0; else eval "$(cat)"; fi
-guard
-begin() {
-  exec setsid $fork env -i $signals PATH="$PATH" sh "$1/supervise" "$mask" "$@" 3>&1 >/dev/null 2>&1 <<END
-$exports$given
-END
+  ready="$ready $run"
+  if [ -z "$engine" ]; then printf 'agent %s %s\n' "$run" "$agent"; fi
 }
 tell() {
   claim=absent
@@ -109,65 +110,69 @@ tell() {
   fi
   printf 'run %s state %s\n' "$1" "$claim"
 }
+tell_others() {
+  cd "$top" || return 0
+  turns=0
+  for run in $others; do
+    while [ ! -e "$run/started" ] && [ "$turns" -lt "$patience" ]; do
+      turns=$((turns + 1))
+      sleep 0.02 2>/dev/null || { sleep 1; turns=$((turns + 50)); }
+    done
+  done
+  for run in $there $others; do tell "$run"; done
+}
+give() {
+  trap '' PIPE
+  printf '%s\n' "$supervise"
+  allowed
+  printf %s "$exports"
+  fill
+  if fenced; then refuse >&4; fi
+  { answer; printf %s "$said"; } >&4
+  echo go
+  exec >&4 4>&-
+  tell_others
+}
+begin() {
+  set -- sh -c '. /proc/self/fd/0' supervise "$mask" $runs
+  cd "$top" || return 1
+  env -i --default-signal PATH="$PATH" setsid -f "$@" || { setsid env -i PATH="$PATH" "$@" <&5 & }
+}
 claims() {
-  left=$1
-  while [ "$left" -gt 0 ]; do
-    read -r how run || return 1
-    left=$((left - 1))
+  read -r word names || return 0
+  told=' '
+  for run in $names; do
+    read -r how run || break
+    told="$told$run "
     if [ "$how" = claimed ]; then printf 'run %s state alive\n' "$run"; else tell "$run"; fi
   done
+  for run in $names; do case $told in *" $run "*) ;; *) tell "$run" ;; esac; done
 }
-submit() {
-  cd "$top/$run" || return 1
-  . ./engine
-  run_id=$fleet.$run dir=$top/$run
-  if job_lives; then return 0; fi
-  rm -f job
-  {
-    quote "$top"
-    printf '#!/bin/sh\ncd %s || exit 1\ntrap : TERM HUP INT QUIT\n' "$quoted"
-    printf %s "$allowed"
-    printf 'allowed\nquote "$(cat %s/env)"\n' "$run"
-    printf 'env -i PATH="$PATH" sh %s/supervise %s %s 3>/dev/null <<END\n' "$run" "$mask" "$run"
-    printf '${exports}agent $quoted\nEND\n'
-  } >job.sh && chmod 700 job.sh && engine_submit >submitted </dev/null || return 1
-  set -- $(tail -n 1 submitted)
-  if [ $# = 0 ]; then echo 'the engine named no job' >&2; return 1; fi
-  shift $(($# - 1))
-  printf '%s\n' "$1" >job."$$" && mv -f job."$$" job
-}
-answer
-printf %s "$said"
-cd "$top" || exit 0
-set -- $ready
+"""
+    + engine.SUBMIT
+    + r"""
 if [ -n "$engine" ]; then
-  for run do
+  fill
+  guard
+  answer
+  printf %s "$said"
+  for run in $ready; do
     if submit; then tell "$run"; else printf 'run %s failed the engine takes no job\n' "$run"; fi
   done
-elif [ $# -gt 0 ]; then
-  allowed
-  fork=-f signals=--default-signal
-  begin "$@" | claims $# || {
-    fork= signals=
-    { (exec 2>/dev/null; begin "$@") & } | claims $#
-  }
+  tell_others
+else
+  exec 4>&1
+  give | { exec 3>&1 >/dev/null 2>&1 4>&- 5<&0; begin; } | claims 4>&-
 fi
-cd "$top" || exit 0
-turns=0
-for run in $others; do
-  while [ ! -e "$run/started" ] && [ "$turns" -lt "$patience" ]; do
-    turns=$((turns + 1))
-    sleep 0.02 2>/dev/null || { sleep 1; turns=$((turns + 50)); }
-  done
-done
-for run in $there $others; do tell "$run"; done
 """
 )
-"""What follows the place is `sh` text: calls of `launcher`, `folders`, and for each run `order`, `part` and `filled`.
+"""What follows the place is `sh` text: a call of `launcher`, the names of the `runs`, and a function `fill` that calls
+`folders`, and for each run `order`, `part` and `filled`.
 
-A folder without `meta.json` is filled by calls that fail where a file exists, so of two launches one goes on; any other
-is filled beside, and renamed. Supervisors are begun for all that is `ready`, and tell `claims` who they are; where
-`setsid` has no `-f`, or `env` no `--default-signal`, by `&`. Runs in `others` are filled by another launch meanwhile.
+Folders are filled while the shell that supervises is born; what it gets comes through a pipe, and it claims nothing
+before `go`. A folder without `meta.json` is filled by calls that fail where a file exists, so of two launches one goes
+on; any other is filled beside, and renamed. Where `setsid` has no `-f`, or `env` no `--default-signal`, that shell is
+begun by `&`. Runs in `others` are filled by another launch meanwhile.
 """
 
 
@@ -224,12 +229,11 @@ def launch(orders: Sequence[Launch]) -> Command:
         raise ValueError("these runs cannot be launched together")
     first = orders[0]
     folders = (word for order in orders for word in (order.run, order.workspace if order.make else ""))
-    lines = [("folders", *folders)]
+    lines = [("folders", *folders), *(line for order in orders for line in _lines(order))]
+    text = f"runs={shell.quoted((' '.join(order.run for order in orders),))}\n"
     if first.launcher != "setsid":
-        lines.insert(0, ("launcher", shell.text(engine.text(first.launcher))))
-    for order in orders:
-        lines += _lines(order)
-    text = "".join(f"{shell.quoted(line)}\n" for line in lines)
+        text += f"{shell.quoted(('launcher', shell.text(engine.text(first.launcher))))}\n"
+    text += "fill() {\n" + "".join(f"{shell.quoted(line)}\n" for line in lines) + "}\n"
     return Command(
         name="launch",
         script=_LAUNCH,
@@ -277,15 +281,10 @@ def _launched(completed: Completed, line: str) -> tuple[str, Launched]:
         case ["run", run, "elsewhere"]:
             return run, Launched(state="absent", elsewhere=True)
         case ["run", run, "failed", *why]:
-            return run, Launched(state="absent", message=f"{' '.join(why)}: {said(completed)}")
+            return run, Launched(state="absent", message=f"{' '.join(why)}: {shell.said(completed)}")
         case _:
             message = f"launch: {line!r} is no line about a run"
             raise shell.ProtocolError(message)
-
-
-def said(completed: Completed) -> str:
-    """The end of what the host's programs complained of, as one line."""
-    return " ".join(shell.text(completed.stderr)[-300:].split())
 
 
 def state(name: str, word: str) -> State:

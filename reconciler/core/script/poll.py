@@ -87,20 +87,8 @@ tell_over() {
 _POLL = (
     "set -u\numask 077\n"
     + shell.take("workdir", "fleet", "term")
-    + r"""
-words="
-$(cat)
-"
-runs=${words%%"
-.
-"*}
-engine=${words#"$runs
-.
-"}
-engine=${engine%"
-"}
-eval "$engine"
-"""
+    + "runs= engine=\n"
+    + shell.TAKE_TEXT
     + shell.MARK_ANSWER
     + shell.FLEET_ROOT
     + fence.FENCE
@@ -183,11 +171,16 @@ def poll(
     return Command(
         name="poll",
         script=_POLL,
-        words=(*fence.place(workdir, fleet, term), *names, "."),
-        payload=engine.text(launcher),
+        words=fence.place(workdir, fleet, term),
+        payload=_asked(names, launcher),
         timeout_s=POLL_TIMEOUT_S,
         brief=True,
     )
+
+
+def _asked(names: Sequence[str], launcher: Literal["setsid"] | Engine) -> bytes:
+    calls = engine.text(launcher)
+    return f"runs={shell.quoted((' '.join(names),))} engine={'1' if calls else ''}\n".encode() + calls
 
 
 def parse_poll(completed: Completed) -> Polled:

@@ -23,6 +23,11 @@ _FLEET = re.compile(r"[0-9a-f]{12}")
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _FENCED = re.compile(rb"fenced ([0-9]{1,18})\n")
 
+TAKE_TEXT = r"""
+if [ -p /proc/self/fd/0 ]; then . /proc/self/fd/0; else eval "$(cat)"; fi
+"""
+"""Script text that does what follows on stdin, as `sh` text: a shell reads that in blocks, and words byte by byte."""
+
 MARK_ANSWER = r"""
 answer() { printf 'reconciler answers\n'; }
 """
@@ -44,7 +49,9 @@ uptime_s() { read -r up rest </proc/uptime; up=${up%.*}; }
 started_at() {
   start= stat= state=
   { while IFS= read -r part || [ -n "$part" ]; do stat="$stat$part "; done; } 2>/dev/null </proc/"$1"/stat || return 1
-  set -- ${stat##*) }
+  fields=${stat#*") "}
+  case $fields in *")"*) fields=${fields##*") "} ;; esac
+  set -- $fields
   [ $# -ge 20 ] || return 1
   state=$1
   shift 19
@@ -53,7 +60,11 @@ started_at() {
 }
 lives() { [ -n "$1" ] && [ -n "$2" ] && started_at "$1" && [ "$start" = "$2" ]; }
 """
-"""`boot`; `uptime_s` sets `up`; `lives PID START` is true for that very process, and never for a reused pid."""
+"""`boot`; `uptime_s` sets `up`; `lives PID START` is true for that very process, and never for a reused pid.
+
+`fields` is what follows the name of the program. That may hold a bracket, too, but rarely does: to look for the last
+one `sh` goes over the line once for each of its bytes.
+"""
 
 CLAIM = r"""
 look() {
@@ -116,20 +127,23 @@ sweep() {
 
 
 TAGS = r"""
-tags() {
-  if printf 'a\0b' | grep -q -F b; then
-    grep -a -o -s -H -e "RECONCILER_RUN=$fleet[.][a-z0-9_-]*[.][0-9]*" /proc/[0-9]*/environ
-    return 0
-  fi
+find_tags() {
+  tags=$(printf 'a\0RECONCILER_RUN=%s.a.1' "$fleet" |
+    grep -a -o -s -H -e "RECONCILER_RUN=$fleet[.][a-z0-9_-]*[.][0-9]*" /proc/self/fd/0 /proc/[0-9]*/environ 2>/dev/null)
+  case $tags in
+    /proc/self/*) tags=${tags#*.a.1}; return 0 ;;
+  esac
+  tags=
   for environ in /proc/[0-9]*/environ; do
     tag=$({ tr '\n\0' '\1\n' <"$environ" | grep -e "^RECONCILER_RUN=$fleet[.]"; } 2>/dev/null)
-    if [ -n "$tag" ]; then echo "$environ:$tag"; fi
+    if [ -n "$tag" ]; then tags="$tags $environ:$tag"; fi
   done
 }
 """
-"""`tags` prints `/proc/PID/environ:RECONCILER_RUN=...` for all runs of the fleet.
+"""`find_tags` sets `tags` to words `/proc/PID/environ:RECONCILER_RUN=...` for all runs of the fleet.
 
-Where it matters whether that is a whole entry, it has to be looked at again.
+A `grep` that does not look beyond a NUL does not find the first, which is its stdin. Where it matters whether that is a
+whole entry, it has to be looked at again.
 """
 
 
@@ -212,6 +226,11 @@ def begin(name: str, completed: Completed) -> int:
     if refused is not None:
         raise Fenced(name, int(refused[1]))
     return found + len(MARK)
+
+
+def said(completed: Completed) -> str:
+    """The end of what the host's programs complained of, as one line."""
+    return " ".join(text(completed.stderr)[-300:].split())
 
 
 def fields(name: str, answer: bytes) -> dict[str, str]:

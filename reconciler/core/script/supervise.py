@@ -47,8 +47,6 @@ any; `quote TEXT` sets `quoted` to the text as one word of such text. Neither st
 BORN = (
     PROCESSES
     + r"""
-. /proc/self/fd/0
-exec </dev/null
 find_setsid() {
   set -f
   IFS=:
@@ -71,21 +69,14 @@ become() {
 }
 """
 )
-"""How a shell that was born without any variable begins: its stdin says, as `sh` text, which it gets.
+"""What a shell that was born without any variable but PATH knows.
 
 `become TEXT`, in a subshell in a run folder, does what `exports` and `command_text` say: it takes the run's variables
 and becomes the agent, in a session of its own. Whoever called is not that session's, and lives on.
 """
 
 SUPERVISE = (
-    r"""
-set -u
-umask 077
-mask=$1
-shift
-given=0
-agent() { given=$((given + 1)); eval "agent_$given=\$1"; }
-"""
+    "set -u\numask 077\nmask=$1\n"
     + BORN
     + r"""
 claim() {
@@ -117,22 +108,26 @@ supervise() {
     code=$?
     umask 077
   fi
-  printf '%s\n' "$code" >exit.tmp && mv exit.tmp exit
+  printf '%s\n' "$code" >exit.tmp && exec mv exit.tmp exit
 }
-uptime_s
-all= number=0
-for run do
+number=0 all= names=
+agent() {
   number=$((number + 1))
-  all="$all${all:+ | }supervise $number $run"
-done
-eval "$all"
+  eval "agent_$number=\$2"
+  all="$all${all:+ | }supervise $number $1" names="$names $1"
+}
+go() {
+  uptime_s
+  echo "expect$names" >&3
+  eval "$all"
+}
 """
 )
-"""Supervises runs, whose names follow the agents' umask; their folders are in the current one.
+"""Supervises runs; the agents' umask is its first parameter, and the folder of the runs the current one.
 
-Its stdin holds the exports of `allowed`, and for each run, in the same order, a line `agent '<sh text>'`. A line on the
-descriptor 3 says `claimed RUN`, or `lost RUN` where something else did or nothing can. The runs are a pipeline,
-through which nothing flows, because `sh` has what it starts by `&` ignore SIGINT.
+After it come the exports of `allowed`, for each run a line `agent RUN '<sh text>'`, and `go`. Descriptor 3 is told
+`expect RUN...`, and of each `claimed RUN`, or `lost RUN` where something else did or nothing can. The runs are a
+pipeline, through which nothing flows, because `sh` has what it starts by `&` ignore SIGINT.
 """
 
 

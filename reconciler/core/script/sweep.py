@@ -36,7 +36,8 @@ cd /
 carries() {{ tr '\n\0' '\1\n' <"$1" | grep -q -x -F -e "RECONCILER_RUN=$fleet.$2"; }} 2>/dev/null
 find_carriers() {{
   carriers= carried=' '
-  for tag in $(tags); do
+  find_tags
+  for tag in $tags; do
     run=${{tag##*"=$fleet."}}
     case $over in *" $run "*) ;; *) continue ;; esac
     environ=${{tag%%:*}} carrier=${{tag#/proc/}}
