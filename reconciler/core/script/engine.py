@@ -38,7 +38,7 @@ submit() {
   printf '%s\n' "$1" >job."$$" && mv -f job."$$" job
 }
 """
-"""In `launch`, `submit` has the engine start the supervisor of `run`, by a script that gives it what `give` gives others."""
+"""In `launch`, `submit` has the engine start the supervisor of `run`, by a script that gives it what others get."""
 
 
 def text(launcher: Literal["setsid"] | Engine) -> bytes:
