@@ -67,7 +67,7 @@ class Protocol:
     def _poll(self, host: Host, command: Command) -> Completed:
         lines = [f"host {int(host.up_s())} {host.boot_id}"]
         now_s = host.clock.now_s
-        for name in command.words[2:-1]:
+        for name in _asked(command):
             folder = host.folders.get(name)
             state, elapsed, idle, out, err = host.state(folder), 0, 0, 0, 0
             if folder is not None and isinstance(folder.claim, tuple) and folder.claim[0] == host.boot:
@@ -259,6 +259,12 @@ def _file(host: Host, folder: Folder, file: str) -> bytes | None:
     if file in {"stdout", "stderr"} and folder.process is not None:
         return folder.process.output(file, host.clock.now_s)
     return None
+
+
+def _asked(command: Command) -> list[str]:
+    """The runs that a poll is about, which its payload begins with: `runs='...'`."""
+    first, _, _ = command.payload.decode("utf-8", "surrogateescape").partition("\n")
+    return shlex.split(first)[0].removeprefix("runs=").split()
 
 
 def _orders(command: Command) -> Iterator[_Order]:
