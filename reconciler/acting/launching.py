@@ -68,6 +68,20 @@ class Ready:
     make: bool = False
 
 
+def plain(order: Order, root: str) -> Ready:
+    """What a preparation would say where only folders are to be made, under the folder `root` of the fleet."""
+    prepared = prepare.Prepared(
+        workspace=f"{root}/work/{order.task_id}",
+        run_dir=f"{root}/runs/{order.name}",
+        home="",
+        base=None,
+        base_sha=None,
+        start_sha=None,
+        head_sha=None,
+    )
+    return Ready(prepared=prepared, make=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Start:
     """One run, and what it is started with."""

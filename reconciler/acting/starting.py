@@ -6,7 +6,7 @@ Every step may be repeated; it never judges a run that started.
 import asyncio
 
 from reconciler.acting.belonging import fleet_of, host_of
-from reconciler.acting.launching import CannotStart, Launcher, Order, Ready
+from reconciler.acting.launching import CannotStart, Launcher, Order, Ready, plain
 from reconciler.core.actions import GiveUp, Launch
 from reconciler.core.desired import Desired, Task
 from reconciler.core.events import NotStarted
@@ -83,20 +83,11 @@ async def give_up(
 
 
 def _expected(order: Order, action: Launch, root: str | None) -> Ready | None:
-    """What a preparation would say, where only folders are to be made and it is known where; else None."""
+    """A workspace without a preparation, where only folders are to be made and it is known where; else None."""
     first = action.reuse and order.run.epoch == 1
     if root is None or not first or order.task.repository is not None:
         return None
-    prepared = prepare.Prepared(
-        workspace=f"{root}/work/{order.task_id}",
-        run_dir=f"{root}/runs/{order.name}",
-        home="",
-        base=None,
-        base_sha=None,
-        start_sha=None,
-        head_sha=None,
-    )
-    return Ready(prepared=prepared, make=True)
+    return plain(order, root)
 
 
 async def _order(edges: Edges, desired: Desired, action: Launch) -> Order:

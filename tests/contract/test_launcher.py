@@ -5,9 +5,9 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.acting.launching import MOST_BYTES, Launcher, Order, Ready
+from reconciler.acting import launching
+from reconciler.acting.launching import MOST_BYTES, Launcher, Order
 from reconciler.core.desired import Adapter, Document, Host, Task
-from reconciler.core.script.prepare import Prepared
 from reconciler.repo.journal import Journal
 from tests.contract.test_collectmany import FLEET, Recorded
 from tests.edges import Memory, plain
@@ -29,7 +29,10 @@ def test_what_many_runs_are_given_goes_in_parts_of_a_bounded_size(tmp_path: Path
     async def launched(launcher: Launcher, orders: list[Order]) -> list[str]:
         try:
             return [
-                one.state for one in await asyncio.gather(*(launcher.launch(one, ready(root, one)) for one in orders))
+                one.state
+                for one in await asyncio.gather(
+                    *(launcher.launch(one, launching.plain(one, str(root))) for one in orders)
+                )
             ]
         finally:
             await launcher.close()
@@ -59,16 +62,3 @@ def test_what_many_runs_are_given_goes_in_parts_of_a_bounded_size(tmp_path: Path
         assert machine.names == ["launch"] * 3
         assert all(journal.meta(f"{FLEET}.{name}.1") for name in names)
         journal.close()
-
-
-def ready(root: Path, order: Order) -> Ready:
-    prepared = Prepared(
-        workspace=f"{root}/work/{order.task_id}",
-        run_dir=f"{root}/runs/{order.name}",
-        home="",
-        base=None,
-        base_sha=None,
-        start_sha=None,
-        head_sha=None,
-    )
-    return Ready(prepared=prepared, make=True)

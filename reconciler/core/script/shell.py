@@ -219,8 +219,8 @@ def begin(name: str, completed: Completed) -> int:
     """Where in its stdout a script's answer begins; raises as `body` does."""
     found = completed.stdout.find(MARK)
     if found < 0:
-        said = " ".join(text(completed.stderr or completed.stdout)[-300:].split())
-        message = f"{name}: the host's sh ended with {completed.exit} and no answer: {said or 'it said nothing'}"
+        end = _end(completed.stderr or completed.stdout) or "it said nothing"
+        message = f"{name}: the host's sh ended with {completed.exit} and no answer: {end}"
         raise ProtocolError(message)
     refused = _FENCED.fullmatch(completed.stdout, found + len(MARK))
     if refused is not None:
@@ -230,7 +230,11 @@ def begin(name: str, completed: Completed) -> int:
 
 def said(completed: Completed) -> str:
     """The end of what the host's programs complained of, as one line."""
-    return " ".join(text(completed.stderr)[-300:].split())
+    return _end(completed.stderr)
+
+
+def _end(raw: bytes) -> str:
+    return " ".join(text(raw)[-300:].split())
 
 
 def fields(name: str, answer: bytes) -> dict[str, str]:
