@@ -8,7 +8,7 @@ import contextlib
 import os
 import shlex
 import signal
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 
 from reconciler.core.command import Command, Completed, command_line, stdin
 from reconciler.core.desired import Host
@@ -76,15 +76,33 @@ class Local:
 
     async def _start(self, command: Command, sink: Sink) -> "_Child":
         home = self._env.get("HOME", "/")
-        _, child = await asyncio.get_running_loop().subprocess_exec(
-            lambda: _Child(sink),
-            *shlex.split(command_line(command)),
-            env=self._env,
-            cwd=home if os.access(home, os.X_OK) else "/",
-            start_new_session=True,
-            close_fds=True,
+        return await _started(
+            asyncio.get_running_loop().subprocess_exec(
+                lambda: _Child(sink),
+                *shlex.split(command_line(command)),
+                env=self._env,
+                cwd=home if os.access(home, os.X_OK) else "/",
+                start_new_session=True,
+                close_fds=True,
+            )
         )
-        return child
+
+
+async def _started(start: "Coroutine[None, None, tuple[asyncio.SubprocessTransport, _Child]]") -> "_Child":
+    """The child. Who is cancelled meanwhile leaves none behind.
+
+    asyncio, where it is cancelled at this, kills the child alone, and waits for ever for what that one has begun.
+    """
+    starting = asyncio.ensure_future(start)
+    try:
+        await asyncio.wait([starting])
+    except asyncio.CancelledError:
+        await asyncio.wait([starting])
+        if starting.exception() is None:
+            starting.result()[1].kill()
+            await starting.result()[1].reaped()
+        raise
+    return starting.result()[1]
 
 
 class _Child(asyncio.SubprocessProtocol):

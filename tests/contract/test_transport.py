@@ -163,6 +163,26 @@ def test_a_command_that_outlasts_its_time_is_unreachable_and_the_next_one_works(
     assert place.during(work).stdout == b"next\n"
 
 
+@pytest.mark.parametrize("brief", [True, False])
+def test_a_local_command_may_be_cancelled_at_any_moment_of_its_start(tmp_path: Path, *, brief: bool) -> None:
+    local = Local({"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
+    here = Host(transport="local", workdir="~")
+
+    async def cancelled(turns: int) -> bool:
+        running = asyncio.create_task(local.run("h", here, Command(name="echo", script="echo", brief=brief)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        running.cancel()
+        return bool((await asyncio.wait([running], timeout=10))[0])
+
+    async def each() -> list[bool]:
+        over = [await cancelled(turns) for turns in range(1, 9)]
+        await local.close()
+        return over
+
+    assert all(asyncio.run(each()))
+
+
 def test_a_local_command_that_is_cancelled_or_out_of_time_takes_its_process_group_with_it(tmp_path: Path) -> None:
     local = Local({"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
     here = Host(transport="local")
