@@ -46,7 +46,8 @@ def test_an_agent_that_forges_its_meta_gains_nothing(fleet: Fleet, journal: str)
     fleet.task("one", goal, repository=str(bare), secrets=["TASK_TOKEN"])
     reconciler = fleet.start()
     reconciler.until_phase("one", "running")
-    until(lambda: forged(fleet)["branch"] == "main")
+    until((fleet.run_folder("one", 1) / "planted").exists)  # it is the last that the agent does
+    assert forged(fleet)["branch"] == "main"
     reconciler.kill()
     if journal == "lost":
         forget_journal(fleet)
