@@ -3,7 +3,6 @@
 import contextlib
 import re
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,8 +66,7 @@ class Reader:
         (home / "gitconfig").write_text(PERSON)
 
     def starts(self, text: str) -> None:
-        """Type what goes on, into the first terminal; another test may have its address for a moment."""
-        until(_is_free)
+        """Type what goes on, into the first terminal."""
         with self.screen.open("wb") as sink:
             self.running = subprocess.Popen(
                 ["sh", "-c", f"exec {text}"], cwd=self.folder, env=self.env, stdout=sink, stderr=sink
@@ -110,15 +108,6 @@ def _reader(tmp_path: Path) -> Iterator[Reader]:
         reader.stops()
 
 
-def _is_free() -> bool:
-    """Whether the built-in address can be listened at."""
-    with socket.socket() as probe, contextlib.suppress(OSError):
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 8732))
-        return True
-    return False
-
-
 def follow(reader: Reader, text: str, promised: str) -> None:
     """Do one step, and see what the page shows; a look is repeated until it shows that."""
     if "--adapter codex" in text:
@@ -140,6 +129,7 @@ def follow(reader: Reader, text: str, promised: str) -> None:
     assert not promised or shows(promised, said[-1]), f"{text}\nshould show\n{promised}\nand shows\n{said[-1]}"
 
 
+@pytest.mark.usefixtures("built_in_address")
 def test_a_reader_who_types_every_command_sees_what_the_page_shows(reader: Reader) -> None:
     (install, nothing), *rest = steps()
     assert nothing == ""

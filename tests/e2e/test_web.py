@@ -176,10 +176,10 @@ def test_an_address_in_use_stops_only_who_asked_for_it(fleet: Fleet) -> None:
         assert program.run("reconcile", "--once", "--no-listen", cwd=fleet.root).exit == 0
 
 
-def test_the_built_in_address_is_only_missed(fleet: Fleet) -> None:
+def test_the_built_in_address_is_only_missed(fleet: Fleet, built_in_address: tuple[str, int]) -> None:
     with contextlib.ExitStack() as closing:
         with contextlib.suppress(OSError):
-            closing.enter_context(socket.create_server(("127.0.0.1", 8732)))
+            closing.enter_context(socket.create_server(built_in_address))
         with reconciling(fleet) as running:
             until(lambda: "nothing listens: 127.0.0.1:8732: Address already in use" in running.error.read_text())
             fleet.task("works", fleet.ran)
