@@ -1,10 +1,12 @@
 """Measures empty tasks over one ssh host: detached, durable, committed; beside bare channels and tools that do neither.
 
 A task is a file that appears; it is over when its end is a commit. The peers run `true` and record nothing; the slow
-ones run fewer, and what they need to start counts in, as it does for whoever runs them. It tests nothing.
+ones run fewer, and what they need to start counts in, as it does for whoever runs them. A second limit are the programs
+that the run protocol is made of, begun by one `sh` that knows nothing else. It tests nothing.
 """
 
 import asyncio
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,11 +28,31 @@ FEWER = 100
 SLOTS = 50
 OURS = "reconciler: 1,000 tasks, durable and committed"
 CHANNELS = "bare asyncssh, a channel for each command"
+PROGRAMS = "the programs of the run protocol, by one sh"
 PARALLEL = "GNU parallel, ControlMaster (100)"
 PYINFRA = "pyinfra (100)"
 ANSIBLE = "Ansible, pipelining and ControlPersist (100)"
 FABRIC = "Fabric (100)"
 PARALLEL_SSH = "parallel-ssh (100)"
+
+CLAIMED = r"""
+set -eu
+claimed() {
+  cd "$1"
+  echo "$1" >claim
+  ln claim started
+  (exec setsid true >stdout 2>stderr)
+  echo "$?" >exit.tmp
+  exec mv exit.tmp exit
+}
+mkdir -p "$@"
+for run do
+  (claimed "$run") &
+  [ "${run%[05]0}" = "$run" ] || wait
+done
+wait
+"""
+"""For each word a claim, an agent in a session of its own, and an exit status that is whole; 50 at a time."""
 
 
 def measure(rounds: int) -> list[Figures]:
@@ -41,6 +63,7 @@ def measure(rounds: int) -> list[Figures]:
         takers: dict[str, Callable[[], float]] = {
             OURS: lambda: _ours(place, sshd),
             CHANNELS: lambda: asyncio.run(_channels(sshd)),
+            PROGRAMS: lambda: _programs(sshd, place / "programs"),
             PYINFRA: lambda: peers.pyinfra(FEWER),
             FABRIC: lambda: peers.fabric(FEWER),
             PARALLEL_SSH: lambda: peers.parallel_ssh(FEWER),
@@ -50,7 +73,7 @@ def measure(rounds: int) -> list[Figures]:
             takers[PARALLEL] = lambda: peers.parallel(FEWER)
         taken = interleaved(rounds, takers)
     parts: dict[str, Part] = dict.fromkeys(taken, "peer")
-    parts |= {OURS: "this", CHANNELS: "limit"}
+    parts |= {OURS: "this", CHANNELS: "limit", PROGRAMS: "limit"}
     return [
         Figures(
             name="noops",
@@ -112,6 +135,26 @@ async def _channels(sshd: Sshd) -> float:
         return TASKS / (time.perf_counter() - before_s)
     finally:
         connection.close()
+
+
+def _programs(sshd: Sshd, folder: Path) -> float:
+    """Runs in a second of a shell that does what the protocol asks for, and is asked nothing meanwhile."""
+    folder.mkdir()
+    words = " ".join(str(number) for number in range(1, TASKS + 1))
+
+    async def run() -> float:
+        connection = await connected(sshd)
+        try:
+            before_s = time.perf_counter()
+            await connection.run(f"cd {shlex.quote(str(folder))} && sh -s {words}", input=CLAIMED, check=True)
+            return TASKS / (time.perf_counter() - before_s)
+        finally:
+            connection.close()
+
+    try:
+        return asyncio.run(run())
+    finally:
+        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
