@@ -89,43 +89,6 @@ look() {
 The folder is the agent's to write as well: what is no plain file is not read, because a pipe would never end.
 """
 
-TAGGED = r"""
-with_tag() {
-  if printf 'a\0b' | grep -q -F b; then
-    grep -l -s -F -e "RECONCILER_RUN=$1" /proc/[0-9]*/environ
-  else
-    echo /proc/[0-9]*/environ
-  fi
-}
-tagged() {
-  carriers=
-  for environ in $(with_tag "$1"); do
-    carrier=${environ#/proc/}
-    carrier=${carrier%/environ}
-    if [ "$carrier" != "$$" ] && tr '\n\0' '\1\n' 2>/dev/null <"$environ" | grep -q -x -F -e "RECONCILER_RUN=$1"; then
-      carriers="$carriers $carrier"
-    fi
-  done 2>/dev/null
-}
-count() { carried=$#; }
-sweep() {
-  rounds=0
-  tagged "$1"
-  while [ -n "$carriers" ] && [ "$rounds" -lt 20 ]; do
-    kill -KILL $carriers 2>/dev/null
-    rounds=$((rounds + 1))
-    if [ "$rounds" -gt 2 ]; then sleep 0.05 2>/dev/null || sleep 1; fi
-    tagged "$1"
-  done
-  count $carriers
-}
-"""
-"""`with_tag` narrows the search down where `grep` looks beyond a NUL (the one of busybox does not).
-
-`sweep RUN_ID` kills every process whose environment holds that tag as a whole entry; `carried` is what is left.
-"""
-
-
 TAGS = r"""
 find_tags() {
   tags=$(printf 'a\0RECONCILER_RUN=%s.a.1' "$fleet" |
@@ -144,6 +107,41 @@ find_tags() {
 
 A `grep` that does not look beyond a NUL does not find the first, which is its stdin. Where it matters whether that is a
 whole entry, it has to be looked at again.
+"""
+
+SWEEP = (
+    TAGS
+    + r"""
+carries() { tr '\n\0' '\1\n' <"$1" | grep -q -x -F -e "RECONCILER_RUN=$fleet.$2"; } 2>/dev/null
+find_carriers() {
+  carriers= carried=' '
+  find_tags
+  for tag in $tags; do
+    tagged=${tag##*"=$fleet."}
+    case $swept in *" $tagged "*) ;; *) continue ;; esac
+    environ=${tag%%:*} carrier=${tag#/proc/}
+    carrier=${carrier%%/*}
+    if [ "$carrier" != "$$" ] && carries "$environ" "$tagged"; then
+      carriers="$carriers $carrier" carried="$carried$tagged "
+    fi
+  done
+}
+sweep() {
+  swept=" $* " rounds=0
+  find_carriers
+  while [ -n "$carriers" ] && [ "$rounds" -lt 20 ]; do
+    guard
+    kill -KILL $carriers 2>/dev/null
+    rounds=$((rounds + 1))
+    if [ "$rounds" -gt 2 ]; then sleep 0.05 2>/dev/null || sleep 1; fi
+    find_carriers
+  done
+}
+"""
+)
+"""`sweep RUN...` kills every process that has the tag of one of these runs as a whole entry of its environment.
+
+Left are `carriers`, and `carried` names their runs. It stops where `guard` of `fence` does.
 """
 
 

@@ -23,7 +23,7 @@ _STOP = (
     + fence.FENCE
     + shell.PROCESSES
     + shell.CLAIM
-    + shell.TAGGED
+    + shell.SWEEP
     + engine.CALLS
     + r"""
 announce
@@ -33,13 +33,14 @@ dir=$root/runs/$run
 mkdir -p "$dir" && cd "$dir" || exit 96
 tell() {
   answer
-  printf 'state %s\nsurvivors %s\n' "$1" "$carried"
+  set -- "$1" $carriers
+  printf 'state %s\nsurvivors %s\n' "$1" "$(($# - 1))"
   exit 0
 }
 group() {
   if lives "$agent" "$agent_began"; then kill -"$1" -"$agent" 2>/dev/null; fi
 }
-carried=0
+carriers=
 guard
 if [ ! -e started ]; then
   echo void >void."$$" && [ -s void."$$" ] && ln void."$$" started 2>/dev/null
@@ -54,7 +55,7 @@ if [ -n "$queued" ]; then
 fi
 if [ "$claim" != alive ]; then
   if [ "$claim" = void ]; then rm -f env; fi
-  if [ "$claim" != absent ]; then sweep "$run_id"; fi
+  if [ "$claim" != absent ]; then sweep "$run"; fi
   tell ended
 fi
 uptime_s
@@ -67,7 +68,7 @@ finish() {
   guard
   if [ -n "$job" ]; then engine_cancel </dev/null >/dev/null 2>&1; fi
   group KILL
-  sweep "$run_id"
+  sweep "$run"
   turns=0
   while look; [ "$claim" = alive ] && [ "$turns" -lt 40 ]; do
     turns=$((turns + 1))

@@ -11,7 +11,6 @@ from reconciler.core.script import fence, shell
 
 SWEEP_TIMEOUT_S = 60.0
 MOST_RUNS = 200
-ROUNDS = 20
 
 _SWEEP = (
     "set -u\numask 077\n"
@@ -22,40 +21,18 @@ _SWEEP = (
     + fence.FENCE
     + shell.PROCESSES
     + shell.CLAIM
-    + shell.TAGS
-    + rf"""
+    + shell.SWEEP
+    + r"""
 announce
 guard
-over=' ' alive= absent=
+over= alive= absent=
 for run in $runs; do
   claim=absent
   if cd "$root/runs/$run" 2>/dev/null; then look; fi
-  case $claim in alive) alive="$alive $run" ;; absent) absent="$absent $run" ;; *) over="$over$run " ;; esac
+  case $claim in alive) alive="$alive $run" ;; absent) absent="$absent $run" ;; *) over="$over $run" ;; esac
 done
 cd /
-carries() {{ tr '\n\0' '\1\n' <"$1" | grep -q -x -F -e "RECONCILER_RUN=$fleet.$2"; }} 2>/dev/null
-find_carriers() {{
-  carriers= carried=' '
-  find_tags
-  for tag in $tags; do
-    run=${{tag##*"=$fleet."}}
-    case $over in *" $run "*) ;; *) continue ;; esac
-    environ=${{tag%%:*}} carrier=${{tag#/proc/}}
-    carrier=${{carrier%%/*}}
-    if [ "$carrier" != "$$" ] && carries "$environ" "$run"; then
-      carriers="$carriers $carrier" carried="$carried$run "
-    fi
-  done
-}}
-rounds=0
-find_carriers
-while [ -n "$carriers" ] && [ "$rounds" -lt {ROUNDS} ]; do
-  guard
-  kill -KILL $carriers 2>/dev/null
-  rounds=$((rounds + 1))
-  if [ "$rounds" -gt 2 ]; then sleep 0.05 2>/dev/null || sleep 1; fi
-  find_carriers
-done
+sweep $over
 answer
 for run in $alive; do printf 'run %s alive\n' "$run"; done
 for run in $over $absent; do
