@@ -61,9 +61,10 @@ class Evidence:
         self.deaths: list[Seen] = []
         """The ends that one cause can bring upon many."""
         self._ended: list[Seen] = []
+        self._unbegun: list[Seen] = []
+        """Those of them whose run never began."""
         self._began_at: list[datetime] = []
-        self._ended_at: list[datetime] = []
-        """When the runs began and ended, so that those which lived at a time are counted without a look at each."""
+        """When the others began, so that those which lived at a time are counted without a look at each."""
         self._ends: dict[tuple[Scope, str], Ends] = {}
         """By host, and by adapter those of an account that is known: who pulls work has its own."""
         self._well: dict[str, int] = {}
@@ -107,7 +108,8 @@ class Evidence:
 
     def lived_at(self, moment: datetime) -> int:
         """How many had begun by then and had not ended before."""
-        return bisect_right(self._began_at, moment) - bisect_left(self._ended_at, moment)
+        unbegun = _ended_before(self._unbegun, moment)
+        return bisect_right(self._began_at, moment) - (_ended_before(self._ended, moment) - unbegun)
 
     def since(self, scope: Scope, name: str | None, moment: datetime) -> Iterator[Run]:
         """The runs that ended since the moment or live, in no order; at least those of the host or adapter."""
@@ -142,8 +144,8 @@ class Evidence:
                 _take(self.limits.setdefault((run.adapter, run.account), []), one, change)
         if troubles.is_trouble(Scope.FLEET, run):
             _take(self.deaths, one, change)
-        if run.outcome is not Outcome.NOT_STARTED:
-            insort(self._ended_at, one.ended_at) if change > 0 else _remove(self._ended_at, one.ended_at)
+        if run.outcome is Outcome.NOT_STARTED:
+            _take(self._unbegun, one, change)
 
     def _take_of(self, scope: Scope, name: str, one: Seen, change: int) -> None:
         ends = self._ends.get((scope, name))
@@ -170,6 +172,10 @@ def _began(live: Run | None, ended: list[Seen]) -> list[datetime]:
     """When those of these runs began that did."""
     began = [one.began_at for one in ended if one.run.outcome is not Outcome.NOT_STARTED]
     return [*began, troubles.whole(live.assigned_at)] if live is not None else began
+
+
+def _ended_before(ended: list[Seen], moment: datetime) -> int:
+    return bisect_left(ended, moment, key=lambda one: one.ended_at)
 
 
 def _take(ended: list[Seen], one: Seen, change: int) -> None:

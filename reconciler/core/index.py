@@ -193,12 +193,12 @@ class Index:
             self.live[task_id] = run
             self.restless[task_id] = None
             self._count(run.host, 1)
-        claimed = tuple((one.host, one.claim) for one in seen.runs if one.claim is not None)
-        if claimed:
-            self._claimed[task_id] = claimed
-            self.claims.update(claimed)
-        if any(one.outcome is Outcome.LOST for one in seen.runs):
-            self.lost[task_id] = None
+        for one in seen.runs:
+            if one.claim is not None:
+                self._claimed[task_id] = (*self._claimed.get(task_id, ()), (one.host, one.claim))
+                self.claims[one.host, one.claim] += 1
+            if one.outcome is Outcome.LOST:
+                self.lost[task_id] = None
         if seen.phase is Phase.CREATED:
             self.retried[task_id] = None
             if limit is not None and len(seen.runs) >= limit:

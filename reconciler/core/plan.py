@@ -221,10 +221,11 @@ class Planner:
 
     def _wake_at(self, alarms: list[datetime], observed: Observed, now: datetime) -> datetime | None:
         index = self._index
-        known = index.next_alarm()
-        alarms.extend(() if known is None else (known,))
-        alarms.extend(self._room.returning if index.queues.waiting else ())
-        soonest = min((alarm for alarm in alarms if alarm > now), default=None)
+        if (known := index.next_alarm()) is not None:
+            alarms.append(known)
+        if index.queues.waiting:
+            alarms.extend(self._room.returning)
+        soonest = min((alarm for alarm in alarms if alarm > now), default=None) if alarms else None
         returned = next(placement.returned(observed), None) if index.lost else None
         if not (index.live or index.to_come or returned):
             return soonest

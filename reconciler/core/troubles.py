@@ -24,6 +24,7 @@ DEATHS = frozenset(
 )
 """Ends that one cause can bring upon many runs. A usage limit has its own breaker, a bound its own time."""
 
+_BAD = (Outcome.FAILED, Outcome.LOST, Outcome.NOT_STARTED)
 _HOSTS_OWN = frozenset({Failure.TRANSPORT, Failure.HOST_LOST, Failure.NO_CAPACITY})
 _REFUSED = frozenset({Failure.AUTH, Failure.CONFIG})
 """The CLI's login or installation where it was started; before that it is the task's repository or base as well."""
@@ -74,7 +75,7 @@ def in_scope(breaker: Breaker, run: Run) -> bool:
 
 def is_trouble(scope: Scope, run: Run) -> bool:
     """Whether the run ended in a way that is held against what a breaker of this scope stands before."""
-    if run.outcome not in {Outcome.FAILED, Outcome.LOST, Outcome.NOT_STARTED}:
+    if run.outcome not in _BAD:
         return False
     began = run.outcome is not Outcome.NOT_STARTED
     match scope:
