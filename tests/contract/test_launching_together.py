@@ -89,6 +89,27 @@ def test_every_agent_leads_a_session_of_its_own_and_outlives_the_supervisors_of_
     assert world.ended("f.1") == 143
 
 
+WRAPPED = """#!/bin/dash
+echo "welcome to this host"
+/bin/dash "$@" 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+"""
+"""An `sh` that greets, hands on but the three usual descriptors, and keeps the others for as long as it runs."""
+
+
+def test_an_sh_that_hands_on_no_other_descriptors_answers_while_its_agents_work(tmp_path: Path) -> None:
+    world = World(tmp_path, "dash")
+    sh = tmp_path / "bin-dash" / "sh"
+    sh.unlink()
+    sh.write_text(WRAPPED)
+    sh.chmod(0o755)
+    try:
+        found = _launch(world, world.order("a.1", "sleep 100"), world.order("b.1", "sleep 100"))
+        assert {run: one.state for run, one in found.items()} == {"a.1": "alive", "b.1": "alive"}
+        assert _states(world, "a.1", "b.1") == ["alive", "alive"]
+    finally:
+        end_all(world)
+
+
 def test_what_cannot_be_launched_together_is_refused(tmp_path: Path) -> None:
     world = World(tmp_path, "dash")
     one, other = world.order("a.1", "true"), world.order("b.1", "true", term=2)

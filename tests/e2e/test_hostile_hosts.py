@@ -13,7 +13,7 @@ from tests.waiting import until
 
 FORGER = """#!{python}
 import os, pathlib, re, subprocess, sys
-shell = subprocess.Popen(["/bin/sh", *sys.argv[1:]], stdin=sys.stdin.buffer, stdout=subprocess.PIPE, close_fds=False)
+shell = subprocess.Popen(["/bin/sh", *sys.argv[1:]], stdin=sys.stdin.buffer, stdout=subprocess.PIPE)
 while said := os.read(shell.stdout.fileno(), 1 << 20):
     how = pathlib.Path("{how}").read_text()
     pathlib.Path("{how}-" + how).touch()

@@ -29,7 +29,7 @@ submit() {
     printf '#!/bin/sh\ncd %s || exit 1\ntrap : TERM HUP INT QUIT\n' "$quoted"
     printf %s "$allowed"
     printf 'allowed\nquote "$(cat %s/env)"\n' "$run"
-    printf 'env -i PATH="$PATH" sh %s/supervise %s 3>/dev/null <<END\n' "$run" "$mask"
+    printf 'env -i PATH="$PATH" sh %s/supervise %s >/dev/null <<END\n' "$run" "$mask"
     printf '${exports}agent %s $quoted\ngo\nEND\n' "$run"
   } >job.sh && chmod 700 job.sh && engine_submit >submitted </dev/null || return 1
   set -- $(tail -n 1 submitted)

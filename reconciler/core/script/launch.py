@@ -139,8 +139,8 @@ begin() {
   env -i --default-signal PATH="$PATH" setsid -f "$@" || { setsid env -i PATH="$PATH" "$@" <&5 & }
 }
 claims() {
-  read -r word names || return 0
-  told=' '
+  names= told=' '
+  while [ -z "$names" ] && read -r word names; do [ "$word" = expect ] || names=; done
   for run in $names; do
     read -r how run || break
     told="$told$run "
@@ -162,7 +162,7 @@ if [ -n "$engine" ]; then
   tell_others
 else
   exec 4>&1
-  give | { exec 3>&1 >/dev/null 2>&1 4>&- 5<&0; begin; } | claims 4>&-
+  give | { exec 2>/dev/null 4>&- 5<&0; begin; } | claims 4>&-
 fi
 """
 )

@@ -76,7 +76,7 @@ and becomes the agent, in a session of its own. Whoever called is not that sessi
 """
 
 SUPERVISE = (
-    "set -u\numask 077\nmask=$1\n"
+    "set -u\numask 077\nmask=$1\nexec 3>&1 >/dev/null\n"
     + BORN
     + r"""
 claim() {
@@ -125,9 +125,10 @@ go() {
 )
 """Supervises runs; the agents' umask is its first parameter, and the folder of the runs the current one.
 
-After it come the exports of `allowed`, for each run a line `agent RUN '<sh text>'`, and `go`. Descriptor 3 is told
-`expect RUN...`, and of each `claimed RUN`, or `lost RUN` where something else did or nothing can. The runs are a
-pipeline, through which nothing flows, because `sh` has what it starts by `&` ignore SIGINT.
+After it come the exports of `allowed`, for each run a line `agent RUN '<sh text>'`, and `go`. Its stdout is told
+`expect RUN...`, and of each `claimed RUN`, or `lost RUN` where something else did or nothing can: by no other
+descriptor, because not every `sh` is handed one, or hands one on. The runs are a pipeline, through which nothing flows,
+because `sh` has what it starts by `&` ignore SIGINT.
 """
 
 
