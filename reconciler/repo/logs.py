@@ -3,6 +3,8 @@
 The size of a copy is the offset to go on from, so nothing is lost or doubled; it never asks a host for anything.
 """
 
+import errno
+import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -39,17 +41,26 @@ def size(fleet: Fleet, task_id: str, epoch: int, stream: str) -> int:
         return 0
 
 
-def append(fleet: Fleet, copy: Copy, data: bytes | memoryview, blot: Blot) -> None:
-    """Add bytes that follow on what is here, a secret that they complete blotted out. Only the owner may read them."""
+def append(fleet: Fleet, copy: Copy, offset: int, data: bytes | memoryview, blot: Blot) -> None:
+    """Add what follows from `offset` on, a secret that it completes blotted out. Only the owner may read it.
+
+    What is here by then stays as it is: a write that nobody waits for any more may come to its end while the same bytes
+    come again. OSError where the copy ends before the offset.
+    """
     folder = fleet.logs(copy.task_id, copy.epoch)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / copy.stream
     path.touch(mode=0o600)
     with path.open("r+b") as file:
-        file.seek(max(file.seek(0, os.SEEK_END) - max(blot.longest - 1, 0), 0))
+        fcntl.flock(file, fcntl.LOCK_EX)
+        here = file.seek(0, os.SEEK_END)
+        if here < offset:
+            raise OSError(errno.ESPIPE, f"it was cut to {here} bytes while it was written from {offset} on", str(path))
+        new = data[here - offset :]
+        file.seek(max(here - max(blot.longest - 1, 0), 0))
         overlap = file.read()
         file.seek(-len(overlap), os.SEEK_END)
-        file.write(blot.out(overlap + data) if blot.longest else data)
+        file.write(blot.out(overlap + new) if blot.longest else new)
 
 
 def read(fleet: Fleet, task_id: str, epoch: int, stream: str, offset: int = 0) -> Iterator[bytes]:

@@ -97,7 +97,9 @@ class RunWatch:
                 meta = await self._meta(watched)
                 if piece.stream == "stdout":
                     self._catch_up(watched, meta)
-                await self._append(watched, meta, piece.stream, data)
+                await self._append(
+                    watched, meta, piece.stream, Chunk(offset=piece.offset, size=0, data=memoryview(data))
+                )
 
     def _little(self, watched: Watched, answer: poll.Seen) -> Iterator[Piece]:
         """What is new of a run's output and fits among that of others."""
@@ -179,15 +181,16 @@ class RunWatch:
 
         async with contextlib.aclosing(chunks.in_order(fetched, offset, upto)) as coming:
             async for chunk in coming:
-                await self._append(watched, meta, stream, chunk.data)
+                await self._append(watched, meta, stream, chunk)
 
-    async def _append(self, watched: Watched, meta: Meta | None, stream: Stream, data: bytes | memoryview) -> None:
+    async def _append(self, watched: Watched, meta: Meta | None, stream: Stream, chunk: Chunk) -> None:
+        offset, data = chunk.offset, chunk.data
         copy = logs.Copy(task_id=watched.task_id, epoch=watched.run.epoch, stream=stream)
         self._sizes.pop((watched.run.run_id, stream), None)
         if len(data) > LITTLE_BYTES:
-            await asyncio.to_thread(logs.append, self._fleet, copy, data, self._blot(meta))
+            await asyncio.to_thread(logs.append, self._fleet, copy, offset, data, self._blot(meta))
         else:
-            logs.append(self._fleet, copy, data, self._blot(meta))
+            logs.append(self._fleet, copy, offset, data, self._blot(meta))
         if stream == "stdout" and watched.run.run_id in self._outputs:
             self._outputs[watched.run.run_id].feed(bytes(data))
 

@@ -26,18 +26,30 @@ def copied(fleet: Fleet) -> bytes:
 def test_a_secret_that_comes_in_two_pieces_is_blotted_out_of_the_copy(fleet: Fleet, cut: int) -> None:
     printed = f"ab {VALUE} cd\n".encode()
     blot = Blot([VALUE])
-    logs.append(fleet, COPY, printed[:cut], blot)
-    logs.append(fleet, COPY, printed[cut:], blot)
+    logs.append(fleet, COPY, 0, printed[:cut], blot)
+    logs.append(fleet, COPY, len(printed[:cut]), printed[cut:], blot)
     assert copied(fleet) == b"ab " + b"*" * len(VALUE) + b" cd\n"
     assert logs.size(fleet, COPY.task_id, COPY.epoch, COPY.stream) == len(printed)
 
 
 def test_without_secrets_a_copy_is_the_original_and_its_owners_alone(fleet: Fleet) -> None:
     for piece in (b"one\n", b"", b"\xff\0two", b"\n"):
-        logs.append(fleet, COPY, piece, Blot([]))
+        logs.append(fleet, COPY, len(copied(fleet)), piece, Blot([]))
     path = fleet.logs(COPY.task_id, COPY.epoch) / COPY.stream
     assert path.read_bytes() == b"one\n\xff\0two\n"
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IRUSR | stat.S_IWUSR
+
+
+def test_what_is_written_again_stays_as_it_is_and_what_would_leave_a_hole_is_refused(fleet: Fleet) -> None:
+    printed = f"ab {VALUE} cd {VALUE} ef\n".encode()
+    blot = Blot([VALUE])
+    for begin, end in ((0, 9), (0, 9), (3, 30), (0, 12), (25, len(printed)), (0, len(printed))):
+        logs.append(fleet, COPY, begin, printed[begin:end], blot)
+    whole = copied(fleet)
+    assert whole == printed.replace(VALUE.encode(), b"*" * len(VALUE))
+    with pytest.raises(OSError, match=f"cut to {len(whole)} bytes"):
+        logs.append(fleet, COPY, len(whole) + 1, b"x", blot)
+    assert copied(fleet) == whole
 
 
 @pytest.mark.parametrize("name", ["../planted", "a/b", "/etc/planted", "", ".", "..", "x" * 64, "a\nb"])

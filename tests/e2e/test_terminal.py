@@ -89,7 +89,8 @@ def test_logs_of_all_tasks_are_followed_until_ctrl_c_and_nothing_is_lost(tmp_pat
     fleet = new_fleet(tmp_path / "fleet")
 
     def prints(task_id: str, text: bytes) -> None:
-        logs.append(fleet, Copy(task_id=task_id, epoch=1, stream="stdout"), text, Blot(()))
+        copy, offset = Copy(task_id=task_id, epoch=1, stream="stdout"), logs.size(fleet, task_id, 1, "stdout")
+        logs.append(fleet, copy, offset, text, Blot(()))
 
     with opened(fleet) as branch:
         branch.record("first", assigned("first"))

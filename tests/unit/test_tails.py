@@ -38,7 +38,8 @@ class Stage:
     notes: list[str] = field(default_factory=list)
 
     def printed(self, task_id: str, text: bytes, epoch: int = 1, stream: str = "stdout") -> None:
-        logs.append(self.fleet, Copy(task_id=task_id, epoch=epoch, stream=stream), text, Blot(()))
+        offset = logs.size(self.fleet, task_id, epoch, stream)
+        logs.append(self.fleet, Copy(task_id=task_id, epoch=epoch, stream=stream), offset, text, Blot(()))
 
     def following(self, *ids: str, patterns: tuple[str, ...] = (), past: bool = False) -> Tails:
         return Tails(self.fleet, Screen({}), Chosen(ids=ids, patterns=patterns), past=past)
@@ -73,9 +74,9 @@ def test_a_secret_that_comes_in_two_pieces_is_not_shown_in_part(stage: Stage) ->
     tails, blot = stage.following("fix", "other"), Blot(("sesame-open",))
     tails.look({"fix": live(), "other": live()})
     copy = Copy(task_id="fix", epoch=1, stream="stdout")
-    logs.append(stage.fleet, copy, b"key: sesame", blot)
+    logs.append(stage.fleet, copy, 0, b"key: sesame", blot)
     assert tails.go_on()
-    logs.append(stage.fleet, copy, b"-open\n", blot)
+    logs.append(stage.fleet, copy, len("key: sesame"), b"-open\n", blot)
     assert tails.go_on()
     assert stage.shown() == ["fix   | key: ***********"]
 
