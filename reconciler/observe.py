@@ -16,10 +16,10 @@ from reconciler.core.overlay import Overlay
 from reconciler.core.tally import Tally
 from reconciler.edges import Edges
 from reconciler.repo.observed.draft import HostSeen
+from reconciler.watching.folders import Watched
 from reconciler.watching.forgewatch import ForgeWatch
 from reconciler.watching.hostwatch import HostWatch
 from reconciler.watching.openruns import OpenRuns
-from reconciler.watching.runwatch import Watched
 
 OVER = frozenset({"absent", "void", "ended", "gone"})
 

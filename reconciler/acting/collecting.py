@@ -82,7 +82,8 @@ class Ending:
 def judge(edges: Edges, action: Collect, meta: Meta, sighting: Sighting) -> Result:
     """What the run's output says of it. It may be large: not for the loop's own thread."""
     raw = _output(edges, action, meta, sighting)
-    return report.judge(meta.adapter, raw, stop=sighting.stopping, resumed=report.resumed(meta), now=edges.now())
+    result = report.judge(meta.adapter, raw, stop=sighting.stopping, resumed=report.resumed(meta), now=edges.now())
+    return replace(result, warnings=(*sighting.unread, *result.warnings))
 
 
 def _output(edges: Edges, action: Collect, meta: Meta, sighting: Sighting) -> RawOutput:

@@ -195,7 +195,8 @@ class Sighting:
     process that claimed it lives. `ended`: `exit` is there. `gone`: claimed, no longer alive (a reboot counts), and no
     `exit`; of either the output was fetched whole. `rebooted`: it is gone because its host was booted anew. `elapsed`
     and `idle` are measured by the host's own uptime. `aborted` and `lingering` come from the output: a loop that the
-    CLI does not leave, and for how long the final result has been out while the process lives.
+    CLI does not leave, and for how long the final result has been out while the process lives. `unread` says what the
+    host could not read of what an ended run left.
     """
 
     state: Literal["absent", "void", "alive", "ended", "gone"]
@@ -206,6 +207,7 @@ class Sighting:
     rebooted: bool = False
     aborted: bool = False
     lingering: timedelta | None = None
+    unread: tuple[str, ...] = ()
     meta: Meta | None = None
 
 

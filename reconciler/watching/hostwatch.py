@@ -20,7 +20,8 @@ from reconciler.core.script.shell import ProtocolError
 from reconciler.edges import MEMORY_LOST, Edges
 from reconciler.repo.observed.draft import HostSeen
 from reconciler.transport import Misconfigured, Unreachable
-from reconciler.watching.runwatch import RunWatch, Watched
+from reconciler.watching.folders import Watched
+from reconciler.watching.runwatch import RunWatch
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,8 @@ class HostWatch:
             try:
                 changed = await self._ask()
                 pause_s, failures = self._pause(pause_s, changed=changed), 0
+                if self._runs.is_behind:
+                    continue
                 took_s = asyncio.get_running_loop().time() - asked_s
                 await asyncio.sleep(min(LEFT_ALONE * took_s, SLOWEST_S))
             except Misconfigured as error:
@@ -132,7 +135,6 @@ class HostWatch:
             await self._probe()
         self._outdated.clear()
         polled = await self._poll()
-        self._expected -= polled.keys()
         seen = {name: sighting for name, sighting in polled.items() if name not in self._outdated}
         seen |= dict.fromkeys(self._expected, NOT_YET)
         seen = {name: known if (known := self.sightings.get(name)) == one else one for name, one in seen.items()}
@@ -212,9 +214,8 @@ class HostWatch:
                 await self._keep_heard()
             if not polled.runs.keys() >= set(names):
                 raise ProtocolError("poll: the answer is not about the runs that were asked for")
-            await self._runs.gather(group, polled.runs)
-            for watched in group:
-                seen[watched.run.run_id] = await self._runs.see(watched, polled.runs[watched.name], polled.boot_id)
+            self._expected.difference_update(watched.run.run_id for watched in group)
+            seen |= await self._runs.look(group, polled)
         return seen
 
     def _over(self) -> dict[str, Sighting]:

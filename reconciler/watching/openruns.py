@@ -12,7 +12,7 @@ from reconciler.core.tally import Tally
 from reconciler.core.terms import ExecutionMode, Outcome
 from reconciler.repo import metas
 from reconciler.repo.journal import Journal
-from reconciler.watching.runwatch import Watched
+from reconciler.watching.folders import Watched
 
 
 class OpenRuns:

@@ -34,6 +34,19 @@ class Runner:
         return Completed(exit=code, stdout=done.stdout, stderr=done.stderr)
 
 
+_MOUNTED = """
+while [ "$1" != -- ]; do mount --bind /proc/$$/mem "$1" || exit 1; shift; done
+shift
+exec "$@"
+"""
+
+
+def with_bad_sectors(host: Runner, *files: Path) -> Runner:
+    """The same host where these files can be opened and not read: in their place is memory that is not there."""
+    aside = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _MOUNTED, "sh", *map(str, files), "--")
+    return Runner(words=(*aside, *host.words), env=host.env)
+
+
 def installed(shell: str) -> str:
     """The shell's name; the test is skipped where it is not installed, but never in CI."""
     if shutil.which(SHELLS[shell][0]) is None:

@@ -26,8 +26,8 @@ from reconciler.repo.fleet import Fleet
 from reconciler.repo.journal import Journal
 from reconciler.repo.observed.funnel import ObservedBranch
 from reconciler.transport.local import Local
+from reconciler.watching.folders import Watched
 from reconciler.watching.hostwatch import HostWatch
-from reconciler.watching.runwatch import Watched
 from tests.edges import Memory, plain
 from tests.recording import NOW, assigned, count, new_fleet, opened, own_git_config, person_commits, started
 from tests.waiting import until

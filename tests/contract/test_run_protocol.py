@@ -367,6 +367,26 @@ def test_files_outside_of_the_run_folder_are_not_read(dash: World) -> None:
     assert [name for name, chunk in chunks.items() if chunk is not None] == ["last.json"]
 
 
+def test_a_file_that_cannot_be_read_on_is_told_from_its_end(world: World) -> None:
+    for run in ("a.1", "t.1", "u.1"):
+        world.launch(run, "echo out")
+        world.ended(run)
+    folder = world.root / "runs" / "t.1"
+    broken = runner.with_bad_sectors(world.host, folder / "stdout", folder / "meta.json")
+    command = read.read(WORKDIR, world.fleet, "t.1", "stdout", 0, 100)
+    chunk = read.parse_read(broken.run(command))
+    assert chunk is not None
+    assert (bytes(chunk.data), chunk.error.endswith("Input/output error")) == (b"", True)
+    with pytest.raises(read.Unreadable, match="Input/output error"):
+        read.parse_whole(broken.run(read.read_file(WORKDIR, world.fleet, "t.1", "stdout")))
+    with pytest.raises(read.Unreadable, match="Input/output error"):
+        read.parse_read_meta(broken.run(read.read_meta(WORKDIR, world.fleet, "t.1")))
+    pieces = [Piece(run=run, stream="stdout", offset=0, size=4) for run in ("a.1", "t.1", "u.1")]
+    many = readmany.read_many(WORKDIR, world.fleet, pieces)
+    assert readmany.parse_read_many(broken.run(many), pieces) == [b"out\n"]
+    assert readmany.parse_read_many(world.host.run(many), pieces) == [b"out\n"] * 3
+
+
 def _age(world: World, run: str, seconds: int) -> None:
     """Let the last activity of a run lie further back, and its start as well."""
     path = world.root / "runs" / run / "activity"

@@ -45,6 +45,7 @@ PARSERS: tuple[Callable[[Completed], object], ...] = (
     read.parse_read_meta,
     stop.parse_stop,
     sweep.parse_sweep,
+    read.parse_whole,
 )
 
 
@@ -145,7 +146,7 @@ def answered(data: bytes) -> None:
     ):
         try:
             parse(completed)
-        except ProtocolError as error:
+        except (ProtocolError, read.Unreadable) as error:
             assert len(str(error)) < 1000  # noqa: PT017 - most answers are refused, and all of them may be
 
 

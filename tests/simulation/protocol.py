@@ -155,7 +155,7 @@ class Protocol:
         for run, stream, offset, size in zip(*(iter(words[:-1]),) * 4, strict=True):
             folder = host.folders.get(run)
             content = (_file(host, folder, stream) if folder is not None else None) or b""
-            pieces.append(content[int(offset) : int(offset) + int(size)] + b"\nend\n")
+            pieces.append(content[int(offset) : int(offset) + int(size)] + f"\nend {run}/{stream}\n".encode())
         return Completed(exit=0, stdout=MARK + b"".join(pieces), stderr=b"")
 
     def _read_meta(self, host: Host, command: Command) -> Completed:

@@ -16,8 +16,8 @@ from reconciler.core.terms import Kind
 from reconciler.repo.lock import Lock
 from reconciler.repo.observed.funnel import Setting
 from reconciler.transport import Unreachable
+from reconciler.watching.folders import Watched
 from reconciler.watching.hostwatch import HEARD_AGAIN, HostWatch
-from reconciler.watching.runwatch import Watched
 from tests.simulation import program
 from tests.simulation.clock import Clock, VirtualLoop
 from tests.simulation.hosts import Folder

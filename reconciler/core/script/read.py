@@ -14,6 +14,8 @@ from reconciler.core.terms import StopReason
 
 MOST_BYTES = 4 * 1024 * 1024
 READ_TIMEOUT_S = 60.0
+DD_FAILED = 1
+"""How `dd` ends that could not open a file or not read on; what it could read came before."""
 
 _OPEN = (
     "set -u\n"
@@ -34,7 +36,7 @@ if [ -z "$file" ] || [ -L "$file" ] || [ ! -f "$file" ]; then answer; echo missi
 set -- $(LC_ALL=C ls -ln -- "./$file")
 answer
 printf 'size %s\n' "$5"
-dd if="./$file" bs=65536 iflag=skip_bytes,count_bytes skip="$offset" count="$limit" 2>/dev/null || [ $? -lt 128 ]
+LC_ALL=C dd if="./$file" bs=65536 iflag=skip_bytes,count_bytes skip="$offset" count="$limit"
 """
 )
 
@@ -50,24 +52,29 @@ stopping=
 if [ -f stop ]; then { read -r stopping rest; } 2>/dev/null <stop || :; fi
 answer
 printf 'state %s\nexit %s\nstop %s\nmeta\n' "$claim" "$code" "$stopping"
-if [ -f meta.json ]; then head -c """
+if [ ! -f meta.json ] || LC_ALL=C head -c """
     + str(MOST_BYTES)
-    + r""" meta.json 2>/dev/null; fi
-printf .
+    + r""" meta.json; then printf .; else printf '!'; fi
 """
 )
+
+
+class Unreadable(Exception):
+    """A file is there, and its host could not read it, or not to its end; the message is one line in its words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
     """Bytes of a file from `offset` on. `size` is that of the file just before; the next offset is `end`.
 
-    `data` are a view of the answer, because a copy of megabytes costs as much as their way over a network.
+    `data` are a view of the answer, because a copy of megabytes costs as much as their way over a network. With an
+    `error` more follows that the host could not read.
     """
 
     offset: int
     size: int
     data: memoryview
+    error: str = ""
 
     @property
     def end(self) -> int:
@@ -106,7 +113,7 @@ def read_file(workdir: str, fleet: str, run: str, path: str, limit: int = MOST_B
 def parse_read(completed: Completed, offset: int = 0) -> Chunk | None:
     """The bytes, or None where there is no such file; ProtocolError for an answer that is none or was broken off."""
     answer, begin = completed.stdout, shell.begin("read", completed)
-    if completed.exit != 0:  # a part of a file that is read at once would be taken for all of it
+    if completed.exit not in {0, DD_FAILED}:  # a part of a file that is read at once would be taken for all of it
         message = f"read: it ended with {completed.exit} after {len(answer) - begin} bytes"
         raise shell.ProtocolError(message)
     newline = answer.find(b"\n", begin)
@@ -117,7 +124,18 @@ def parse_read(completed: Completed, offset: int = 0) -> Chunk | None:
     if word != "size":
         message = f"read: {shell.text(answer[begin : begin + 80])!r} is no size"
         raise shell.ProtocolError(message)
-    return Chunk(offset=offset, size=shell.number("read", size), data=memoryview(answer)[newline + 1 :])
+    data, error = memoryview(answer)[newline + 1 :], _complaint(completed) if completed.exit != 0 else ""
+    return Chunk(offset=offset, size=shell.number("read", size), data=data, error=error)
+
+
+def parse_whole(completed: Completed) -> bytes | None:
+    """All of a file that is read at once; `Unreadable` where that is not to be had, and as `parse_read`."""
+    chunk = parse_read(completed)
+    if chunk is None:
+        return None
+    if chunk.error:
+        raise Unreadable(chunk.error)
+    return bytes(chunk.data)
 
 
 def read_meta(workdir: str, fleet: str, run: str) -> Command:
@@ -127,11 +145,16 @@ def read_meta(workdir: str, fleet: str, run: str) -> Command:
 
 
 def parse_read_meta(completed: Completed) -> RunFolder:
-    """The run folder's word; `absent` where it is not there. ProtocolError for an answer that is none or is cut."""
+    """The run folder's word; `absent` where it is not there. ProtocolError for an answer that is none or is cut.
+
+    `Unreadable` where `meta.json` is there and could not be read.
+    """
     answer = shell.body("read-meta", completed)
     if answer == b"missing\n":
         return RunFolder(state="absent")
     head, mark, meta = answer.partition(b"\nmeta\n")
+    if mark and meta.endswith(b"!"):
+        raise Unreadable(_complaint(completed))
     if not mark or not meta.endswith(b"."):
         raise shell.ProtocolError("read-meta: the answer is cut")
     found = shell.fields("read-meta", head + b"\n")
@@ -149,3 +172,9 @@ def _read(workdir: str, fleet: str, run: str, rest: tuple[str, str, str]) -> Com
         raise ValueError(message)
     words = (*shell.place(workdir, fleet), shell.checked_run(run), *rest)
     return Command(name="read", script=_READ, words=words, timeout_s=READ_TIMEOUT_S, brief=True)
+
+
+def _complaint(completed: Completed) -> str:
+    """What the program that reads a file said of it; after that `dd` counts."""
+    first, _, _ = shell.text(completed.stderr).partition("\n")
+    return " ".join(first.split())[: shell.MOST_MESSAGE] or "it did not say why"

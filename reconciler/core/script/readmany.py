@@ -1,6 +1,6 @@
 """Reading what many runs printed since the last look, with one command.
 
-It never reads beyond a run folder; a file that changes its size under the read costs only what comes after it.
+It never reads beyond a run folder; a file that shrinks meanwhile or cannot be read costs only what comes after it.
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ answer
 while IFS= read -r run && [ "$run" != . ] && IFS= read -r stream && IFS= read -r offset && IFS= read -r size; do
   file=$run/$stream
   if [ ! -L "$run" ] && [ ! -L "$file" ] && [ -f "$file" ]; then
-    tail -c +$((offset + 1)) -- "$file" | head -c "$size"
+    dd if="$file" bs=65536 iflag=skip_bytes,count_bytes skip="$offset" count="$size" 2>/dev/null || continue
   fi
-  printf '\nend\n'
+  printf '\nend %s\n' "$file"
 done
 """
 )
@@ -56,8 +56,9 @@ def read_many(workdir: str, fleet: str, pieces: Sequence[Piece]) -> Command:
 def parse_read_many(completed: Completed, pieces: Sequence[Piece]) -> list[bytes]:
     """The bytes of each piece, in order; what comes after one that is not whole is left out. ProtocolError for none."""
     answer = shell.body("read-many", completed)
-    found, at, end = [], 0, b"\nend\n"
+    found, at = [], 0
     for piece in pieces:
+        end = f"\nend {piece.run}/{piece.stream}\n".encode()
         if answer[at + piece.size : at + piece.size + len(end)] != end:
             break
         found.append(answer[at : at + piece.size])
