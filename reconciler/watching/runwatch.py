@@ -134,23 +134,27 @@ class RunWatch:
         return turn
 
     async def _gather(self, turns: Sequence[_Turn]) -> None:
-        """Fetch what these runs printed since the last look, where that is little, by one command for many."""
-        little = [(turn, piece) for turn in turns for piece in self._little(turn)]
+        """Fetch what these runs printed since the last look, where that is little, by one command for many.
+
+        What is new alone is left to a chunk, which also brings what came since the poll.
+        """
+        new = [(turn, piece) for turn in turns for piece in self._new(turn)]
+        little = [(turn, piece) for turn, piece in new if piece.size <= LITTLE_BYTES]
         begin = 0
-        while begin < len(little) and not self._pace.is_over:
+        while begin < len(little) and len(new) > 1 and not self._pace.is_over:
             some = little[begin : begin + self._fitting(little[begin:])]
             await self._fetch_many(some)
             begin += len(some)
 
-    def _little(self, turn: _Turn) -> Iterator[Piece]:
-        """What is new of a run's output and fits among that of others."""
+    def _new(self, turn: _Turn) -> Iterator[Piece]:
+        """What is new of a run's output, where all of it is copied and it can be read."""
         state = turn.answer.state
         if state not in {"alive", "ended"} or turn.unread or turn.run_id in self._unread_since:
             return
         for stream in STREAMS:
             size = turn.printed(stream)
             offset = self._size(turn.watched, stream, size if state == "alive" else None)
-            if 0 < size - offset <= LITTLE_BYTES and size <= chunks.MOST_COPIED:
+            if offset < size <= chunks.MOST_COPIED:
                 yield Piece(run=turn.watched.name, stream=stream, offset=offset, size=size - offset)
 
     def _fitting(self, little: Sequence[tuple[_Turn, Piece]]) -> int:
@@ -177,11 +181,10 @@ class RunWatch:
             idle=timedelta(seconds=answer.idle_s),
             stopping=answer.stopping,
         )
+        self._behind.discard(run_id)
         if answer.state in UNCLAIMED:
             return sighting
-        if turn.unread or await self._fetch_new(turn):
-            self._behind.discard(run_id)
-        else:
+        if not turn.unread and not await self._fetch_new(turn):
             self._behind.add(run_id)
         if answer.state == "alive":
             self._may_be_read_yet(turn)
