@@ -28,6 +28,7 @@ FLEET = "0123456789ab"
 ADAPTER = "shell"
 MANY = 200
 TASKS = ("one", "two", "three")
+UNREAD = "its host could not read stdout from byte 7 on: Input/output error"
 
 
 class Recorded(Local):
@@ -81,7 +82,7 @@ class Bench:
             branch="",
             new_session="n",
         )
-        return Sighting(state="ended", exit_code=0, meta=meta)
+        return Sighting(state="ended", exit_code=0, meta=meta, unread=(UNREAD,) if task_id == "two" else ())
 
     def wake(self) -> None:
         self.woken += 1
@@ -132,6 +133,7 @@ def test_runs_that_end_together_share_a_sweep_and_a_commit(bench: Bench) -> None
     assert bench.machine.names == ["sweep"]
     assert count(bench.fleet) == before + 1
     assert collected(bench) == set(TASKS)
+    assert [bench.run(task_id).warnings for task_id in TASKS] == [(), (UNREAD,), ()]
     assert [journal.meta(f"{FLEET}.{task_id}.1") for task_id in TASKS] == [None] * 3
     journal.close()
 

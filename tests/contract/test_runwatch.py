@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.command import Command, Completed
-from reconciler.core.desired import Adapter, Output, Task
+from reconciler.core.desired import Adapter, Document, Host, Output, Task
 from reconciler.core.observed import Meta, Run, Sighting
 from reconciler.core.script import launch, poll
 from reconciler.core.script.launch import Launch
@@ -21,8 +21,9 @@ from reconciler.core.terms import Kind
 from reconciler.edges import Edges
 from reconciler.repo import logs, metas
 from reconciler.transport import Unreachable
-from reconciler.watching import chunks, runwatch
+from reconciler.watching import chunks, hostwatch, runwatch
 from reconciler.watching.folders import Watched
+from reconciler.watching.hostwatch import HostWatch
 from reconciler.watching.runwatch import RunWatch
 from tests.contract import runner
 from tests.pulling import Clock, working
@@ -161,7 +162,7 @@ def test_over_a_slow_link_each_look_is_short_all_runs_get_on_and_no_end_is_told_
     monkeypatch.setattr(chunks, "LEAST_BYTES", SMALL)
     monkeypatch.setattr(chunks, "LOOK_S", 0.1)
     monkeypatch.setattr(chunks, "CHUNK_S", 0.05)
-    sizes = {"t": 40 * SMALL, "u": 40 * SMALL, "v": SMALL, "w": 100}
+    sizes = {"t": 24 * SMALL, "u": 24 * SMALL, "v": SMALL, "w": 100}
     whole = {task_id: random.Random(size).randbytes(size) for task_id, size in sizes.items()}  # noqa: S311 - any bytes do
     for task_id, printed in whole.items():
         (tmp_path / task_id).write_bytes(printed)
@@ -239,6 +240,51 @@ def test_a_look_without_time_left_fetches_no_files_of_an_adapter_and_the_next_on
         assert asyncio.run(one.look(watch))["t"].exit_code == 0
         assert not watch.is_behind
         assert logs.files(one.edges.fleet, "t", 1)["note"].read_text() == "noted\n"
+
+
+@dataclass(slots=True, kw_only=True)
+class Carried:
+    """The transport to the host of these runs."""
+
+    ended: Ended
+    polls: int = 0
+
+    async def run(self, host_id: str, host: Host, command: Command) -> Completed:  # noqa: ARG002 - the protocol's
+        self.polls += command.name == "poll"
+        return await self.ended.run(command)
+
+    async def forget(self, host_id: str) -> None:
+        """Nothing is kept."""
+
+    async def close(self) -> None:
+        """Nothing is kept."""
+
+
+def test_a_watch_that_is_behind_goes_on_without_a_rest_and_never_says_that_nothing_was_launched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ended(tmp_path, "seq", "10000") as one:
+        run_id = one.watched[0].run.run_id
+
+        async def watched() -> None:
+            carried = Carried(ended=one)
+            edges = replace(one.edges, transports={"local": carried})
+            watch = HostWatch("h", Document(value=Host(transport="local", workdir="~/w"), spec="s"), edges)
+            watch.runs = {run_id: one.watched[0]}
+            watch.expect(run_id)
+            watching = asyncio.create_task(watch.watch())
+            with monkeypatch.context() as hurried:
+                hurried.setattr(chunks, "LOOK_S", 0.0)
+                hurried.setattr(hostwatch, "FASTEST_S", 3600.0)
+                await asyncio.to_thread(until, lambda: carried.polls > 2)
+                assert watch.sightings == {}
+            await asyncio.to_thread(until, lambda: run_id in watch.sightings)
+            assert watch.sightings[run_id].state == "ended"
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+        asyncio.run(watched())
+        assert one.copied() == b"".join(b"%d\n" % number for number in range(1, 10001))
 
 
 @pytest.fixture
