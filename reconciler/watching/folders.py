@@ -15,6 +15,7 @@ from reconciler.core.script import read
 from reconciler.edges import Edges
 from reconciler.repo import logs, metas
 from reconciler.repo.desired import assigned
+from reconciler.watching.chunks import Pace
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +40,12 @@ class Watched:
 class Folders:
     """The folders of the runs of one host. `run` carries a command there; what it raises is raised here as well."""
 
-    def __init__(self, edges: Edges, run: Callable[[Command], Awaitable[Completed]]) -> None:
-        """Know nothing of any run yet."""
+    def __init__(self, edges: Edges, run: Callable[[Command], Awaitable[Completed]], pace: Pace) -> None:
+        """Know nothing of any run yet. `pace` says how much of a file is asked for at a time."""
         self._edges = edges
         self._fleet_id = edges.branch.fleet_id
         self._run = run
+        self._pace = pace
         self._metas: dict[str, Meta | None] = {}
 
     def keep_only(self, run_ids: Collection[str]) -> None:
@@ -101,8 +103,20 @@ class Folders:
             raise read.Unreadable("; ".join(unread))
 
     async def _file(self, watched: Watched, path: str) -> bytes | None:
-        command = read.read_file(watched.workdir, self._fleet_id, watched.name, path)
-        return read.parse_whole(await self._run(command))
+        """The beginning of a file, up to the bound; None where there is none. Raises `Unreadable`."""
+        found = bytearray()
+        while len(found) < read.MOST_BYTES:
+            most = min(self._pace.bytes, read.MOST_BYTES - len(found))
+            command = read.read_file(watched.workdir, self._fleet_id, watched.name, path, len(found), most)
+            chunk = read.parse_read(await self._pace.timed(self._run(command)), len(found))
+            if chunk is None:
+                return None
+            if chunk.error:
+                raise read.Unreadable(chunk.error)
+            found += chunk.data
+            if not chunk.data or chunk.end >= chunk.size:
+                break
+        return bytes(found)
 
 
 def blot(edges: Edges, meta: Meta | None) -> mask.Blot:

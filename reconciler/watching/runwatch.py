@@ -85,8 +85,8 @@ class RunWatch:
         self._fleet = edges.fleet
         self._fleet_id = edges.branch.fleet_id
         self._run = run
-        self._folders = Folders(edges, run)
         self._pace = Pace(_clock_s)
+        self._folders = Folders(edges, run, self._pace)
         self._sizes: dict[tuple[str, Stream], int] = {}
         """How much of an output was here when its copy was looked at last."""
         self._served_s: dict[str, float] = {}

@@ -90,7 +90,7 @@ def test_every_agent_leads_a_session_of_its_own_and_outlives_the_supervisors_of_
 
 
 WRAPPED = """#!/bin/dash
-echo "welcome to this host"
+printf "welcome to this host: "
 /bin/dash "$@" 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 """
 """An `sh` that greets, hands on but the three usual descriptors, and keeps the others for as long as it runs."""

@@ -378,8 +378,6 @@ def test_a_file_that_cannot_be_read_on_is_told_from_its_end(world: World) -> Non
     assert chunk is not None
     assert (bytes(chunk.data), chunk.error.endswith("Input/output error")) == (b"", True)
     with pytest.raises(read.Unreadable, match="Input/output error"):
-        read.parse_whole(broken.run(read.read_file(WORKDIR, world.fleet, "t.1", "stdout")))
-    with pytest.raises(read.Unreadable, match="Input/output error"):
         read.parse_read_meta(broken.run(read.read_meta(WORKDIR, world.fleet, "t.1")))
     pieces = [Piece(run=run, stream="stdout", offset=0, size=4) for run in ("a.1", "t.1", "u.1")]
     many = readmany.read_many(WORKDIR, world.fleet, pieces)

@@ -229,7 +229,9 @@ def test_what_a_host_cannot_read_is_no_end_of_an_output_and_told_when_it_lasts(
 def test_a_look_without_time_left_fetches_no_files_of_an_adapter_and_the_next_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with ended(tmp_path, "sh", "-c", 'echo noted >"$0"', "{run_dir}/note") as one:
+    noted = random.Random(7).randbytes(3 * chunks.LEAST_BYTES)  # noqa: S311 - any bytes do
+    (tmp_path / "noted").write_bytes(noted)
+    with ended(tmp_path, "cp", str(tmp_path / "noted"), "{run_dir}/note") as one:
         run = one.watched[0].run
         adapter = Adapter(run=("sh",), output=Output(files={"note": "{run_dir}/note"}))
         one.edges.journal.keep_metas({run.run_id: metas.text(replace(started(run), adapter=adapter))})
@@ -239,7 +241,7 @@ def test_a_look_without_time_left_fetches_no_files_of_an_adapter_and_the_next_on
             assert (asyncio.run(one.look(watch)), watch.is_behind) == ({}, True)
         assert asyncio.run(one.look(watch))["t"].exit_code == 0
         assert not watch.is_behind
-        assert logs.files(one.edges.fleet, "t", 1)["note"].read_text() == "noted\n"
+        assert logs.files(one.edges.fleet, "t", 1)["note"].read_bytes() == noted
 
 
 @dataclass(slots=True, kw_only=True)

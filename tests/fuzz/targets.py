@@ -45,7 +45,6 @@ PARSERS: tuple[Callable[[Completed], object], ...] = (
     read.parse_read_meta,
     stop.parse_stop,
     sweep.parse_sweep,
-    read.parse_whole,
 )
 
 

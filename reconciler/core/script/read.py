@@ -102,12 +102,14 @@ def read(  # noqa: PLR0913, PLR0917 - the words of one command
     return _read(workdir, fleet, run, (stream, str(offset), str(limit)))
 
 
-def read_file(workdir: str, fleet: str, run: str, path: str, limit: int = MOST_BYTES) -> Command:
-    """Read the beginning of a file in the run folder; ValueError for a path that leads out of it."""
+def read_file(  # noqa: PLR0913, PLR0917 - the words of one command
+    workdir: str, fleet: str, run: str, path: str, offset: int = 0, limit: int = MOST_BYTES
+) -> Command:
+    """The same of another file in the run folder; ValueError for a path that leads out of it."""
     if path.startswith(("/", "-")) or ".." in path.split("/") or path in {"", "env"}:
         message = f"{path!r} is no path inside the run folder"
         raise ValueError(message)
-    return _read(workdir, fleet, run, (path, "0", str(limit)))
+    return _read(workdir, fleet, run, (path, str(offset), str(limit)))
 
 
 def parse_read(completed: Completed, offset: int = 0) -> Chunk | None:
@@ -126,16 +128,6 @@ def parse_read(completed: Completed, offset: int = 0) -> Chunk | None:
         raise shell.ProtocolError(message)
     data, error = memoryview(answer)[newline + 1 :], _complaint(completed) if completed.exit != 0 else ""
     return Chunk(offset=offset, size=shell.number("read", size), data=data, error=error)
-
-
-def parse_whole(completed: Completed) -> bytes | None:
-    """All of a file that is read at once; `Unreadable` where that is not to be had, and as `parse_read`."""
-    chunk = parse_read(completed)
-    if chunk is None:
-        return None
-    if chunk.error:
-        raise Unreadable(chunk.error)
-    return bytes(chunk.data)
 
 
 def read_meta(workdir: str, fleet: str, run: str) -> Command:

@@ -118,7 +118,8 @@ agent() {
 }
 go() {
   uptime_s
-  echo "expect$names" >&3
+  echo "
+expect$names" >&3
   eval "$all"
 }
 """
@@ -126,9 +127,9 @@ go() {
 """Supervises runs; the agents' umask is its first parameter, and the folder of the runs the current one.
 
 After it come the exports of `allowed`, for each run a line `agent RUN '<sh text>'`, and `go`. Its stdout is told
-`expect RUN...`, and of each `claimed RUN`, or `lost RUN` where something else did or nothing can: by no other
-descriptor, because not every `sh` is handed one, or hands one on. The runs are a pipeline, through which nothing flows,
-because `sh` has what it starts by `&` ignore SIGINT.
+`expect RUN...` on a line of its own, and of each `claimed RUN`, or `lost RUN` where something else did or nothing can:
+by no other descriptor, because not every `sh` is handed one, or hands one on. The runs are a pipeline, through which
+nothing flows, because `sh` has what it starts by `&` ignore SIGINT.
 """
 
 
