@@ -137,6 +137,16 @@ def test_the_environment_is_an_allow_list(world: World) -> None:
     }  # fmt: skip
 
 
+def test_an_agent_has_three_descriptors_and_no_pipe_among_them(world: World) -> None:
+    world.launch("t.1", "exec ls -l /proc/self/fd")
+    assert world.ended("t.1") == 0
+    lines = [line.partition(" -> ") for line in world.output("t.1").decode().splitlines()]
+    found = {about.split()[-1]: place for about, arrow, place in lines if arrow}
+    inside = world.root / "runs" / "t.1"
+    assert [found[fd] for fd in ("1", "2")] == [str(inside / "stdout"), str(inside / "stderr")]
+    assert [place for place in found.values() if place.startswith("pipe:")] == []
+
+
 def test_the_run_folder_is_private_and_env_is_gone(world: World) -> None:
     os.umask(os.umask(0o022))
     world.launch("t.1", "umask; touch made", variables={"TOKEN": "secret-value"})

@@ -136,7 +136,7 @@ give() {
 begin() {
   set -- sh -c '. /proc/self/fd/0' supervise "$mask" $runs
   cd "$top" || return 1
-  env -i --default-signal PATH="$PATH" setsid -f "$@" || { setsid env -i PATH="$PATH" "$@" <&5 & }
+  env -i --default-signal PATH="$PATH" setsid -f "$@" 5<&- || { setsid env -i PATH="$PATH" "$@" <&5 5<&- & }
 }
 claims() {
   names= told=' '
