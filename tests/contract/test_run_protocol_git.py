@@ -360,3 +360,47 @@ def test_a_branch_in_use_by_a_half_made_clone_does_not_stop_the_next(dash: World
     again = dash.prepare(epoch=2)
     assert again.head_sha == ready.head_sha
     assert dash.git(Path(again.workspace), "status", "--porcelain") == ""
+
+
+def test_a_home_folder_that_is_a_repository_is_never_taken_for_a_workspace_that_is_none(dash: World) -> None:
+    home = Path(dash.host.env["HOME"])
+    dash.git(home, "init", "-q")
+    before = dash.commit(home, "secret", "of the home folder\n")
+    (home / "more").write_text("not committed\n")
+    ready = dash.prepare()
+    (Path(ready.workspace) / ".git").unlink()
+    answer = dash.deliver(ready)
+    assert isinstance(answer, NotDelivered)
+    assert answer.reason == "the workspace is no git worktree of the repository any more"
+    assert dash.git(dash.project, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
+    assert (dash.git(home, "rev-parse", "HEAD"), dash.git(home, "diff", "--cached", "--name-only")) == (before, "")
+    again = dash.prepare(epoch=2)
+    assert (Path(again.workspace) / "README").read_text() == "first\n"
+
+
+def test_a_repository_without_a_commit_in_the_workspace_is_told_and_stops_no_later_run(world: World) -> None:
+    ready = world.prepare()
+    inner = Path(ready.workspace) / "inner"
+    world.git(Path(ready.workspace), "init", "-q", "inner")
+    (inner / "file").write_text("work\n")
+    answer = world.deliver(ready)
+    assert isinstance(answer, NotDelivered)
+    assert "'inner/' does not have a commit checked out" in answer.reason
+    again = world.prepare(epoch=2)
+    assert again.workspace == ready.workspace
+    assert not inner.exists()
+    assert (Path(f"{ready.workspace}.aside") / "inner" / "file").read_text() == "work\n"
+    (Path(again.workspace) / "done").write_text("x")
+    assert isinstance(world.deliver(again), Delivered)
+    world.host.run(clean.clean(WORKDIR, FLEET, workspaces=["fix"]))
+    assert list(Path(ready.workspace).parent.iterdir()) == []
+
+
+def test_a_clone_that_is_no_repository_any_more_is_made_anew(dash: World) -> None:
+    first = dash.prepare()
+    clone = Path(prepare.clone_of(first.run_dir, str(dash.project)))
+    (clone / "HEAD").write_text("")
+    again = dash.prepare(epoch=2)
+    assert (again.workspace, again.head_sha) == (first.workspace, first.head_sha)
+    assert dash.git(Path(again.workspace), "status", "--porcelain") == ""
+    assert Path(f"{clone.with_suffix('')}.git.broken").is_dir()

@@ -19,6 +19,7 @@ _CLEAN = (
     + fence.FENCE
     + shell.PROCESSES
     + shell.CLAIM
+    + shell.DISCARD
     + r"""
 root=$(cd "$workdir" 2>/dev/null && pwd -P)/$fleet
 for folder in "$root" "$root/runs" "$root/work"; do
@@ -56,7 +57,8 @@ while IFS= read -r kind && IFS= read -r name; do
   fi
   cd "$root" || exit 95
   if fenced; then printf 'fenced %s\n' "$highest"; exit 0; fi
-  if rm -rf -- "$target"; then printf 'removed %s %s\n' "$kind" "$name"; else printf 'kept %s %s\n' "$kind" "$name"; fi
+  if [ "$kind" = work ] && [ -e "$target.aside" ]; then discard "$target.aside"; fi
+  if discard "$target"; then printf 'removed %s %s\n' "$kind" "$name"; else printf 'kept %s %s\n' "$kind" "$name"; fi
 done
 cd "$root" || exit 95
 for clone in repos/*.git; do

@@ -12,15 +12,17 @@ from reconciler.core.terms import Failure
 
 DELIVER_TIMEOUT_S = 600.0
 
-_PLACE = r"""
+_PLACE = (
+    r"""
 root=$(cd "$workdir" 2>/dev/null && pwd -P)/$fleet
 case $workspace in
   */../* | */..) fail 'config the workspace is not in the folder of the fleet' ;;
   "$root/work/"*) ;;
   *) fail 'config the workspace is not in the folder of the fleet' ;;
 esac
-[ -d "$workspace" ] || fail 'config the workspace is gone'
 """
+    + git.STAY
+)
 
 _DELIVER = (
     "set -u\n"
@@ -47,10 +49,24 @@ remote_sha() {
 $refs
 END
 }
+stage() {
+  said=$(filtered_git "$workspace" add -A 2>&1) && return 0
+  printf '%s\n' "$said" >&2
+  case $said in
+    *'does not have a commit checked out'* | *'Permission denied'*)
+      undelivered "git cannot add what the agent left: $(printf %s "$said" | tr '\n\t' '  ')"
+      ;;
+  esac
+  fail 'staging what the agent left'
+}
 delivered() { answer; printf 'head %s\nahead %s\n' "$head" "$ahead"; exit 0; }
 head=
 ref=refs/heads/$branch
-git_dir=$(git -C "$workspace" rev-parse --absolute-git-dir) || fail 'config the workspace is no git worktree any more'
+git_dir=$(git -C "$workspace" rev-parse --absolute-git-dir) || git_dir=
+case $git_dir in
+  "$root"/repos/*/worktrees/*) ;;
+  *) undelivered 'the workspace is no git worktree of the repository any more' ;;
+esac
 rm -f "$git_dir/index.lock" "$git_dir/HEAD.lock"
 if [ -n "$(filtered_git "$workspace" ls-files -u)" ]; then undelivered 'the agent left a merge with conflicts'; fi
 for step in rebase-merge rebase-apply; do
@@ -58,7 +74,7 @@ for step in rebase-merge rebase-apply; do
 done
 if [ -n "$(filtered_git "$workspace" status --porcelain --ignore-submodules=dirty)" ]; then
   guard
-  filtered_git "$workspace" add -A || fail 'staging what the agent left'
+  stage
   if [ "$(filtered_git "$workspace" write-tree)" != "$(in_git "$workspace" rev-parse -q --verify 'HEAD^{tree}')" ] \
     || [ -e "$git_dir/MERGE_HEAD" ]; then
     filtered_git "$workspace" commit -q --no-verify --no-gpg-sign --cleanup=whitespace -F - \

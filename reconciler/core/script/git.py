@@ -67,6 +67,12 @@ esac
 """
 """`repository` as git takes it: a path on the host is absolute, or counts from the home folder."""
 
+STAY = r"""
+GIT_CEILING_DIRECTORIES=$root/repos:$root/work
+export GIT_CEILING_DIRECTORIES
+"""
+"""Once `root` is known: git takes no folder around, such as a home folder, for a repository that is broken or gone."""
+
 _CREDENTIALS = re.compile(r"(\w+://)[^/@\s]+@")
 _MOST_MESSAGE = 400
 

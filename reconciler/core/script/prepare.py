@@ -92,8 +92,10 @@ known
 _PREPARE = (
     _BEGIN
     + git.GIT
+    + git.STAY
     + git.REPOSITORY
     + locking.LOCK
+    + shell.DISCARD
     + worktree.CLONE
     + worktree.WORKTREE
     + r"""

@@ -145,6 +145,12 @@ Left are `carriers`, and `carried` names their runs. It stops where `guard` of `
 """
 
 
+DISCARD = r"""
+discard() { rm -rf -- "$1" 2>/dev/null || { chmod -R u+rwX -- "$1" 2>/dev/null; rm -rf -- "$1"; }; }
+"""
+"""`discard FOLDER` removes a folder, also one in which an agent left folders that may not be written."""
+
+
 class ProtocolError(Exception):
     """A host answered something that this protocol does not have; the message is one line, and never a long one."""
 
