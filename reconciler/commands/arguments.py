@@ -130,6 +130,8 @@ class _Reader:
     def _keep(self, parameter: Parameter, text: str) -> None:
         if parameter.name == "fleet" and not text:
             raise WrongUsage("--fleet needs the path of a fleet, not an empty word")
+        if not text and self._command is not None and parameter.name == self._command.positional:
+            raise WrongUsage(f"{self._command.usage}: {parameter.name} is an empty word; is a variable not set?")
         try:
             value = parameter.value(text)
         except ValueError as error:

@@ -4,6 +4,7 @@ It calls a command and turns what it returns or raises into an exit code; it kno
 """
 
 import inspect
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
-from reconciler.commands import refusals
+from reconciler.commands import help_text, refusals
+from reconciler.commands.arguments import HELP
 from reconciler.commands.command import Command, Parameter
 from reconciler.commands.screen import Screen
 from reconciler.commands.session import Outside, Session, WrongUsage
@@ -61,6 +63,10 @@ def _called(command: Command, outside: Outside, given: dict[str, object]) -> int
     """Run the command; its exit code. Raises Exit with the line to print."""
     screen = Screen(outside.env, quiet=bool(given.get("json")))
     try:
+        if any(given[one.name] in HELP for one in command.parameters if one.required):
+            # What must be given invoke takes from the next word, also where that asks for help.
+            sys.stdout.write("".join(f"{line}\n" for line in help_text.teaching(command)))
+            return 0
         values = {one.name: _value(one, given[one.name]) for one in command.parameters}
         fleet = str(values.pop("fleet")) or outside.env.get("RECONCILER_FLEET", "")
         session = Session(outside=outside, screen=screen, named=Path(fleet) if fleet else None)

@@ -153,6 +153,7 @@ def test_invoke_runs_the_same_collection(fleet: Path) -> None:
     by_reconciler = run("status", "example", "--json", cwd=fleet)
     assert by_invoke.json == by_reconciler.json
     assert run("why", "example", cwd=fleet, module="invoke").exit == 0
+    assert run("why", "--help", cwd=fleet, module="invoke").out == run("why", "--help", cwd=fleet).out
     failed = run("why", "nothing", cwd=fleet, module="invoke")
     assert (failed.exit, failed.complaint) == (1, run("why", "nothing", cwd=fleet).complaint)
     assert run("validate", "--paths", "state/tasks/example.yaml", cwd=fleet, module="invoke").exit == 0

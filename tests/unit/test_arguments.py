@@ -68,6 +68,8 @@ def test_what_cannot_be_meant_is_refused_with_a_hint() -> None:
     assert refusal("logs", "a", "--run") == "--run needs a value: --run=VALUE"
     assert refusal("new", "T", "--goal", "--json") == "--goal needs a value: --goal=VALUE"
     assert refusal("status", "--json=yes") == "--json takes no value"
+    assert refusal("status", "").startswith("status [TASK]: task is an empty word")
+    assert refusal("init", "").startswith("init PATH: path is an empty word")
     assert refusal("status", "--fleet=") == "--fleet needs the path of a fleet, not an empty word"
     assert refusal("plan", "all").startswith('plan takes no argument "all"')
     assert refusal("init", "-fleet").startswith("init has no option -fleet")
