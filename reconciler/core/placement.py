@@ -119,6 +119,8 @@ def _out_of_reach(
     host_id: str, document: Document[Host], seen: ObservedHost | None, *, silent: Mapping[str, datetime]
 ) -> Unfit | None:
     if seen is None or seen.spec != document.spec:
+        if host_id in silent:
+            return Unfit(why=f"{host_id} does not answer", who="operator", passing=True)
         return Unfit(why=f"{host_id} was not asked yet", who="nobody", passing=True)
     if seen.misconfigured:
         return Unfit(why=f"{host_id} is misconfigured: {seen.reason}", who="operator")

@@ -66,6 +66,8 @@ def test_a_host_out_of_reach_says_why() -> None:
     misconfigured = answered(reachable=False, misconfigured=True, reason="no git")
     assert why(TASK, host, misconfigured) == "one is misconfigured: no git"
     assert why(TASK, host, ObservedHost(reachable=True, since=lives.NOON, spec="old")) == "one was not asked yet"
+    unfit = placement.unfit(TASK, "one", fleet(one=host), Observed(fleet="f", silent={"one": lives.NOON}), lives.NOON)
+    assert unfit == placement.Unfit(why="one does not answer", who="operator", passing=True)
 
 
 @pytest.mark.parametrize(
