@@ -11,7 +11,20 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.desired import Engine, Host
-from reconciler.core.script import clean, giveup, launch, poll, prepare, probe, read, readmany, shell, stop, sweep
+from reconciler.core.script import (
+    clean,
+    giveup,
+    launch,
+    poll,
+    prepare,
+    probe,
+    read,
+    readmany,
+    shell,
+    stop,
+    supervise,
+    sweep,
+)
 from reconciler.core.script.launch import Launch, Launched
 from reconciler.core.script.poll import Seen
 from reconciler.core.script.readmany import Piece
@@ -135,6 +148,16 @@ def test_the_environment_is_an_allow_list(world: World) -> None:
     assert names - {"_", "SHLVL", "SHELL"} == {
         "HOME", "PATH", "USER", "LC_TIME", "HTTPS_PROXY", "LANGUAGE", "MINE", "RECONCILER_RUN",
     }  # fmt: skip
+
+
+def test_words_and_variables_are_as_long_as_a_process_takes_and_no_longer(dash: World) -> None:
+    longest = "x" * supervise.MOST_BYTES
+    dash.launch("t.1", "", words=("sh", "-c", 'echo "${#1} ${#A}"', "-", longest), variables={"A": longest[2:]})
+    assert dash.ended("t.1") == 0
+    assert dash.output("t.1") == f"{len(longest)} {len(longest) - 2}\n".encode()
+    for change in ({"words": ("echo", f"{longest}x")}, {"variables": {"A": longest[1:]}}):
+        with pytest.raises(ValueError, match=f"has {len(longest) + 1} bytes: a process can be given at most"):
+            launch.check(dash.order("t.2", "", **change))
 
 
 def test_an_agent_has_three_descriptors_and_no_pipe_among_them(world: World) -> None:

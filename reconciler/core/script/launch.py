@@ -246,6 +246,7 @@ def launch(orders: Sequence[Launch]) -> Command:
 
 def check(order: Launch) -> None:
     """ValueError for a word, a variable or an id that cannot be carried exactly."""
+    supervise.check(order.words, order.variables)
     for line in _lines(order):
         shell.quoted(line)
 

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 
 from reconciler.core.script.shell import PROCESSES, quoted
 
+MOST_BYTES = 131_071
+"""How long a word of an argv, or a variable with its name, may be: Linux starts no process that is given more."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _ALLOWED = (
@@ -157,6 +160,19 @@ def command_text(words: tuple[str, ...], workspace: str, prompt_on_stdin: bool) 
         f'exec "$@" {quoted(words)}',
     )
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+
+
+def check(words: tuple[str, ...], variables: Mapping[str, str]) -> None:
+    """ValueError for a word or a variable that is too long for any process to be given."""
+    told = {f"the variable {name}": f"{name}={value}" for name, value in variables.items()}
+    for what, text in [
+        *(("a word of the argv (give the prompt by stdin or file)", word) for word in words),
+        *told.items(),
+    ]:
+        size = len(text.encode("utf-8", "surrogateescape"))
+        if size > MOST_BYTES:
+            message = f"{what} has {size} bytes: a process can be given at most {MOST_BYTES}"
+            raise ValueError(message)
 
 
 def _export(name: str, value: str) -> str:
