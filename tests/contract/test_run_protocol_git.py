@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.desired import Identity
-from reconciler.core.script import clean, deliver, prepare
+from reconciler.core.script import clean, deliver, giveup, prepare
 from reconciler.core.script.deliver import Delivered, DeliverFailed, Delivery, NotDelivered
 from reconciler.core.script.prepare import Preparation, Prepared, PrepareFailed
 from reconciler.core.terms import Failure
@@ -281,6 +281,15 @@ def test_a_workspace_that_cannot_be_made_says_whose_fault_it_is(
     answer = dash.refused(**changes)
     assert answer.failure == failure, answer
     assert "\n" not in answer.message
+
+
+@pytest.mark.parametrize("repository", [None, "unprepared"])
+def test_an_epoch_that_was_given_up_before_it_was_prepared_is_nobody_s_fault(
+    dash: World, repository: str | None
+) -> None:
+    dash.host.run(giveup.give_up(WORKDIR, FLEET, "fix.1"))
+    answer = dash.refused(repository=repository)
+    assert answer == PrepareFailed(failure=Failure.SUPERSEDED, message="its epoch was given up before it started")
 
 
 def test_an_empty_repository_has_nothing_to_start_from(dash: World, tmp_path: Path) -> None:

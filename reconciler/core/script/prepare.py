@@ -72,8 +72,12 @@ ready() {
 known() {
   answer
   if [ -n "$repository" ] && [ -s prepared ]; then while IFS= read -r line; do printf '%s\n' "$line"; done <prepared
-  elif [ -z "$repository" ] && IFS= read -r workspace <workspace; then ready
-  else printf 'failed config the run was started by something else\n'; fi
+  elif [ -z "$repository" ] && [ -s workspace ] && IFS= read -r workspace <workspace; then ready
+  else
+    look
+    if [ "$claim" = void ]; then printf 'failed superseded its epoch was given up before it started\n'
+    else printf 'failed config the run was started by something else\n'; fi
+  fi
   exit 0
 }
 if [ -e started ]; then known; fi
