@@ -11,10 +11,16 @@ from reconciler.core.actions import GiveUp, Launch
 from reconciler.core.desired import Desired, Task
 from reconciler.core.events import NotStarted
 from reconciler.core.script import giveup, prepare
+from reconciler.core.script.launch import Launched
 from reconciler.core.terms import Failure
 from reconciler.edges import Edges
 from reconciler.repo.desired import assigned
 from reconciler.transport import Misconfigured
+
+MOST_IN_VAIN = 3
+"""So often a launch is carried out where nothing claims the run; then its epoch is given up."""
+MOST_NOTED = 1000
+"""How many such runs are remembered; what was noted longest ago is forgotten first."""
 
 
 class Starter:
@@ -26,6 +32,8 @@ class Starter:
         self._launcher = Launcher(edges)
         self._roots: dict[tuple[str, str, str], str] = {}
         """Where the folder of a fleet is on a host, by the host, its workdir and the fleet, as it was said last."""
+        self._in_vain: dict[str, int] = {}
+        """How often runs were launched that nothing had claimed yet when that was answered."""
 
     async def start(self, desired: Desired, action: Launch) -> NotStarted | None:
         """Launch the run; when it cannot be started, give it up on its host and return the event that says so.
@@ -36,25 +44,37 @@ class Starter:
         """
         giving_up = GiveUp(task_id=action.task_id, run=action.run)
         try:
-            await self._start(desired, action)
+            launched = await self._start(desired, action)
         except CannotStart as error:
             return await give_up(self._edges, desired, giving_up, failure=error.failure, error=str(error))
         except (Misconfigured, ValueError) as error:
             return await give_up(self._edges, desired, giving_up, failure=Failure.CONFIG, error=str(error))
+        self._note(action.run.run_id, launched)
         return None
 
     async def close(self) -> None:
         """Leave every launch where it is: each can be repeated."""
         await self._launcher.close()
 
-    async def _start(self, desired: Desired, action: Launch) -> None:
+    def _note(self, run_id: str, launched: Launched) -> None:
+        before = self._in_vain.pop(run_id, 0)
+        if launched.state in {"absent", "queued"}:
+            self._in_vain[run_id] = before + 1
+            if len(self._in_vain) > MOST_NOTED:
+                del self._in_vain[next(iter(self._in_vain))]
+
+    async def _start(self, desired: Desired, action: Launch) -> Launched:
+        if self._in_vain.get(action.run.run_id, 0) >= MOST_IN_VAIN:
+            raise CannotStart(Failure.NO_CAPACITY, f"it was launched {MOST_IN_VAIN} times, and nothing began")
         order = await _order(self._edges, desired, action)
         expected = _expected(order, action, self._roots.get(order.place))
-        if expected is not None and not (await self._launcher.launch(order, expected)).elsewhere:
-            return
+        if expected is not None:
+            launched = await self._launcher.launch(order, expected)
+            if not launched.elsewhere:
+                return launched
         prepared = await _prepare(self._edges, desired, order, reuse=action.reuse)
         self._roots[order.place] = prepared.run_dir.removesuffix(f"/runs/{order.name}")
-        await self._launcher.launch(order, Ready(prepared=prepared))
+        return await self._launcher.launch(order, Ready(prepared=prepared))
 
 
 async def give_up(

@@ -234,7 +234,7 @@ def _runs(task_id: str, seen: ObservedTask, desired: Desired, observed: Observed
     for run in seen.runs:
         lost = run.outcome is Outcome.LOST and run.host not in observed.silent
         sighting = observed.sightings.get(run.run_id) if lost else None
-        if sighting is not None and sighting.state == "alive":
+        if sighting is not None and sighting.state in {"alive", "queued"}:
             yield Condition(why=f"run {run.run_id} was lost and came back on {run.host}: it is stopped", who="nobody")
     live = seen.live_run
     if live is None:

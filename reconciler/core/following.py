@@ -66,6 +66,8 @@ def _seen(task_id: str, sighting: Sighting, desired: Desired, observed: Observed
     match sighting.state:
         case "absent":
             return _absent(task_id, desired, observed, now)
+        case "queued":
+            return _queued(task_id, seen, desired, now)
         case "void":
             return Step(actions=(Record(task_id=task_id, event=_given_up(task_id, run, desired, now)),))
         case "alive":
@@ -105,6 +107,13 @@ def _absent(task_id: str, desired: Desired, observed: Observed, now: datetime) -
     if observed.halts or run.run_id in observed.unpushed:
         return Step()
     return Step(actions=(Launch(task_id=task_id, run=run, reuse=may_reuse(seen.runs)),))
+
+
+def _queued(task_id: str, seen: ObservedTask, desired: Desired, now: datetime) -> Step:
+    reason = unwanted(task_id, seen, desired, now)
+    if reason is None:
+        return Step()
+    return Step(actions=(Stop(task_id=task_id, run=seen.runs[-1], reason=reason),), alarms=(now + STOP_AGAIN,))
 
 
 def _alive(task_id: str, seen: ObservedTask, sighting: Sighting, desired: Desired, now: datetime) -> Step:

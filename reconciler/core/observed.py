@@ -191,15 +191,15 @@ class Meta:
 class Sighting:
     """What the last poll of a host saw of one run.
 
-    `absent`: nothing claimed the run folder, it did not start. `void`: given up, it can never start. `alive`: the
-    process that claimed it lives. `ended`: `exit` is there. `gone`: claimed, no longer alive (a reboot counts), and no
-    `exit`; of either the output was fetched whole. `rebooted`: it is gone because its host was booted anew. `elapsed`
-    and `idle` are measured by the host's own uptime. `aborted` and `lingering` come from the output: a loop that the
-    CLI does not leave, and for how long the final result has been out while the process lives. `unread` says what the
-    host could not read of what an ended run left.
+    `absent`: nothing claimed the run folder, it did not start. `queued`: nor yet, but an engine has its job. `void`:
+    given up, it can never start. `alive`: the process that claimed it lives. `ended`: `exit` is there. `gone`: claimed,
+    no longer alive (a reboot counts), and no `exit`; of either the output was fetched whole. `rebooted`: it is gone
+    because its host was booted anew. `elapsed` and `idle` are measured by the host's own uptime. `aborted` and
+    `lingering` come from the output: a loop that the CLI does not leave, and for how long the final result has been out
+    while the process lives. `unread` says what the host could not read of what an ended run left.
     """
 
-    state: Literal["absent", "void", "alive", "ended", "gone"]
+    state: Literal["absent", "queued", "void", "alive", "ended", "gone"]
     elapsed: timedelta = timedelta(0)
     idle: timedelta = timedelta(0)
     stopping: StopReason | None = None

@@ -32,9 +32,9 @@ def load(observed: Observed) -> Counter[str]:
 
 
 def returned(observed: Observed) -> Iterator[tuple[str, Run]]:
-    """The runs that were taken for lost and are seen alive, with the ids of their tasks."""
+    """The runs that were taken for lost and are seen alive, or about to be, with the ids of their tasks."""
     for name, sighting in observed.sightings.items():
-        if sighting.state != "alive":
+        if sighting.state not in {"alive", "queued"}:
             continue
         task_id = name.split(".")[1]
         runs = observed.tasks[task_id].runs if task_id in observed.tasks else ()

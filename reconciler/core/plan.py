@@ -173,7 +173,7 @@ class Planner:
         if seen.execution_mode is ExecutionMode.HTTP_PULL:
             return leases.of_run(task_id, run, observed) is not None
         sighting = observed.sightings.get(run.run_id)
-        return run.host not in observed.silent and sighting is not None and sighting.state == "alive"
+        return run.host not in observed.silent and sighting is not None and sighting.state in {"alive", "queued"}
 
     def _settled(self, desired: Desired, observed: Observed, now: datetime) -> Iterator[tuple[str, Event]]:
         """What people asked for, of tasks of which nothing runs, and the tasks that a mass death blocks."""

@@ -33,7 +33,7 @@ LITTLE_BYTES = 16 * 1024
 READ_AGAIN_S = 60.0
 """For how long a host is asked again for what it could not read of a run that has ended."""
 
-UNCLAIMED = frozenset({"absent", "void"})
+UNCLAIMED = frozenset({"absent", "queued", "void"})
 
 Stream = Literal["stdout", "stderr"]
 STREAMS: tuple[Stream, ...] = ("stdout", "stderr")

@@ -545,7 +545,7 @@ def test_an_engine_submits_asks_and_cancels(world: World, tmp_path: Path) -> Non
         alive=(str(engine), "alive", "{job}"),
         cancel=(str(engine), "cancel", "{job}", "{run_dir}"),
     )
-    assert world.launch("t.1", "echo up; sleep 100", launcher=launcher).state == "alive"
+    assert world.launch("t.1", "echo up; sleep 100", launcher=launcher).state in {"queued", "alive"}
     until(lambda: world.output("t.1") == b"up\n")
 
     def state() -> str:
@@ -556,6 +556,29 @@ def test_an_engine_submits_asks_and_cancels(world: World, tmp_path: Path) -> Non
     assert stop.parse_stop(world.host.run(command)).state == "signalled"
     until(lambda: "ended" in state())
     assert world.ended("t.1") == 143
+
+
+def test_a_job_in_the_queue_is_no_run_yet_and_a_stop_takes_it_out(world: World, tmp_path: Path) -> None:
+    queue = tmp_path / "queue"
+    launcher = Engine(
+        submit=("sh", "-c", f"touch {queue}; echo 17"), alive=("test", "-e", str(queue)), cancel=("rm", str(queue))
+    )
+
+    def state() -> str:
+        return poll.parse_poll(world.host.run(poll.poll(WORKDIR, world.fleet, ["t.1"], launcher))).runs["t.1"].state
+
+    assert world.launch("t.1", "true", launcher=launcher).state == "queued"
+    job = world.root / "runs" / "t.1" / "job"
+    os.utime(job, (0, 0))
+    assert state() == "queued"
+    queue.unlink()
+    assert state() == "absent"
+    job.touch()
+    assert state() == "queued"  # an engine may show late what it has taken
+    queue.touch()
+    command = stop.stop(WORKDIR, world.fleet, "t.1", StopReason.CANCELLED, launcher=launcher)
+    assert stop.parse_stop(world.host.run(command)).state == "ended"
+    assert (state(), queue.exists()) == ("void", False)
 
 
 def test_a_launch_makes_a_folder_to_work_in_where_it_is_expected_and_nowhere_else(world: World) -> None:

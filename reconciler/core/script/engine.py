@@ -14,15 +14,19 @@ job_lives() {
   { IFS= read -r job; } 2>/dev/null <job || return 1
   engine_alive </dev/null >/dev/null 2>&1
 }
+is_queued() { job_lives || [ -n "$(find job -mmin -1 2>/dev/null)" ]; }
 """
-"""In a run folder, `job_lives` is true while the engine has the job that was submitted for it."""
+"""In a run folder, `job_lives` is true while the engine has the job that was submitted for it.
+
+`is_queued` is so also for a minute after that: an engine may show late what it has taken.
+"""
 
 SUBMIT = r"""
 submit() {
   cd "$top/$run" || return 1
   . ./engine
   run_id=$fleet.$run dir=$top/$run
-  if job_lives; then return 0; fi
+  if is_queued; then return 0; fi
   rm -f job
   {
     quote "$top"

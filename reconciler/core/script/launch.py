@@ -11,7 +11,7 @@ from reconciler.core.command import Command, Completed
 from reconciler.core.desired import Engine
 from reconciler.core.script import engine, fence, shell, supervise
 
-State = Literal["absent", "void", "alive", "ended", "gone"]
+State = Literal["absent", "queued", "void", "alive", "ended", "gone"]
 
 LAUNCH_TIMEOUT_S = 30.0
 MOST_RUNS = 50
@@ -106,7 +106,7 @@ tell() {
   claim=absent
   if cd "$top/$1" 2>/dev/null; then
     look
-    if [ "$claim" = absent ] && [ -s job ]; then claim=alive; fi
+    if [ "$claim" = absent ] && [ -s job ]; then claim=queued; fi
   fi
   printf 'run %s state %s\n' "$1" "$claim"
 }
@@ -289,9 +289,9 @@ def _launched(completed: Completed, line: str) -> tuple[str, Launched]:
 
 
 def state(name: str, word: str) -> State:
-    """One of the five states of a run folder; ProtocolError for any other word."""
+    """One of the six states of a run folder; ProtocolError for any other word."""
     match word:
-        case "absent" | "void" | "alive" | "ended" | "gone":
+        case "absent" | "queued" | "void" | "alive" | "ended" | "gone":
             return word
         case _:
             message = f"{name}: {word!r} is no state of a run"

@@ -117,7 +117,10 @@ for run in $runs; do
   if cd "$top/$run" 2>/dev/null; then
     look
     if [ -n "$engine" ]; then
-      case $claim in absent | gone) if job_lives; then claim=alive; fi ;; esac
+      case $claim in
+        absent) if is_queued; then claim=queued; fi ;;
+        gone) if job_lives; then claim=alive; fi ;;
+      esac
     fi
     if [ -e env ] && [ -e stdout ]; then rm -f env; fi
     if [ -f stop ]; then { read -r stopping rest; } 2>/dev/null <stop || stopping=-; fi

@@ -69,7 +69,7 @@ one `sh` goes over the line once for each of its bytes.
 CLAIM = r"""
 look() {
   claim=absent pid= began= where= since= wall= agent= agent_began=
-  [ -e started ] || return 0
+  [ -e started ] || [ -L started ] || return 0
   claim=gone
   [ -f started ] || return 0
   { IFS=' ' read -r pid began where since wall; } 2>/dev/null <started || :
