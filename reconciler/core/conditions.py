@@ -128,7 +128,7 @@ def _hosts(task: Task, desired: Desired, observed: Observed, used: Usage, now: d
     found = []
     pulling = []
     tried = trials.Trials(desired, observed, trials.live(observed), now)
-    for host_id in sorted(desired.hosts):
+    for host_id in sorted(desired.hosts.keys() & {task.host} or desired.hosts):
         if (one := tried.of_host(host_id)) is not None:
             found.append(Condition(why=one.trial_sentence, who="nobody"))
             continue

@@ -162,6 +162,12 @@ def test_every_host_says_why_it_is_unfit_and_until_when() -> None:
     assert [(reason.why, reason.until) for reason in reasons] == [("h is drained: kernel", lives.at(60))]
 
 
+def test_of_a_pinned_task_only_its_host_is_asked() -> None:
+    hosts = {name: Document(value=Host(transport="local"), spec="s") for name in ("a", "h", "z")}
+    unasked = replace(happened(), hosts={})
+    assert why(replace(asks(replace(TASK, host="h")), hosts=hosts), unasked) == [("h was not asked yet", "nobody")]
+
+
 def test_one_fit_host_is_enough() -> None:
     hosts = {**DESIRED.hosts, "a": Document(value=Host(transport="pull"), spec="s")}
     assert why(replace(DESIRED, hosts=hosts), happened()) == []
