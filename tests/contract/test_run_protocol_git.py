@@ -405,6 +405,17 @@ def test_a_repository_without_a_commit_in_the_workspace_is_told_and_stops_no_lat
     assert list(Path(ready.workspace).parent.iterdir()) == []
 
 
+def test_the_clones_may_lie_on_another_disk(dash: World, tmp_path: Path) -> None:
+    repos = Path(dash.prepare(epoch=1).run_dir).parents[1] / "repos"
+    repos.rename(tmp_path / "repos")
+    repos.symlink_to(tmp_path / "repos")
+    ready = dash.prepare(epoch=2)
+    (Path(ready.workspace) / "done").write_text("x")
+    assert isinstance(dash.deliver(ready), Delivered)
+    dash.prepare(epoch=3)
+    assert dash.git(Path(ready.workspace), "rev-parse", "HEAD") == dash.remote("refs/heads/task/fix")
+
+
 def test_a_clone_that_is_no_repository_any_more_is_made_anew(dash: World) -> None:
     first = dash.prepare()
     clone = Path(prepare.clone_of(first.run_dir, str(dash.project)))

@@ -64,7 +64,7 @@ head=
 ref=refs/heads/$branch
 git_dir=$(git -C "$workspace" rev-parse --absolute-git-dir) || git_dir=
 case $git_dir in
-  "$root"/repos/*/worktrees/*) ;;
+  */repos/*.git/worktrees/*) ;;
   *) undelivered 'the workspace is no git worktree of the repository any more' ;;
 esac
 rm -f "$git_dir/index.lock" "$git_dir/HEAD.lock"

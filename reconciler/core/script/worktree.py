@@ -103,7 +103,7 @@ worktree() {
   git_dir=$(git -C "$workspace" rev-parse --absolute-git-dir 2>/dev/null) || git_dir=
   usable=
   case $git_dir in
-    "$repo"/worktrees/*) usable=1; rm -f "$git_dir/index.lock" "$git_dir/HEAD.lock"; leftovers ;;
+    */repos/"$cache".git/worktrees/*) usable=1; rm -f "$git_dir/index.lock" "$git_dir/HEAD.lock"; leftovers ;;
   esac
   guard
   if [ -n "$usable" ]; then
