@@ -12,7 +12,7 @@ from reconciler.core import conditions, digests, ending, placement, queues, roun
 from reconciler.core.actions import Record
 from reconciler.core.askers import Askers
 from reconciler.core.conditions import Usage
-from reconciler.core.desired import Document, Task
+from reconciler.core.desired import Task
 from reconciler.core.events import Assigned
 from reconciler.core.index import Index, Pass
 from reconciler.core.observed import UNTOUCHED, Observed, ObservedTask, run_id
@@ -58,10 +58,13 @@ class Assigning:
                 return
             goes_on = self._may_go(queue)
             if goes_on and self._is_free(task_id):
-                host_id = self._host(task_id, queue)
+                seen = self._observed.tasks.get(task_id, UNTOUCHED)
+                host_id = self._host(seen, queue)
                 goes_on = host_id is not None
                 if host_id is not None:
-                    yield self._given(task_id, host_id)
+                    self._trials.take(queue.task, host_id)
+                    self._fill(host_id)
+                    yield Record(task_id=task_id, event=self._assigned(task_id, seen, host_id))
             place = places[queue] = places.get(queue, 0) + 1
             if goes_on and self._free and place < len(queue.settled):
                 heapq.heappush(behind, queue.settled[place])
@@ -97,12 +100,12 @@ class Assigning:
         found = conditions.obstacles(task_id, self._desired, self._observed, self._now)
         return next(found, None) is None
 
-    def _host(self, task_id: str, queue: Queue) -> str | None:
+    def _host(self, seen: ObservedTask, queue: Queue) -> str | None:
         """Where the task goes: home where it goes on with its work, else where there is most room; `None`: nowhere."""
         task, fit, room = queue.task, queue.requires.hosts, self._room
         if task.execution_mode is ExecutionMode.HTTP_PULL:
             fit = self._askers.asking(task, fit & room.open)
-        home = _home(self._observed.tasks.get(task_id, UNTOUCHED))
+        home = _home(seen)
         if home in fit and home in room.open and self._load(home) < 1 and self._takes(task, home):
             return home
         return next((one for _, one in self._free if one in fit and self._takes(task, one)), None)
@@ -118,12 +121,6 @@ class Assigning:
         used = self._index.used.get(host_id, 0) + self._more.get(host_id, 0)
         return used / self._room.slots[host_id]
 
-    def _given(self, task_id: str, host_id: str) -> Record:
-        document = self._desired.tasks[task_id]
-        self._trials.take(document.value, host_id)
-        self._fill(host_id)
-        return Record(task_id=task_id, event=self._assigned(task_id, document, host_id))
-
     def _fill(self, host_id: str) -> None:
         """Count one more run on a host that has room."""
         place = bisect_left(self._free, (self._load(host_id), host_id))
@@ -134,8 +131,9 @@ class Assigning:
         if load < 1:
             insort(self._free, (load, host_id))
 
-    def _assigned(self, task_id: str, document: Document[Task], host_id: str) -> Assigned:
-        task, seen = document.value, self._observed.tasks.get(task_id, UNTOUCHED)
+    def _assigned(self, task_id: str, seen: ObservedTask, host_id: str) -> Assigned:
+        document = self._desired.tasks[task_id]
+        task = document.value
         epoch = seen.epoch + 1
         return Assigned(
             at=self._now,

@@ -70,10 +70,10 @@ class Evidence:
         self._well: dict[str, int] = {}
         self._of: dict[str, Known] = {}
 
-    def put(self, task_id: str, seen: ObservedTask | None, now: datetime) -> None:
-        """Take what is recorded of a task now; `None`: nothing is any more."""
+    def put(self, task_id: str, seen: ObservedTask, now: datetime) -> None:
+        """Take what is recorded of a task now."""
         _, before, began_before = self._of.pop(task_id, _NOTHING)
-        live, after = (seen.live_run, self._speaking(task_id, seen, now)) if seen is not None else (None, [])
+        live, after = seen.live_run, self._speaking(task_id, seen, now)
         began = _began(live, after)
         if live is not None or after:
             self._of[task_id] = live, after, began

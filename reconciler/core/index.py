@@ -85,14 +85,8 @@ class Index:
         """Take a task as it is now."""
         waits, late = task_id in self.queues, self.late.pop(task_id, None)
         self._take_out(task_id)
-        document, seen = desired.tasks.get(task_id), observed.tasks.get(task_id)
-        if seen is None or not seen.runs:
-            self.evidence.put(task_id, None, now)
-        if seen is not None or document is not None:
-            self.add(task_id, desired, observed, now)
-        if task_id not in self.queues:
-            self.late.pop(task_id, None)
-        else:
+        self.add(task_id, desired, observed, now)
+        if task_id in self.queues:
             self._stay_late(task_id, late if waits else _late_now(task_id, desired, now))
 
     def inherit(self, before: "Index", desired: Desired, now: datetime) -> None:
@@ -105,8 +99,7 @@ class Index:
         """The same of a task that is not known yet."""
         document = desired.tasks.get(task_id)
         seen = observed.tasks.get(task_id, UNTOUCHED)
-        if seen.runs:
-            self.evidence.put(task_id, seen, now)
+        self.evidence.put(task_id, seen, now)
         if seen is not UNTOUCHED:
             self._add_seen(task_id, seen, desired, now)
         elif document is not None and document.value.desired is Wish.CANCEL:

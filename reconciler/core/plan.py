@@ -128,8 +128,8 @@ class Planner:
         if desired is not was:
             touched |= overlay.differing(desired.refused, was.refused) | overlay.differing(desired.absent, was.absent)
             touched |= overlay.differing(desired.since, was.since)
-        if not _same(desired.hosts, was.hosts):
-            touched.update(self._index.blocked)
+            if not _same(desired.hosts, was.hosts):
+                touched.update(self._index.blocked)
         touched.update(self._index.due(now))
         return touched
 
@@ -241,12 +241,11 @@ def _index(horizon: datetime) -> Index:
 def _is_other(before: Pass, desired: Desired, observed: Observed, now: datetime) -> bool:
     """Whether something changed that every task depends on."""
     was, had, then = before
-    surroundings = (desired.settings, desired.adapters, desired.secrets)
-    return (
-        now < then
-        or (desired is not was and surroundings != (was.settings, was.adapters, was.secrets))
-        or (observed.fleet, observed.forge is None) != (had.fleet, had.forge is None)
-    )
+    if now < then or observed.fleet != had.fleet or (observed.forge is None) != (had.forge is None):
+        return True
+    if desired is was:
+        return False
+    return (desired.settings, desired.adapters, desired.secrets) != (was.settings, was.adapters, was.secrets)
 
 
 def _same(one: object, other: object) -> bool:
