@@ -199,7 +199,8 @@ class Journal:
             with self._noting:
                 noted = dict(self._activity)
             try:
-                self._connection.execute(_KEEP_ACTIVITY, (json.dumps(noted),))
+                if noted:
+                    self._connection.execute(_KEEP_ACTIVITY, (json.dumps(noted),))
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
