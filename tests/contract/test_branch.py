@@ -107,7 +107,7 @@ def test_a_rewritten_or_deleted_branch_is_never_forced(repository: Path) -> None
         git.run(repository, "update-ref", "-d", REF)
         with pytest.raises(BranchMoved, match="is gone"):
             branch.commit(change("c"))
-        assert git.tip(repository, REF) is None
+    assert git.tip(repository, REF) is None
 
 
 def test_a_packed_ref_is_read_as_well_as_a_loose_one(repository: Path) -> None:

@@ -107,8 +107,11 @@ class Branch:
         return git.ls_tree(self._place.repository, self.tip) if self.tip else {}
 
     def close(self) -> None:
-        """End the child cleanly."""
-        self._end()
+        """End the child: cleanly where the branch is as it left it, for at its end it writes the branch once more."""
+        if self._read_tip() == self.tip:
+            self._end()
+        else:
+            self._drop()
 
     def _store(self, change: Change, meanwhile: Callable[[], None]) -> tuple[str | None, str]:
         """The id of the stored commit, or None; and what git complained about."""
