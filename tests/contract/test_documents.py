@@ -239,6 +239,10 @@ HOLD = {"desired": "hold"}
         ),
         ("a: &x run\ndesired: *x\nb: *x\n", HOLD, "a: &x run\ndesired: hold\nb: *x\n"),
         ("desired: &x run\nb: *x\n", HOLD, "desired: hold\nb: run\n"),
+        ("# c\n  a: 1\n  b: |\n    x\n", HOLD, "# c\n  a: 1\n  b: |\n    x\n  desired: hold\n"),
+        ("--- # c\n  a: |\n    x", HOLD, "--- # c\n  desired: hold\n  a: |\n    x"),
+        ("desired: >-\n  run\n# c\n  # d\na: 1\n", HOLD, "desired: hold\n# c\n  # d\na: 1\n"),
+        ("---\n# c\n...\n", HOLD, "---\n# c\ndesired: hold\n...\n"),
     ],
 )
 def test_an_edit_is_as_small_as_it_can_be(before: str, changes: dict[str, object], after: str) -> None:

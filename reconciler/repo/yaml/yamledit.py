@@ -90,36 +90,56 @@ def _added(text: str, root: Pairs | None, key: str, value: object, place: Place)
         at = root.pairs[-1][1].end.offset if root.pairs else root.start.offset + 1
         return f"{text[:at]}{', ' if root.pairs else ''}{new}{text[at:]}"
     ending = _ending(text)
-    new = "".join(f"{line}{ending}" for line in yamltext.entry(key, value))
+    indent = _indent(text, root)
+    new = "".join(f"{indent}{line}{ending}" if line else ending for line in yamltext.entry(key, value))
     at = place(text, root)
     gap = ending if at and text[at - 1] != "\n" else ""
     return text[:at] + gap + new + text[at:]
 
 
 def _behind(text: str, root: Pairs | None) -> int:
-    return _region_end(text, root, len(root.pairs) - 1) if root and root.pairs else len(text)
+    return _region_end(text, root, len(root.pairs) - 1) if root and root.pairs else _bottom(text)
 
 
 def _at_end(text: str, root: Pairs | None) -> int:
-    return len(text) if root is None else root.end.offset
+    return _bottom(text) if root is None else root.end.offset
+
+
+def _bottom(text: str) -> int:
+    """Where an empty document ends: before the line that says so."""
+    said = text.find("\n...")
+    return len(text) if said < 0 else said + 1
 
 
 def _in_front(text: str, root: Pairs | None) -> int:
-    return _key_start(text, root.pairs[0][0]) if root and root.pairs else len(text)
+    return _key_start(text, root.pairs[0][0]) - len(_indent(text, root)) if root and root.pairs else len(text)
+
+
+def _indent(text: str, root: Pairs | None) -> str:
+    """What stands before the keys: a person may indent the whole document."""
+    key = _key_start(text, root.pairs[0][0]) if root and root.pairs else 0
+    before = text[_line_start(text, key) : key]
+    return before if not before.strip(" ") else ""
 
 
 def _region_end(text: str, root: Pairs, number: int) -> int:
-    """Where the lines of a key and its value end; comments and blank lines before the next key are not among them."""
+    """Where the lines of a key and its value end; comments and blank lines before the next key are not among them.
+
+    An indented comment may be a line of a text; behind one that is not indented it is none.
+    """
     pairs = root.pairs
     limit = _key_start(text, pairs[number + 1][0]) if number + 1 < len(pairs) else root.end.offset
     first = _line_end(text, pairs[number][0].start.offset)
-    end = limit
-    while end > first:
-        start = _line_start(text, end - 1)
-        line = text[start:end]
-        if line.strip() and not line.startswith(("#", "...", "---")):
+    end = at = limit
+    while at > first:
+        start = _line_start(text, at - 1)
+        line = text[start:at]
+        beside = line.startswith(("#", "...", "---"))
+        if line.strip() and not beside and not line.lstrip(" ").startswith("#"):
             break
-        end = start
+        if beside or (end == at and not line.strip()):
+            end = start
+        at = start
     return max(end, min(first, limit))
 
 
