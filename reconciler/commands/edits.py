@@ -50,8 +50,9 @@ def retry(session: Session, *, task: str, json: bool = False) -> int:
 
     def change(data: Mapping[str, object]) -> Mapping[str, object]:
         before = data.get("generation", 1)
-        generation = before + 1 if isinstance(before, int) else 1
-        return {"generation": generation, **_desired(data, Wish.RUN)}
+        if not isinstance(before, int | float):
+            return {}  # the file is refused for it, with the place
+        return {"generation": int(before) + 1, **_desired(data, Wish.RUN)}
 
     return _edit(session, task, change, f"Retry {task}", json=json)
 

@@ -381,11 +381,16 @@ def test_edits_keep_comments_and_commit_only_that_path(fleet: Path) -> None:
     assert run("retry", "example", cwd=fleet).exit == 0
     assert "generation: 2" in path.read_text()
     assert "desired: run" in path.read_text()
+    path.write_text(path.read_text().replace("generation: 2", "generation: 2.0"))
+    git(fleet, "commit", "--quiet", "--message=A number written otherwise", "--", "state/tasks")
+    assert run("retry", "example", cwd=fleet).exit == 0
+    assert "generation: 3\n" in path.read_text()
     assert run("hold", "example", cwd=fleet).exit == 0
     again = run("hold", "example", cwd=fleet)
     assert "says so already" in again.out
-    subjects = git(fleet, "log", "--format=%s", "-4").splitlines()
-    assert subjects == ["Hold example", "Retry example", "Cancel example", "Release example"]
+    subjects = git(fleet, "log", "--format=%s", "-6").splitlines()
+    assert subjects[:2] == ["Hold example", "Retry example"]
+    assert subjects[3:] == ["Retry example", "Cancel example", "Release example"]
     assert git(fleet, "show", "--format=", "--name-only", "HEAD") == "state/tasks/example.yaml"
     assert git(fleet, "status", "--porcelain") == "A  other.txt"
 
