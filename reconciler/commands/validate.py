@@ -11,6 +11,7 @@ from reconciler.commands.session import NotGood, Session, here
 from reconciler.repo import shapes
 from reconciler.repo.desired import fleetfiles, validation
 from reconciler.repo.fleet import Fleet
+from reconciler.repo.observed import reading
 
 
 def validate(session: Session, *, paths: tuple[str, ...] = (), json: bool = False) -> int:
@@ -23,7 +24,8 @@ def validate(session: Session, *, paths: tuple[str, ...] = (), json: bool = Fals
     wanted = [one for path in paths for one in _named(fleet, path)]
     listing = fleetfiles.work_tree(fleet.root)
     with progress.working(session.screen, "checking files", total=len(listing.files)) as told:
-        found = validation.validate_paths(fleet.root, wanted, listing, told) if wanted or not paths else ()
+        recorded = reading.tasks(fleet)
+        found = validation.validate_paths(fleet.root, wanted, listing, told, recorded) if wanted or not paths else ()
     if json:
         session.screen.json({"problems": [shapes.plain(one) for one in found]})
     else:

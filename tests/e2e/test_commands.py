@@ -297,6 +297,23 @@ def test_validate_names_every_error_with_its_place(fleet: Path) -> None:
     assert run("status", "--json", cwd=fleet).json["problems"] != []
 
 
+def test_validate_knows_the_tasks_that_a_clone_has_only_a_record_of(fleet: Path, tmp_path: Path) -> None:
+    (fleet / "state/tasks/dependent.yaml").write_text("title: T\ngoal: 'true'\nadapter: shell\ndepends_on: [gone]\n")
+    git(fleet, "add", "state")
+    git(fleet, "commit", "--quiet", "--message=Depend on a task that was done and removed")
+    record = git(fleet, "commit-tree", "-m", "x", f"{git(fleet, 'rev-parse', 'HEAD')}^{{tree}}")
+    git(fleet, "branch", "observed", record)
+    git(tmp_path, "clone", "--quiet", str(fleet), "clone")
+    assert 'unknown task "gone"' in run("validate", cwd=tmp_path / "clone").out
+    (fleet / "state/observed/done/2026-11-22").mkdir(parents=True)
+    (fleet / "state/observed/done/2026-11-22/gone.yaml").write_text("phase: completed\n")
+    git(fleet, "add", "--force", "state/observed")
+    record = git(fleet, "commit-tree", "-p", record, "-m", "y", git(fleet, "write-tree"))
+    git(fleet, "branch", "--force", "observed", record)
+    git(tmp_path / "clone", "fetch", "--quiet")
+    assert run("validate", cwd=tmp_path / "clone").exit == 0
+
+
 def test_validate_looks_at_named_files_and_folders_only(fleet: Path) -> None:
     (fleet / "state/tasks/bad.yaml").write_text("title: T\n")
     assert run("validate", "state/tasks/example.yaml", cwd=fleet).exit == 0

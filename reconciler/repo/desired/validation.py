@@ -19,11 +19,16 @@ _NOT_OURS = "not a file of this fleet: tasks are state/tasks/**/*.yaml, hosts ho
 
 
 def validate_paths(
-    root: Path, paths: Collection[Path] = (), listing: Listing | None = None, told: Callable[[int], None] | None = None
+    root: Path,
+    paths: Collection[Path] = (),
+    listing: Listing | None = None,
+    told: Callable[[int], None] | None = None,
+    recorded: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset()),
 ) -> tuple[Problem, ...]:
     """Everything that is wrong with these files or folders of the work tree at `root`; none: of all of it.
 
-    `listing` is what the work tree holds, where that is known; `told` hears how many files have been read.
+    `listing` is what the work tree holds, where that is known; `told` hears how many files have been read; `recorded`
+    are the tasks of which something is recorded, and the finished ones, beside those that `state/observed/` shows.
     """
     listing = listing or fleetfiles.work_tree(root)
     known, finished = fleetfiles.observed(root)
@@ -37,8 +42,8 @@ def validate_paths(
         problems=lambda path: problems.get(path, ()),
         locate=lambda path, key: _position_in_file(root, path, key),
         wrong=read,
-        known=known | listing.archived,
-        finished=finished,
+        known=known | listing.archived | recorded[0],
+        finished=finished | recorded[1],
         misnamed=tuple(listing.problems),
     )
     found = Assembly(everything, Resolved()).problems

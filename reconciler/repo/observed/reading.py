@@ -31,6 +31,12 @@ def newest(fleet: Fleet) -> str | None:
     return own
 
 
+def tasks(fleet: Fleet) -> tuple[frozenset[str], frozenset[str]]:
+    """The ids of all tasks that the newest commit has a record of, and of the finished ones; no record is read."""
+    commit = newest(fleet)
+    return records.tasks(git.ls_tree(fleet.top, commit) if commit is not None else ())
+
+
 def load(fleet: Fleet, files: Mapping[str, str]) -> Recorded:
     """The records among the branch's files (path -> blob id). Raises UnreadableRecord."""
     return records.decode(_contents(fleet, {path: blob for path, blob in files.items() if records.belongs(path)}))

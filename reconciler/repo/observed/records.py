@@ -4,7 +4,7 @@ It never reads or writes a file, and never makes a record that could not be read
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -162,6 +162,13 @@ def gathered(found: Mapping[str, Record]) -> Recorded:
 def belongs(path: str) -> bool:
     """Whether a path of the branch is that of a record."""
     return path == FLEET or any(kind.fullmatch(path) for kind in (_TASK, _HOST, _BREAKER))
+
+
+def tasks(paths: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """The ids of all tasks with a record among these paths of the branch, and of those that are finished."""
+    found = {match[1]: path for path in paths if (match := _TASK.fullmatch(path))}
+    done = f"{ROOT}/done/"
+    return frozenset(found), frozenset(name for name, path in found.items() if path.startswith(done))
 
 
 def _breaker(name: str, path: str, content: bytes) -> Breaker:
