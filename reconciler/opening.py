@@ -105,6 +105,7 @@ async def session(place: Place, lead: Lead | None, options: Options, stop: async
         def looked(now: Desired) -> None:
             turned(now)
             place.tend()
+            edges.branch.sign_as(now.settings.commit)
             if now.settings.remote != (lead.remote if lead is not None else None):
                 moved.set()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.breaker import Breaker, Switch
+from reconciler.core.desired import Identity
 from reconciler.core.events import Cancelled, Event, PullRequestOpened, PullRequestUpdated, Regenerated
 from reconciler.core.lifecycle import IllegalTransition, Superseded
 from reconciler.core.observed import Comment, ObservedHost, ObservedTask, PullRequest, Review, Run
@@ -78,6 +79,15 @@ def test_a_fact_becomes_a_commit_whose_trailers_git_reads(fleet: Fleet) -> None:
         assert trailers(fleet)[-1].startswith("Writer: ")
     who = git.run(fleet.top, "log", "-1", "--format=%an %ae %ai %cn %ce %ci", "observed").text
     assert who == " ".join(["reconciler reconciler@localhost 2026-11-22 10:00:00 +0000"] * 2)
+
+
+def test_who_makes_the_commits_may_change_while_it_is_open(fleet: Fleet) -> None:
+    with opened(fleet) as branch:
+        branch.record("a", assigned("a"))
+        branch.sign_as(Identity(name="Another", email="a@example.org"))
+        branch.record("a", started())
+    people = git.run(fleet.top, "log", "--format=%an <%ae>, %cn", "observed").text.splitlines()
+    assert people[:2] == ["Another <a@example.org>, Another", "reconciler <reconciler@localhost>, reconciler"]
 
 
 def test_a_hostile_reason_forges_no_trailer(fleet: Fleet) -> None:

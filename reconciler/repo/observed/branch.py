@@ -64,6 +64,8 @@ class Branch:
         self._place = place
         self._ref = f"refs/heads/{place.name}"
         self._loose = place.common / self._ref
+        self.identity = place.identity
+        """Who makes the commits; another one may come to do so at any time."""
         self._importer: Importer | None = None
         self._made = 0
         self._number = 0
@@ -115,12 +117,12 @@ class Branch:
 
     def _store(self, change: Change, meanwhile: Callable[[], None]) -> tuple[str | None, str]:
         """The id of the stored commit, or None; and what git complained about."""
-        if self._made >= COMMITS_PER_CHILD:
+        identity = self.identity
+        if self._made >= COMMITS_PER_CHILD or (self._importer is not None and self._importer.identity != identity):
             self._end()
         try:
             if self._importer is None:
-                place = self._place
-                self._importer = Importer(place.repository, self._ref, place.identity, place.shares)
+                self._importer = Importer(self._place.repository, self._ref, identity, self._place.shares)
             self._made += 1
             return self._importer.commit(change, self.tip, meanwhile), self._importer.complaint()
         except ImporterGone as error:

@@ -50,7 +50,7 @@ class Importer:
 
     def __init__(self, repository: Path, ref: str, identity: Identity, shares: tuple[int, ...]) -> None:
         self._ref = ref
-        self._identity = identity
+        self.identity = identity
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         words = ("fast-import", "--quiet", "--date-format=raw", "--done")
         durably = ("-c", "fastimport.unpackLimit=0", "-c", "core.fsync=committed,reference")
@@ -85,7 +85,7 @@ class Importer:
 
         Raises ImporterGone.
         """
-        stream = self._pending + _stream(change, self._ref, self._identity, parent)
+        stream = self._pending + _stream(change, self._ref, self.identity, parent)
         self._pending = b""
         try:
             answer = self._exchange(stream, meanwhile)

@@ -146,6 +146,10 @@ class ObservedBranch:
         for request in waiting:
             request.result()
 
+    def sign_as(self, identity: Identity) -> None:
+        """Make the commits from now on as this identity."""
+        self._branch.identity = identity
+
     def restore(self, paths: Iterable[Path] = ()) -> list[str]:
         """Put back what a person changed under `state/observed/`, all of it when none is named; what was put back."""
         return [f"{records.ROOT}/{path}" for path in self._view.restore(paths)]
@@ -208,7 +212,7 @@ class ObservedBranch:
             for step in draft.steps:
                 if isinstance(step, TaskStep):
                     self._index(step.id, step.after)
-            self._view.update(_below_root(change.files))
+            self._view.update({path.removeprefix(f"{records.ROOT}/"): new for path, new in change.files.items()})
             self._setting.committed(len(draft.steps), took_s)
             return draft, answers
         raise BranchFailed(f"somebody else keeps committing on {OBSERVED}; stop the other writer")
@@ -283,10 +287,6 @@ def _applied(draft: Draft, request: Request) -> Outcome:
         return draft.record(request.id, request.fact)
     except Exception as error:  # noqa: BLE001 - it is raised where that fact is waited for, and nowhere else
         return error
-
-
-def _below_root(files: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
-    return {path.removeprefix(f"{records.ROOT}/"): content for path, content in files.items()}
 
 
 def _place(setting: Setting) -> Place:
