@@ -53,7 +53,7 @@ async def reconcile(fleet: Fleet, options: Options, world: World, stop: asyncio.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(WRITERS))
     fleets.exclude(fleet)
     async with AsyncExitStack() as closing:
-        held = lock.acquire(fleet.lock)
+        held = lock.acquire(fleet.lock, fleet.shared_lock)
         closing.callback(held.release)
         fleets.keep_gc_away(fleet)
         journal = Journal(fleet.journal)

@@ -79,7 +79,7 @@ def _forget(session: Session, day: date, *, json: bool) -> int:
     fleet = session.fleet()
     settings = commits.settings(fleet)
     with ExitStack() as closing:
-        closing.callback(lock.acquire(fleet.lock).release)
+        closing.callback(lock.acquire(fleet.lock, fleet.shared_lock).release)
         publish = closing.enter_context(_leading(session, fleet, settings)) if settings.remote is not None else None
         closing.enter_context(progress.working(session.screen, f"making the history of {OBSERVED} anew"))
         try:

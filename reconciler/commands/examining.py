@@ -92,7 +92,7 @@ def _count(number: int, name: str) -> str:
 
 
 def _reconciler(view: View) -> Iterator[Finding]:
-    held = lock.holder(view.fleet.lock)
+    held = lock.holder(view.fleet.lock) or lock.holder(view.fleet.shared_lock)
     if held is None:
         yield Finding(about="reconciler", state="note", message="none works on this fleet here: reconciler reconcile")
     else:

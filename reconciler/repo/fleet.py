@@ -68,6 +68,11 @@ class Fleet:
         """The file that the one reconciler of this fleet holds."""
         return self.local / "lock"
 
+    @property
+    def shared_lock(self) -> Path:
+        """Its like for the repository: linked worktrees have one branch `observed` between them."""
+        return self.common / "reconciler-lock"
+
     def logs(self, task: str, epoch: int) -> Path:
         """The folder with a run's `stdout` and `stderr`."""
         return self.local / "logs" / f"{task}.{epoch}"

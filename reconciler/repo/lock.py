@@ -21,32 +21,32 @@ class Locked(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """The held lock. Only a child that is given `descriptor` by `pass_fds` shares it."""
+    """The held lock. Only a child that is given `descriptors` by `pass_fds` shares it."""
 
-    descriptor: int
+    descriptors: tuple[int, ...]
 
     def release(self) -> None:
-        """Let go; a child that still has the descriptor goes on holding it."""
-        os.close(self.descriptor)
+        """Let go; a child that still has the descriptors goes on holding it."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
 
 
-def acquire(path: Path) -> Lock:
-    """Take the lock, or raise Locked.
+def acquire(path: Path, *others: Path) -> Lock:
+    """Take the lock, which is all of these files, or raise Locked.
 
     A holder that lives is refused at once. Where it has died, its git process may be about to end: that is waited for,
     at most `GRACE_S`.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.chmod(0o700)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        _take(descriptor, path)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return Lock(descriptor)
+    held = Lock(())
+    for one in (path, *others):
+        try:
+            held = Lock((*held.descriptors, _held(one)))
+        except BaseException:
+            held.release()
+            raise
+    return held
 
 
 def holder(path: Path) -> str | None:
@@ -59,6 +59,18 @@ def holder(path: Path) -> str | None:
         return None if _taken(descriptor) else _named(_holder(descriptor))
     finally:
         os.close(descriptor)
+
+
+def _held(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        _take(descriptor, path)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _take(descriptor: int, path: Path) -> None:

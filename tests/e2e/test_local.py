@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -195,12 +196,16 @@ def test_what_a_person_changes_in_the_observed_folder_is_put_back(fleet: Fleet) 
 
 
 def test_a_second_reconciler_on_one_fleet_is_refused_in_one_line(fleet: Fleet) -> None:
+    fleet.task("waits", fleet.ran, desired="hold")
+    fleet.commit("Ask for nothing yet")
+    linked = replace(fleet, root=fleet.folder / "linked")
+    git(fleet.root, "worktree", "add", "-q", "-b", "other", str(linked.root))
     with fleet.reconciling() as first:
         until((fleet.root / "state" / "observed" / "fleet.yaml").exists)
-        second = fleet.until_idle(10)
-        assert second.process.returncode == 1
+        seconds = [place.until_idle(10) for place in (fleet, linked)]
+        assert [second.process.returncode for second in seconds] == [1, 1]
         assert first.process.poll() is None
-    assert "already works on this fleet" in second.said().splitlines()[-1]
+    assert all("already works on this fleet" in second.said().splitlines()[-1] for second in seconds)
 
 
 def test_nothing_of_a_person_who_works_on_main_meanwhile_is_touched(fleet: Fleet) -> None:

@@ -98,7 +98,7 @@ def _record(world: World, life: Life) -> SimulatedRecord:
     setting = Setting(
         fleet=world.surroundings().places,
         journal=SimulatedJournal(world.disk, life),
-        lock=Lock(-1),
+        lock=Lock((-1,)),
         identity=Identity(),
         new_id=lambda: FLEET,
         on_record=lambda *_: None,

@@ -296,5 +296,5 @@ def _place(setting: Setting) -> Place:
         name=OBSERVED,
         identity=setting.identity,
         writer=setting.new_id(),
-        shares=(setting.lock.descriptor,),
+        shares=setting.lock.descriptors,
     )
