@@ -78,6 +78,8 @@ def _released_by(task_id: str, seen: ObservedTask, desired: Desired) -> str | No
         return None
     if seen.reason in RELEASED_BY_TASK_FILE and document.spec != run.spec:
         return "task file changed"
-    if seen.reason in RELEASED_BY_SURROUNDINGS and digests.config(document.value, run.host, desired) != run.config:
+    if seen.reason in RELEASED_BY_SURROUNDINGS and (
+        document.value.host not in {None, run.host} or digests.config(document.value, run.host, desired) != run.config
+    ):
         return "adapter, host or secret changed"
     return None
