@@ -253,6 +253,10 @@ def test_a_folder_that_is_a_link_is_not_followed(fleet: Fleet, tmp_path: Path) -
         ({"hosts/b.yaml": "transport: ssh\naddress: b\njump: [c]\n"}, 'b.yaml:3:8: unknown host "c" in "jump"'),
         ({"hosts/b.yaml": "transport: ssh\naddress: b\njump: [here]\n"}, 'b.yaml:3:8: "jump" needs an ssh host'),
         ({"hosts/b.yaml": "transport: ssh\naddress: b\njump: [b]\n"}, 'b.yaml:3:8: "jump" names the host itself'),
+        (
+            {f"hosts/{a}.yaml": f"transport: ssh\naddress: {a}\njump: [{b}]\n" for a, b in ("bc", "cb", "db")},
+            'c.yaml:3:8: "jump" leads back to the host itself',
+        ),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_said_with_its_place(fleet: Fleet, files: dict[str, str], problem: str) -> None:

@@ -84,7 +84,22 @@ def _jump_problem(name: str, jump: str, fleet: Fleet) -> str | None:
         return f'"jump" names the host itself: {shown(jump)}, remove it'
     if jump not in fleet.hosts:
         return f"{_unknown('host', 'jump', jump, fleet)} (or write user@address:port)"
-    return None if fleet.hosts[jump].transport == "ssh" else f'"jump" needs an ssh host, {shown(jump)} is none'
+    if fleet.hosts[jump].transport != "ssh":
+        return f'"jump" needs an ssh host, {shown(jump)} is none'
+    return '"jump" leads back to the host itself: remove it here or there' if _leads(jump, name, fleet.hosts) else None
+
+
+def _leads(start: str, to: str, hosts: Mapping[str, Host]) -> bool:
+    """Whether the way to a host leads over another one, by whatever jumps."""
+    seen, ahead = set[str](), [start]
+    while ahead:
+        here = ahead.pop()
+        if here == to:
+            return True
+        if here in hosts and here not in seen:
+            seen.add(here)
+            ahead.extend(hosts[here].jump)
+    return False
 
 
 def of_task(name: str, task: Task, fleet: Fleet) -> Iterator[Finding]:
