@@ -12,7 +12,7 @@ from reconciler.core.desired import Desired, Task
 from reconciler.core.events import NotStarted
 from reconciler.core.script import giveup, prepare
 from reconciler.core.script.launch import Launched
-from reconciler.core.terms import Failure
+from reconciler.core.terms import Delivery, Failure
 from reconciler.edges import Edges
 from reconciler.repo.desired import assigned
 from reconciler.transport import Misconfigured
@@ -136,6 +136,9 @@ async def _task(edges: Edges, desired: Desired, action: Launch) -> Task:
     if found is None:
         lost = f"the file of {action.task_id} is gone, and so is its blob {action.run.spec}"
         raise CannotStart(Failure.CONFIG, lost)
+    if found.repository is None and found.delivery not in {None, Delivery.NONE}:
+        why = f"delivery is {found.delivery}, and without a repository there is no branch: add repository to the task"
+        raise CannotStart(Failure.CONFIG, why)
     return found
 
 

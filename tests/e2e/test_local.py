@@ -55,9 +55,12 @@ def test_the_branch_observed_is_a_log_and_the_work_tree_stays_clean(fleet: Fleet
 @pytest.mark.fault
 def test_a_task_without_repository_runs_in_an_empty_folder(fleet: Fleet) -> None:
     fleet.task("chore", "ls -A; pwd")
+    fleet.task("unseen", fleet.ran, delivery="branch")
     ended = fleet.until_idle()
-    assert ended.process.returncode == 0, ended.said()
+    assert ended.process.returncode == 1, ended.said()
     assert fleet.phase("chore") == "completed"
+    assert (fleet.observed("unseen")["reason"], fleet.runs()) == ("config", [])
+    assert "add repository to the task" in fleet.first_run("unseen")["error"]
     assert fleet.kept_output("chore", 1).decode().splitlines() == [fleet_workspace(fleet, "chore")]
 
 
