@@ -40,6 +40,9 @@ def _changed(text: str, root: Pairs | None, key: str, value: object, place: Plac
 def _set(text: str, root: Pairs, number: int, value: object) -> str:
     key, old = root.pairs[number]
     start, end = old.start.offset, old.end.offset
+    colon = text.find(":", key.end.offset)
+    if start == end and "\n" in text[colon:start]:
+        start = end = colon + 1  # a value that is not there may be said to stand on a later line
     inline = old.style not in ("|", ">") if isinstance(old, Scalar) else isinstance(old, Alias) or old.flow
     if inline and not (isinstance(value, str) and "\n" in value) and not (isinstance(value, Mapping | list) and value):
         gap = " " if text[start - 1 : start] == ":" else ""
@@ -72,7 +75,8 @@ def _word(value: object) -> bool:
 
 def _removed(text: str, root: Pairs, number: int) -> str:
     start = _key_start(text, root.pairs[number][0])
-    return text[:start] + text[_region_end(text, root, number) :]
+    nothing = f"{{}}{_ending(text)}" if len(root.pairs) == 1 else ""  # comments alone are no document before a "..."
+    return text[:start] + nothing + text[_region_end(text, root, number) :]
 
 
 def _removed_in_flow(text: str, root: Pairs, number: int) -> str:
